@@ -1,0 +1,134 @@
+// The load generator: a fixed number of MCP tool calls from so many callers, every answer checked.
+import { type Dispatcher, Pool } from 'undici';
+import { lookupOrder, type Order, orderId, orderOf } from './order.ts';
+import { cpuMicroseconds } from './start-process.ts';
+
+export interface Target {
+  readonly name: string;
+  readonly url: URL;
+  /** Value of the Authorization header; null: none is sent. */
+  readonly authorization: string | null;
+  /** The process whose processor time counts. */
+  readonly pid: number;
+}
+
+export interface Load {
+  readonly callers: number;
+  /** Calls that are timed. */
+  readonly requests: number;
+  /** Calls before them, not timed. */
+  readonly warmup: number;
+}
+
+export interface Measured {
+  readonly callers: number;
+  readonly requests: number;
+  readonly rate_per_s: number;
+  readonly p50_ms: number;
+  readonly p95_ms: number;
+  readonly p99_ms: number;
+  readonly cpu_us_per_call: number | null;
+}
+
+const META = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1.0.0' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+/** Grows over the whole run: the SDK drops or hangs on an id that is in use twice. */
+let nextId = 1;
+
+/** Calls the target and measures it. Throws on the first answer that is not the order asked for. */
+export async function load(target: Target, { callers, requests, warmup }: Load): Promise<Measured> {
+  const pool = new Pool(target.url.origin, { connections: callers, pipelining: 1 });
+  try {
+    await callMany(pool, target, callers, warmup, undefined);
+    const cpuBefore = cpuMicroseconds(target.pid);
+    const times_ms = new Float64Array(requests);
+    const began = performance.now();
+    await callMany(pool, target, callers, requests, times_ms);
+    const took_ms = performance.now() - began;
+    const cpuAfter = cpuMicroseconds(target.pid);
+    times_ms.sort();
+    return {
+      callers,
+      requests,
+      rate_per_s: (requests / took_ms) * 1000,
+      p50_ms: percentile(times_ms, 0.5),
+      p95_ms: percentile(times_ms, 0.95),
+      p99_ms: percentile(times_ms, 0.99),
+      cpu_us_per_call: cpuBefore === null || cpuAfter === null ? null : (cpuAfter - cpuBefore) / requests,
+    };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Each caller takes the next call as soon as its last one is answered. */
+async function callMany(
+  pool: Pool,
+  target: Target,
+  callers: number,
+  requests: number,
+  times_ms: Float64Array | undefined,
+): Promise<void> {
+  let next = 0;
+  const caller = async (): Promise<void> => {
+    while (next < requests) {
+      const slot = next++;
+      const began = performance.now();
+      await callOnce(pool, target);
+      if (times_ms !== undefined) times_ms[slot] = performance.now() - began;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+}
+
+async function callOnce(pool: Pool, target: Target): Promise<void> {
+  const id = nextId++;
+  const asked = orderOf(orderId(id));
+  const params = { name: lookupOrder.name, arguments: { order_id: asked.order_id }, _meta: META };
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': lookupOrder.name,
+  };
+  if (target.authorization !== null) headers.authorization = target.authorization;
+  const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params });
+  const answer = await post(pool, { method: 'POST', path: target.url.pathname, headers, body });
+  if (!isAnswer(answer, id, asked)) {
+    throw new Error(`${target.name}: expected order ${asked.order_id} for request ${id}, got ${answer}`);
+  }
+}
+
+function post(pool: Pool, options: Dispatcher.DispatchOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    pool.dispatch(options, {
+      onRequestStart: () => {},
+      onResponseStart: () => {},
+      onResponseData: (_controller, chunk) => void chunks.push(chunk),
+      onResponseEnd: () => resolve(Buffer.concat(chunks).toString()),
+      onResponseError: (_controller, error) => reject(error),
+    });
+  });
+}
+
+function isAnswer(text: string, id: number, asked: Order): boolean {
+  const answer = JSON.parse(text) as { id?: number; result?: { structuredContent?: Partial<Order> } };
+  const got = answer.result?.structuredContent;
+  return (
+    answer.id === id &&
+    got?.order_id === asked.order_id &&
+    got.status === asked.status &&
+    got.amount_minor === asked.amount_minor
+  );
+}
+
+/** Of sorted times: the smallest that at least this share of the calls did not exceed. */
+function percentile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)]!;
+}

@@ -1,0 +1,173 @@
+// Approvals: what people are asked, and how their votes count.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { ApprovalStatus, ApprovalView, VoteRequest } from '@countersign/contract/wire.ts';
+import { electorateOf } from '#call/electorate.ts';
+import type { World } from '#call/world.ts';
+import { countVotes, isEntitled } from '#rules/approval.ts';
+import type { Person, Principal } from '#rules/principal.ts';
+import {
+  type ApprovalRow,
+  getApproval,
+  insertVote,
+  listApprovals as listRows,
+  setApprovalStatus,
+  type VoteRow,
+  votesOf,
+} from '#store/approvals.ts';
+import type { Tx } from '#store/store.ts';
+import { fail, hasRole, notFound, ok, type Result } from './result.ts';
+
+/** Newest first; for people of the tenant with a role. */
+export async function listApprovals(
+  world: World,
+  person: Person,
+  filter: { readonly status?: ApprovalStatus; readonly limit: number },
+): Promise<Result<ApprovalView[]>> {
+  return ok(
+    await world.store.read(async (tx) => {
+      const rows = await listRows(tx, {
+        tenant: person.tenant,
+        limit: filter.limit,
+        ...(filter.status === undefined ? {} : { status: filter.status }),
+      });
+      const views: ApprovalView[] = [];
+      for (const row of rows) views.push(await viewOf(tx, row, world));
+      return views;
+    }),
+  );
+}
+
+/** An agent may see the approvals of its own calls, without what people wrote or who they are. */
+export async function showApproval(
+  world: World,
+  principal: Principal,
+  id: string,
+): Promise<Result<ApprovalView>> {
+  return world.store.read(async (tx) => {
+    const row = await getApproval(tx, principal.tenant, id);
+    if (row === undefined) return notFound();
+    if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin')) return ok(await viewOf(tx, row, world));
+    if (principal.kind !== 'agent' || row.agent !== principal.name) return notFound();
+    return ok({ ...(await viewOf(tx, row, world)), prepared: {}, bound: {}, votes: [] });
+  });
+}
+
+/**
+ * Casts one person's vote for every rule of the approval that the person is entitled to. It must name the digest of
+ * the deed that was shown. The last vote needed closes the approval; the broker resumes the call itself.
+ */
+export async function vote(
+  world: World,
+  person: Person,
+  id: string,
+  request: VoteRequest,
+): Promise<Result<ApprovalView>> {
+  const voted = await world.store.write(async (tx): Promise<Result<ApprovalView>> => {
+    const row = await getApproval(tx, person.tenant, id);
+    if (row === undefined || !hasRole(person, 'approver', 'operator', 'auditor', 'admin')) return notFound();
+    const refused = refuseVote(world, person, row, request);
+    if (refused !== null) return refused;
+    const now = world.clock.now();
+    const electorate = electorateOf(world.bundle(), row.tenant, row.agent);
+    const rules = row.asks.filter((ask) => isEntitled(ask, person.name, electorate));
+    if (rules.length === 0) {
+      const groups = [...new Set(row.asks.map((ask) => ask.group))].join(', ');
+      return fail('forbidden', `This call asks other people: members of ${groups} who are not excluded by the rule.`);
+    }
+    const before = await votesOf(tx, row.id);
+    if (rules.every((ask) => before.some((each) => each.rule === ask.rule && each.person === person.name))) {
+      return fail('conflict', 'You have voted on this already.');
+    }
+    for (const ask of rules) {
+      await insertVote(tx, {
+        approval_id: row.id,
+        rule: ask.rule,
+        person: person.name,
+        verdict: request.verdict,
+        deed_digest: request.deed_digest,
+        at_ms: now,
+        reason: request.reason ?? null,
+      });
+    }
+    await world.ledger.append(tx, {
+      log: row.tenant,
+      at_ms: now,
+      kind: 'approval.voted',
+      facts: { approval: row.id, call: row.call_id, verdict: request.verdict, rules: rules.map((ask) => ask.rule) },
+      payload: { person: person.name, deed_digest: request.deed_digest, reason: request.reason ?? null },
+    });
+    await closeIfDecided(tx, world, row, request.verdict, now);
+    return ok(await viewOf(tx, (await getApproval(tx, row.tenant, row.id))!, world));
+  });
+  if (voted.ok) world.signals.notify('approvals');
+  return voted;
+}
+
+function refuseVote(
+  world: World,
+  person: Person,
+  row: ApprovalRow,
+  request: VoteRequest,
+): Result<never> | null {
+  if (row.status !== 'open') return fail('conflict', `This approval is ${row.status}; it takes no votes.`);
+  if (row.expires_at_ms <= world.clock.now()) return fail('conflict', 'This approval has expired.');
+  if (request.deed_digest !== row.deed_digest) {
+    return fail('conflict', 'The vote names another deed than the one that waits; look at it again.');
+  }
+  return person.status === 'active' ? null : fail('forbidden', 'This person may not vote.');
+}
+
+async function closeIfDecided(
+  tx: Tx,
+  world: World,
+  row: ApprovalRow,
+  verdict: VoteRequest['verdict'],
+  now: number,
+): Promise<void> {
+  const { satisfied } = countVotes(row.asks, await votesOf(tx, row.id), electorateOf(world.bundle(), row.tenant, row.agent));
+  const complete = row.asks.every((ask) => satisfied.has(ask.rule));
+  const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
+  if (closed === null) return;
+  await setApprovalStatus(tx, row.id, 'open', closed, now);
+  await world.ledger.append(tx, {
+    log: row.tenant,
+    at_ms: now,
+    kind: 'approval.closed',
+    facts: { approval: row.id, call: row.call_id, status: closed },
+    payload: {},
+  });
+}
+
+async function viewOf(tx: Tx, row: ApprovalRow, world: World): Promise<ApprovalView> {
+  const votes = await votesOf(tx, row.id);
+  const counted = countVotes(row.asks, votes, electorateOf(world.bundle(), row.tenant, row.agent));
+  const shown = row.shown as unknown as Pick<
+    ApprovalView,
+    'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources'
+  >;
+  return {
+    approval_id: row.id,
+    call_id: row.call_id,
+    run_id: row.run,
+    agent: row.agent,
+    tool: row.tool,
+    status: row.status,
+    created_at_ms: row.created_at_ms,
+    expires_at_ms: row.expires_at_ms,
+    summary: shown.summary,
+    args: shown.args,
+    claimed: shown.claimed,
+    bound: shown.bound,
+    prepared: shown.prepared as JsonObject,
+    labels: shown.labels,
+    cost: shown.cost,
+    resources: shown.resources,
+    asks: counted.asks,
+    deed_digest: row.deed_digest,
+    votes: votes.map(voteView),
+  };
+}
+
+function voteView(row: VoteRow): ApprovalView['votes'][number] {
+  return { rule: row.rule, verdict: row.verdict, person: row.person, at_ms: row.at_ms, reason: row.reason };
+}

@@ -1,0 +1,81 @@
+// The bundle in force, and its activation: an explicit, recorded act.
+import type { Json } from '@countersign/contract/json.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
+import type { Bundle, Loaded, Mistake } from '#bundle/bundle.ts';
+import type { World } from '#call/world.ts';
+import type { Person } from '#rules/principal.ts';
+import { insertActivation, latestActivation } from '#store/activations.ts';
+import { fail, hasRole, ok, type Result } from './result.ts';
+
+const INSTALLATION = 'installation';
+
+/** What activation needs beyond the world: reading the folder, and putting a bundle in force. */
+export interface Activation {
+  readonly load: () => Promise<Loaded>;
+  /** Starts and stops connectors, then swaps the bundle in one step. */
+  readonly swap: (bundle: Bundle) => Promise<void>;
+}
+
+export interface BundleView {
+  readonly revision: string;
+  readonly activated_at_ms: number;
+  readonly tools: number;
+  readonly agents: number;
+}
+
+/** Loads the folder and puts it in force; a broken bundle is refused and the old one goes on serving. */
+export async function activateBundle(
+  world: World,
+  person: Person,
+  activation: Activation,
+): Promise<Result<BundleView & { readonly warnings: readonly Mistake[] }>> {
+  if (!hasRole(person, 'admin')) return fail('forbidden', 'Admins activate bundles.');
+  const loaded = await activation.load();
+  if (!loaded.ok) {
+    await record(world, 'bundle.refused', {}, { by: person.name, mistakes: loaded.mistakes as unknown as Json });
+    const issues = loaded.mistakes.map(issueOf);
+    return fail('bundle_invalid', `The bundle has ${issues.length} mistakes; the old one goes on serving.`, { issues });
+  }
+  const { bundle, warnings } = loaded;
+  const activated_at_ms = await recordActivation(world, bundle, person.name);
+  await activation.swap(bundle);
+  return ok({ ...viewOf(bundle, activated_at_ms), warnings });
+}
+
+/** Writes the activation down before it takes effect. `by`: a person, or `start` for the bundle served at start. */
+export async function recordActivation(world: World, bundle: Bundle, by: string): Promise<number> {
+  const now = world.clock.now();
+  await world.store.write(async (tx) => {
+    await insertActivation(tx, { revision: bundle.revision, at_ms: now, by, files: bundle.files });
+    await world.ledger.append(tx, {
+      log: INSTALLATION,
+      at_ms: now,
+      kind: 'bundle.activated',
+      facts: { bundle: bundle.revision, tools: bundle.tools.size, agents: bundle.agents.size },
+      payload: { by },
+    });
+  });
+  return now;
+}
+
+/** For people with a role. */
+export async function showBundle(world: World, person: Person): Promise<Result<BundleView>> {
+  if (!hasRole(person, 'operator', 'auditor', 'admin')) return fail('forbidden', 'Not for this role.');
+  const latest = await world.store.read((tx) => latestActivation(tx));
+  return ok(viewOf(world.bundle(), latest?.at_ms ?? 0));
+}
+
+function viewOf(bundle: Bundle, activated_at_ms: number): BundleView {
+  return { revision: bundle.revision, activated_at_ms, tools: bundle.tools.size, agents: bundle.agents.size };
+}
+
+function issueOf(mistake: Mistake): Issue {
+  const hint = mistake.hint === undefined ? '' : ` (${mistake.hint})`;
+  return { pointer: `${mistake.file}:${mistake.line}:${mistake.column}`, message: `${mistake.message}${hint}` };
+}
+
+async function record(world: World, kind: 'bundle.refused', facts: Record<string, Json>, payload: Record<string, Json>) {
+  await world.store.write((tx) =>
+    world.ledger.append(tx, { log: INSTALLATION, at_ms: world.clock.now(), kind, facts, payload }),
+  );
+}

@@ -1,0 +1,101 @@
+// Halts: the kill switch of an agent, a tool, a tenant or everything.
+import { newId } from '@countersign/contract/ids.ts';
+import type { HaltRequest, HaltView } from '@countersign/contract/wire.ts';
+import type { World } from '#call/world.ts';
+import type { Person } from '#rules/principal.ts';
+import { activeHalts, type HaltRow, insertHalt, liftHalt as liftRow } from '#store/halts.ts';
+import { fail, hasRole, notFound, ok, type Result } from './result.ts';
+
+/** Name of the log of what concerns the installation and not one tenant. */
+const INSTALLATION = 'installation';
+
+/** Stops from now on, across restarts, until lifted. By operators and admins; `everything` by admins only. */
+export async function setHalt(world: World, person: Person, request: HaltRequest): Promise<Result<HaltView>> {
+  if (!hasRole(person, 'operator', 'admin')) return fail('forbidden', 'Operators and admins halt.');
+  const refused = checkTarget(world, person, request);
+  if (refused !== null) return refused;
+  const now = world.clock.now();
+  const row: HaltRow = {
+    id: newId('hlt', now, world.random),
+    tenant: request.scope === 'everything' ? null : person.tenant,
+    scope: request.scope,
+    target: request.target ?? null,
+    reason: request.reason,
+    by: person.name,
+    at_ms: now,
+  };
+  await world.store.write(async (tx) => {
+    await insertHalt(tx, row);
+    await world.ledger.append(tx, {
+      log: row.tenant ?? INSTALLATION,
+      at_ms: now,
+      kind: 'halt.set',
+      facts: { halt: row.id, scope: row.scope, ...(row.target === null ? {} : { target: row.target }) },
+      payload: { by: person.name, reason: row.reason },
+    });
+  });
+  await refreshHalts(world);
+  return ok(viewOf(row));
+}
+
+/** Ends a halt. */
+export async function liftHalt(world: World, person: Person, id: string): Promise<Result<HaltView>> {
+  if (!hasRole(person, 'operator', 'admin')) return fail('forbidden', 'Operators and admins lift halts.');
+  const lifted = await world.store.write(async (tx): Promise<Result<HaltView>> => {
+    const row = (await activeHalts(tx)).find((each) => each.id === id);
+    if (row === undefined || (row.tenant !== null && row.tenant !== person.tenant)) return notFound();
+    if (row.scope === 'everything' && !hasRole(person, 'admin')) {
+      return fail('forbidden', 'Only an admin lifts a halt of everything.');
+    }
+    const now = world.clock.now();
+    await liftRow(tx, id, person.name, now);
+    await world.ledger.append(tx, {
+      log: row.tenant ?? INSTALLATION,
+      at_ms: now,
+      kind: 'halt.lifted',
+      facts: { halt: id },
+      payload: { by: person.name },
+    });
+    return ok(viewOf(row));
+  });
+  if (lifted.ok) await refreshHalts(world);
+  return lifted;
+}
+
+/** Halts in force that concern the person's tenant. */
+export async function listHalts(world: World, person: Person): Promise<Result<HaltView[]>> {
+  const rows = await world.store.read((tx) => activeHalts(tx));
+  return ok(rows.filter((row) => row.tenant === null || row.tenant === person.tenant).map(viewOf));
+}
+
+/** Brings the board in memory up to what the store says. */
+export async function refreshHalts(world: World): Promise<void> {
+  world.halts.replace(await world.store.read((tx) => activeHalts(tx)));
+}
+
+function checkTarget(world: World, person: Person, request: HaltRequest): Result<never> | null {
+  const { scope, target } = request;
+  if (scope === 'tenant' || scope === 'everything') {
+    if (target !== undefined) return fail('invalid_arguments', `A halt of ${scope} names no target.`);
+    if (scope === 'everything' && !hasRole(person, 'admin')) {
+      return fail('forbidden', 'Only an admin halts everything; halt the tenant instead.');
+    }
+    return null;
+  }
+  const bundle = world.bundle();
+  const known =
+    target !== undefined &&
+    (scope === 'tool' ? bundle.tools.has(target) : bundle.agents.get(target)?.tenant === person.tenant);
+  return known ? null : fail('invalid_arguments', `There is no ${scope} of that name to halt.`);
+}
+
+function viewOf(row: HaltRow): HaltView {
+  return {
+    halt_id: row.id,
+    scope: row.scope,
+    ...(row.target === null ? {} : { target: row.target }),
+    reason: row.reason,
+    by: row.by,
+    at_ms: row.at_ms,
+  };
+}

@@ -1,0 +1,150 @@
+// Runs: opened by orchestrators for agents, with the context that trusted code vouches for.
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { newId } from '@countersign/contract/ids.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
+import type { RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
+import type { World } from '#call/world.ts';
+import type { Orchestrator, Principal } from '#rules/principal.ts';
+import type { Run } from '#rules/run.ts';
+import { endRun as endRow, getRun, insertRun, joinLabels, listRuns as listRows } from '#store/runs.ts';
+import { fail, hasRole, notFound, ok, type Result } from './result.ts';
+
+/** Opens a run and gives the token that only its agent can use. A child run inherits its parent's labels. */
+export async function openRun(
+  world: World,
+  orchestrator: Orchestrator,
+  request: RunRequest,
+): Promise<Result<RunOpened>> {
+  const bundle = world.bundle();
+  const agent = bundle.agents.get(request.agent);
+  if (
+    agent === undefined ||
+    agent.tenant !== orchestrator.tenant ||
+    agent.status !== 'active' ||
+    !orchestrator.agents.includes(agent.name)
+  ) {
+    return fail('forbidden', `This orchestrator may open runs for: ${orchestrator.agents.join(', ') || 'nobody'}.`);
+  }
+  const bound = request.context ?? {};
+  const issues = checkContext(world, orchestrator, bound);
+  if (issues.length > 0) {
+    return fail('invalid_arguments', `The context cannot be bound: ${issues[0]!.message}.`, { issues });
+  }
+  const now = world.clock.now();
+  const run: Run = {
+    id: newId('run', now, world.random),
+    tenant: agent.tenant,
+    agent: agent.name,
+    ambient: false,
+    trigger: request.trigger,
+    bound,
+    labels: [],
+    labels_version: 0,
+    opened_at_ms: now,
+    last_used_at_ms: now,
+    ended_at_ms: null,
+  };
+  const opened = await world.store.write(async (tx): Promise<Result<Run>> => {
+    const parent =
+      request.parent_run_id === undefined ? null : await getRun(tx, agent.tenant, request.parent_run_id);
+    if (parent === undefined) return fail('invalid_arguments', 'There is no such parent run.');
+    await insertRun(tx, run, { parent_run_id: parent?.id ?? null, model: request.model ?? null });
+    let labels: readonly string[] = [];
+    if (parent !== null && parent.labels.length > 0) {
+      labels = (await joinLabels(tx, run.id, parent.labels)).labels;
+    }
+    await world.ledger.append(tx, {
+      log: agent.tenant,
+      at_ms: now,
+      kind: 'run.opened',
+      facts: {
+        run: run.id,
+        agent: agent.name,
+        orchestrator: orchestrator.name,
+        ambient: false,
+        ...(parent === null ? {} : { parent: parent.id }),
+      },
+      payload: { trigger: request.trigger, bound, model: (request.model ?? null) as Json },
+    });
+    return ok({ ...run, labels });
+  });
+  if (!opened.ok) return opened;
+  const token = world.identity.issueRunToken(run);
+  return ok({ ...viewOf(opened.value), run_token: token.token, expires_at_ms: token.expires_at_ms });
+}
+
+/** A run of the principal's own, or any of the tenant for people with a role. */
+export async function showRun(world: World, principal: Principal, id: string): Promise<Result<RunView>> {
+  const run = await world.store.read((tx) => getRun(tx, principal.tenant, id));
+  return run !== undefined && maySee(principal, run) ? ok(viewOf(run)) : notFound();
+}
+
+/** Newest first. */
+export async function listRuns(
+  world: World,
+  principal: Principal,
+  filter: { readonly limit: number },
+): Promise<Result<RunView[]>> {
+  const runs = await world.store.read((tx) => listRows(tx, principal.tenant, filter.limit));
+  return ok(runs.filter((run) => maySee(principal, run)).map(viewOf));
+}
+
+/** Ends a run: its later calls are refused. By the orchestrator that may open such runs, or an operator. */
+export async function endRun(world: World, principal: Principal, id: string): Promise<Result<RunView>> {
+  const ended = await world.store.write(async (tx): Promise<Result<Run>> => {
+    const run = await getRun(tx, principal.tenant, id);
+    if (run === undefined || !maySee(principal, run)) return notFound();
+    if (principal.kind === 'agent' || (principal.kind === 'person' && !hasRole(principal, 'operator', 'admin'))) {
+      return fail('forbidden', 'Runs are ended by their orchestrator or an operator.');
+    }
+    if (run.ended_at_ms !== null) return ok(run);
+    const now = world.clock.now();
+    await endRow(tx, run.id, now);
+    await world.ledger.append(tx, {
+      log: run.tenant,
+      at_ms: now,
+      kind: 'run.ended',
+      facts: { run: run.id },
+      payload: { by: principal.name },
+    });
+    return ok({ ...run, ended_at_ms: now });
+  });
+  return ended.ok ? ok(viewOf(ended.value)) : ended;
+}
+
+function checkContext(world: World, orchestrator: Orchestrator, bound: JsonObject): Issue[] {
+  const declared = world.bundle().settings.context;
+  const issues: Issue[] = [];
+  for (const [key, value] of Object.entries(bound)) {
+    if (!Object.hasOwn(declared, key)) {
+      const known = Object.keys(declared).join(', ') || 'none';
+      issues.push({ pointer: `/context/${key}`, message: `"${key}" is not declared in countersign.yaml (declared: ${known})` });
+    } else if (!orchestrator.context.includes(key)) {
+      issues.push({ pointer: `/context/${key}`, message: `this orchestrator may not bind "${key}"` });
+    } else {
+      for (const issue of world.bundle().checkContext(key, value)) {
+        issues.push({ pointer: `/context/${key}${issue.pointer}`, message: issue.message });
+      }
+    }
+  }
+  return issues;
+}
+
+function maySee(principal: Principal, run: Run): boolean {
+  if (principal.kind === 'agent') return run.agent === principal.name;
+  if (principal.kind === 'orchestrator') return !run.ambient && principal.agents.includes(run.agent);
+  return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
+}
+
+function viewOf(run: Run): RunView {
+  return {
+    run_id: run.id,
+    agent: run.agent,
+    trigger: run.trigger,
+    ambient: run.ambient,
+    context: run.bound,
+    labels: run.labels,
+    opened_at_ms: run.opened_at_ms,
+    ended_at_ms: run.ended_at_ms,
+  };
+}

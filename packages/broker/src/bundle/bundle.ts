@@ -1,0 +1,88 @@
+// The compiled bundle: everything the broker may do, immutable, named by its digest.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { PolicySet } from '#rules/decision.ts';
+import type { FactBase } from '#rules/facts.ts';
+import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
+import type { Tool } from '#rules/tool.ts';
+
+export interface Settings {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Issuer and base of all audiences; null: derived from the address that was bound. */
+  readonly public_url: string | null;
+  /** Folder of the store and the keys, absolute. */
+  readonly data_dir: string;
+  readonly tenants: readonly string[];
+  /** Types of bound context, by key: each a JSON Schema of a string, integer or boolean. */
+  readonly context: Readonly<Record<string, JsonObject>>;
+  /** Labels that manifests may use besides untrusted, private and secret. */
+  readonly labels: readonly string[];
+  readonly approvals: {
+    /** Rule of baseline policies and of suggest mode, e.g. `1 of support-leads`; null: such calls are denied. */
+    readonly default: string | null;
+    readonly ttl_ms: number;
+    readonly max_open_per_agent: number;
+  };
+  readonly tokens: { readonly access_ttl_ms: number; readonly run_ttl_ms: number };
+  readonly runs: { readonly ambient_idle_ms: number };
+  readonly idempotency: { readonly keep_ms: number };
+  readonly limits: {
+    readonly body_bytes: number;
+    readonly depth: number;
+    readonly result_bytes: number;
+  };
+  readonly activation: { readonly quorum: number };
+  /** Baseline policies set aside, each by name, with a reason and an end. */
+  readonly waivers: readonly {
+    readonly policy: string;
+    readonly reason: string;
+    readonly by: string;
+    readonly expires: string;
+  }[];
+}
+
+export interface ConnectorSpec {
+  readonly name: string;
+  readonly kind: 'mcp' | 'sql';
+  readonly owner: string;
+  /** Fixed part by kind, checked by the connector file's schema; paths are absolute. */
+  readonly options: JsonObject;
+  /** Where the connector's credential comes from: a reference, never the secret. */
+  readonly credential: { readonly provider: string; readonly options: JsonObject } | null;
+}
+
+export interface Bundle {
+  /** `sha256:<hex>` over the canonical form of all files. */
+  readonly revision: string;
+  readonly settings: Settings;
+  readonly agents: ReadonlyMap<string, Agent>;
+  readonly orchestrators: ReadonlyMap<string, Orchestrator>;
+  readonly people: ReadonlyMap<string, Person>;
+  /** All principals by name; names are unique across kinds. */
+  readonly principals: ReadonlyMap<string, Principal>;
+  /** Members of each group: names of people. */
+  readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly connectors: ReadonlyMap<string, ConnectorSpec>;
+  readonly tools: ReadonlyMap<string, Tool>;
+  readonly policies: PolicySet;
+  /** What the facts of all calls share: entities and typed views, built once. */
+  readonly facts: FactBase;
+  /** Cedar schema generated from the manifests, for people and editors. */
+  readonly cedar_schema: string;
+  /** Canonical text of every file, by path relative to the bundle: what the revision digests. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** One mistake in a bundle. Lines and columns count from 1. */
+export interface Mistake {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+  /** What to do, e.g. the nearest known name. */
+  readonly hint?: string;
+  readonly severity: 'error' | 'warning';
+}
+
+export type Loaded =
+  | { readonly ok: true; readonly bundle: Bundle; readonly warnings: readonly Mistake[] }
+  | { readonly ok: false; readonly mistakes: readonly Mistake[] };

@@ -1,0 +1,100 @@
+// Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import { setApprovalStatus } from '#store/approvals.ts';
+import { findByKey, insertCall, updateCall } from '#store/calls.ts';
+import { matchingHalt } from '#store/halts.ts';
+import { getRun, joinLabels } from '#store/runs.ts';
+import type { Tx } from '#store/store.ts';
+import type { Admission, Admittance, Admitted, Decided } from './call.ts';
+import { callRow } from './call-row.ts';
+import type { Stage } from './step.ts';
+import type { World } from './world.ts';
+
+/**
+ * Looks once more at everything that `decide` saw (halts, labels, run, bundle, key, approval), spends the approval,
+ * joins the declared output labels to the run and writes the intent. A write goes on only when that is on disk. A
+ * read goes on at once, and `settle` releases its result only when it is.
+ */
+export const admit: Stage<Decided, Admitted> = async (call, world) => {
+  if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
+  const durable = world.store.write((tx) => admitIn(tx, call, world));
+  const admission = { durable } as unknown as Admission;
+  if (call.tool.effect === 'read') {
+    // The rejection is taken up in settle; until then it must not count as unhandled.
+    durable.catch(() => undefined);
+    return { go: { ...call, admission } };
+  }
+  const admittance = await durable;
+  return admittance.ok ? { go: { ...call, admission } } : admittance.step;
+};
+
+async function admitIn(tx: Tx, call: Decided, world: World): Promise<Admittance> {
+  const changed = await changedSince(tx, call, world);
+  if (changed !== null) return { ok: false, step: changed };
+  const now = world.clock.now();
+  const resumed = call.proof.kind === 'resumed';
+  if (call.grants.approvalId !== null) {
+    const status = call.approval === null ? 'void' : 'spent';
+    const spent = await setApprovalStatus(tx, call.grants.approvalId, 'approved', status, now);
+    if (!spent) return refuse(problem('conflict', 'The approval of this call was spent or withdrawn.'));
+  }
+  if (resumed) {
+    const mine = await updateCall(tx, call.id, 'held', { status: 'running', updated_at_ms: now });
+    if (!mine) return refuse(problem('conflict', 'This call is not waiting any more.'));
+  } else {
+    await insertCall(tx, callRow(call, 'running', now));
+  }
+  const labels = [...new Set([...call.tool.output.labels, ...call.preparedLabels])];
+  if (labels.length > 0) await joinLabels(tx, call.run.id, labels);
+  const { seq } = await world.ledger.append(tx, {
+    log: call.agent.tenant,
+    at_ms: now,
+    kind: 'call.admitted',
+    facts: {
+      call: call.id,
+      run: call.run.id,
+      agent: call.agent.name,
+      tool: call.tool.name,
+      tool_version: call.tool.version,
+      effect: call.tool.effect,
+      manifest: call.tool.digest,
+      bundle: call.bundle.revision,
+      policies: [...call.decision.policies],
+      labels: [...call.labels],
+      ...(call.grants.approvalId === null ? {} : { approval: call.grants.approvalId }),
+    },
+    payload: {
+      args: call.input.args,
+      claimed: call.input.claimed,
+      request_digest: call.input.requestDigest,
+      ...(call.tool.effect === 'read' ? {} : { resources: [...call.deed.resources], cost: call.deed.cost, pinned: call.deed.pinned }),
+      ...(call.approval === null ? {} : { deed_digest: call.approval.deedDigest }),
+    },
+  });
+  return { ok: true, log: call.agent.tenant, seq };
+}
+
+type Changed = { readonly stop: Problem } | { readonly again: string };
+
+async function changedSince(tx: Tx, call: Decided, world: World): Promise<Changed | null> {
+  if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
+  const { tenant, name } = call.agent;
+  if ((await matchingHalt(tx, tenant, name, call.tool.name)) !== undefined) {
+    return { stop: problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.') };
+  }
+  const run = await getRun(tx, tenant, call.run.id);
+  if (run === undefined || run.ended_at_ms !== null) {
+    return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
+  }
+  if (run.labels_version !== call.labelsVersion) return { again: 'the run read something else meanwhile' };
+  if (call.idempotencyKey !== null && call.proof.kind !== 'resumed') {
+    const since_ms = call.receivedAt_ms - call.bundle.settings.idempotency.keep_ms;
+    const taken = await findByKey(tx, tenant, name, call.idempotencyKey, since_ms);
+    if (taken !== undefined) return { again: 'the key was taken meanwhile' };
+  }
+  return null;
+}
+
+function refuse(stop: Problem): Admittance {
+  return { ok: false, step: { stop } };
+}

@@ -1,0 +1,40 @@
+// The answer to a call that is stored: what its caller is told now, whatever state it is in.
+import type { ApprovalAsk, ApprovalRef, CallAnswer } from '@countersign/contract/wire.ts';
+import { getApproval } from '#store/approvals.ts';
+import type { CallRow } from '#store/calls.ts';
+import { readPayload } from '#store/ledger.ts';
+import type { Tx } from '#store/store.ts';
+import type { World } from './world.ts';
+
+/** The settled answer as it was first given; for a call that is not settled, its present state. */
+export async function answerOf(tx: Tx, row: CallRow, world: World): Promise<CallAnswer> {
+  const open: CallAnswer = {
+    call_id: row.id,
+    run_id: row.run,
+    tool: row.tool,
+    status: row.status,
+    labels: [],
+  };
+  if (row.settled_log !== null && row.settled_seq !== null) {
+    const payload = await readPayload(tx, row.settled_log, row.settled_seq);
+    // An erased payload leaves the state, which the entry still proves.
+    return payload === undefined ? open : (payload.answer as unknown as CallAnswer);
+  }
+  if (row.status === 'held' && row.approval_id !== null) {
+    const approval = await getApproval(tx, row.tenant, row.approval_id);
+    if (approval !== undefined) {
+      return { ...open, approval: approvalRef(approval.id, approval.asks, approval.expires_at_ms, world) };
+    }
+  }
+  return open;
+}
+
+/** Where the people who are asked find the question. */
+export function approvalRef(
+  approvalId: string,
+  asks: readonly ApprovalAsk[],
+  expires_at_ms: number,
+  world: World,
+): ApprovalRef {
+  return { approval_id: approvalId, url: `${world.base_url()}/v1/approvals/${approvalId}`, expires_at_ms, asks };
+}

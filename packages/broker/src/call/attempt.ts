@@ -1,0 +1,58 @@
+// One attempt at an outside system: fill the bind and send; the connector redacts what comes back.
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject } from '@countersign/contract/json.ts';
+import type { Reply } from '#connectors/connector.ts';
+import type { Credential } from '#rules/credential.ts';
+import type { Scope } from '#rules/expression.ts';
+import type { Bind } from '#rules/tool.ts';
+import type { Validated } from './call.ts';
+import type { World } from './world.ts';
+
+/** Sends once. A template that cannot be filled is `not_sent`: nothing left the broker. */
+export async function attemptOnce(
+  call: Validated,
+  bind: Bind,
+  scope: Scope,
+  mode: 'read' | 'write',
+  credential: Credential | null,
+  world: World,
+): Promise<Reply> {
+  const connector = world.connector(call.tool.connector);
+  if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
+  let inputs: unknown;
+  try {
+    inputs = bind.inputs.fill(scope);
+  } catch (error) {
+    return { kind: 'not_sent', reason: `the bind cannot be filled: ${(error as Error).message}` };
+  }
+  if (!isJsonObject(inputs)) return { kind: 'not_sent', reason: 'the bind must fill to an object' };
+  return connector.attempt({
+    call_id: call.id,
+    mode,
+    operation: bind.operation,
+    inputs: inputs as JsonObject,
+    credential,
+    timeout_ms: call.tool.timeout_ms,
+    signal: NEVER,
+  });
+}
+
+/** A read on behalf of a call: a fresh read, a read-back or a look-up, with a credential of its own. */
+export async function readOnce(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
+  const minted = await mintFor(call, null, world);
+  if (!minted.ok) return { kind: 'not_sent', reason: minted.reason };
+  return attemptOnce(call, bind, scope, 'read', minted.credential, world);
+}
+
+export type MintedForCall =
+  | { readonly ok: true; readonly credential: Credential | null }
+  | { readonly ok: false; readonly reason: string };
+
+/** A credential of the connector's provider; null where the connector needs none. */
+export async function mintFor(call: Validated, scope: Json, world: World): Promise<MintedForCall> {
+  const { connector, credential } = call.tool;
+  return (await world.credentials().mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ?? NONE_NEEDED;
+}
+
+const NONE_NEEDED: MintedForCall = { ok: true, credential: null };
+const NEVER = new AbortController().signal;

@@ -1,0 +1,92 @@
+// Authenticate: the proof becomes an agent of the bundle in force and the run that the call belongs to.
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { Caller } from '#identity/identity.ts';
+import type { Run } from '#rules/run.ts';
+import { ambientRun, getRun, insertRun } from '#store/runs.ts';
+import { newId } from '@countersign/contract/ids.ts';
+import type { Asked, Authenticated } from './call.ts';
+import type { Stage } from './step.ts';
+import type { World } from './world.ts';
+
+/**
+ * Ends with `unauthenticated` (nothing is known of the caller), `agent_suspended`, `forbidden` (not an agent) or
+ * `run_ended`. A resumed call enters as its stored agent, if that one is still active.
+ */
+export const authenticate: Stage<Asked, Authenticated> = async (call, world) => {
+  const bundle = world.bundle();
+  const { proof } = call;
+  const authentication =
+    proof.kind === 'bearer'
+      ? world.identity.authenticate(proof.token, proof.resource)
+      : world.identity.recallAgent(proof.tenant, proof.agent);
+  if (!authentication.ok) return { stop: authentication.problem };
+  const { principal } = authentication.caller;
+  if (principal.kind !== 'agent') {
+    return { stop: problem('forbidden', `Only agents make calls; ${principal.kind}s do not.`) };
+  }
+  const runId = proof.kind === 'resumed' ? proof.run_id : authentication.caller.run_id;
+  const run = await runOf(call, authentication.caller, runId, world);
+  if ('stop' in run) return run;
+  return {
+    go: { ...call, agent: principal, run: run.go, tokenId: authentication.caller.token_id, bundle },
+  };
+};
+
+async function runOf(
+  call: Asked,
+  caller: Caller,
+  runId: string | null,
+  world: World,
+): Promise<{ readonly go: Run } | { readonly stop: Problem }> {
+  const { tenant, name } = caller.principal;
+  const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
+  const run = await world.store.read((tx) =>
+    runId === null ? ambientRun(tx, tenant, name, call.receivedAt_ms, idle_ms) : getRun(tx, tenant, runId),
+  );
+  if (run !== undefined) {
+    if (run.agent !== name) return { stop: problem('unauthenticated', 'The token is not valid here.') };
+    if (run.ended_at_ms !== null) {
+      return { stop: problem('run_ended', `Run ${run.id} has ended; ask for a new run.`) };
+    }
+    return { go: run };
+  }
+  if (runId !== null) return { stop: problem('unauthenticated', 'The token is not valid here.') };
+  return { go: await openAmbientRun(call, tenant, name, idle_ms, world) };
+}
+
+/** Two first calls at once must share one ambient run: the second look happens inside the transaction. */
+function openAmbientRun(
+  call: Asked,
+  tenant: string,
+  agent: string,
+  idle_ms: number,
+  world: World,
+): Promise<Run> {
+  return world.store.write(async (tx) => {
+    const existing = await ambientRun(tx, tenant, agent, call.receivedAt_ms, idle_ms);
+    if (existing !== undefined) return existing;
+    const now = call.receivedAt_ms;
+    const run: Run = {
+      id: newId('run', now, world.random),
+      tenant,
+      agent,
+      ambient: true,
+      trigger: null,
+      bound: {},
+      labels: [],
+      labels_version: 0,
+      opened_at_ms: now,
+      last_used_at_ms: now,
+      ended_at_ms: null,
+    };
+    await insertRun(tx, run, { parent_run_id: null, model: null });
+    await world.ledger.append(tx, {
+      log: tenant,
+      at_ms: now,
+      kind: 'run.opened',
+      facts: { run: run.id, agent, ambient: true },
+      payload: {},
+    });
+    return run;
+  });
+}

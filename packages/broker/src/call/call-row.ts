@@ -1,0 +1,27 @@
+// The stored form of a call: what listing, resuming and recovering need.
+import type { CallStatus } from '@countersign/contract/wire.ts';
+import type { NewCall } from '#store/calls.ts';
+import type { Validated } from './call.ts';
+
+/** The row of a call that was resolved and validated. Deeds are kept, so that held calls can be resumed. */
+export function callRow(call: Validated, status: CallStatus, now_ms: number): NewCall {
+  return {
+    id: call.id,
+    tenant: call.agent.tenant,
+    agent: call.agent.name,
+    run: call.run.id,
+    door: call.door,
+    tool: call.tool.name,
+    tool_version: call.tool.version,
+    tool_digest: call.tool.digest,
+    effect: call.tool.effect,
+    revision: call.bundle.revision,
+    status,
+    request_digest: call.input.requestDigest,
+    idempotency_key: call.idempotencyKey,
+    created_at_ms: call.receivedAt_ms,
+    updated_at_ms: now_ms,
+    deed: status === 'held' ? { args: call.input.args, claimed: call.input.claimed } : null,
+    approval_id: null,
+  };
+}

@@ -1,0 +1,161 @@
+// Decide: the one decision, with every fact known; then preconditions; then who must be asked.
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import type { Json } from '@countersign/contract/json.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import { countVotes } from '#rules/approval.ts';
+import { decide as judge } from '#rules/decide.ts';
+import type { ApprovalRule, Decision } from '#rules/decision.ts';
+import { deedDigest } from '#rules/deed.ts';
+import type { Scope } from '#rules/expression.ts';
+import { factsOf, resourceParts } from '#rules/facts.ts';
+import { quoteForeign, summarize } from '#rules/summary.ts';
+import type { Decided, Deed, Granted } from './call.ts';
+import { denial } from './denial.ts';
+import { electorateOf } from './electorate.ts';
+import { scopeOf } from './scope.ts';
+import type { Stage } from './step.ts';
+import type { World } from './world.ts';
+
+/**
+ * Ends with `policy_denied`, `precondition_failed`, or holds the call for people. A denied caller learns neither the
+ * outcome nor the existence of preconditions, since these are looked at only after policy.
+ */
+export const decide: Stage<Granted, Decided> = async (call, world) => {
+  const scope = scopeOf(call, world);
+  const evaluated = evaluateDeed(call, scope);
+  if (!evaluated.ok) {
+    world.log.warn('a manifest expression failed', { call: call.id, tool: call.tool.name, why: evaluated.why });
+    return { stop: problem('precondition_failed', `"${call.tool.name}" cannot act on these facts.`) };
+  }
+  const { deed } = evaluated;
+  const requests = factsOf({
+    base: call.bundle.facts,
+    agent: call.agent,
+    tool: call.tool,
+    args: call.input.args,
+    claimed: call.input.claimed,
+    bound: call.run.bound,
+    run: call.run,
+    now_ms: world.clock.now(),
+    prepared: call.prepared,
+    labels: call.labels,
+    cost: deed.cost,
+    resources: deed.resources,
+  });
+  const first = judge(call.bundle.policies, requests, NOTHING);
+  if (first.verdict === 'deny') return { stop: denial(call, first) };
+  const failed = failedPrecondition(call, { ...scope, cost: deed.cost });
+  if (failed !== null) return { stop: failed };
+  if (first.verdict === 'permit') return { go: { ...call, deed, decision: first, approval: null } };
+
+  const asked = askPeople(call, deed, first.asks, world);
+  const { satisfied } = asked;
+  const decision: Decision = satisfied.size === 0 ? first : judge(call.bundle.policies, requests, satisfied);
+  const decided: Decided = { ...call, deed: asked.deed, decision, approval: asked.approval };
+  if (decision.verdict === 'deny') return { stop: denial(call, decision) };
+  return decision.verdict === 'hold' ? { hold: decided } : { go: decided };
+};
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+type Evaluated = { readonly ok: true; readonly deed: Deed } | { readonly ok: false; readonly why: string };
+
+/** Resources, pins, cost and credential scope of this call, from prepared and checked values. */
+function evaluateDeed(call: Granted, scope: Scope): Evaluated {
+  const { tool } = call;
+  try {
+    const resources = tool.resources.map((each) => {
+      const value = each.evaluate(scope);
+      if (typeof value !== 'string' || resourceParts(value) === null) {
+        throw new Error(`the resource ${each.source} is not of the form system:kind/id`);
+      }
+      return value;
+    });
+    const cost =
+      tool.cost === undefined
+        ? null
+        : costOf(tool.cost.minor.evaluate(scope), tool.cost.currency.evaluate(scope));
+    const pinned: Record<string, Json> = {};
+    for (const pin of tool.pin) pinned[pin.source] = (pin.evaluate(scope) ?? null) as Json;
+    const credentialScope = (tool.credential?.scope.fill(scope) ?? null) as Json;
+    return { ok: true, deed: { resources, cost, pinned, credentialScope, summary: '' } };
+  } catch (error) {
+    return { ok: false, why: (error as Error).message };
+  }
+}
+
+function costOf(minor: unknown, currency: unknown): NonNullable<Deed['cost']> {
+  if (!Number.isSafeInteger(minor) || (minor as number) < 0) throw new Error('the cost is not a whole amount');
+  if (typeof currency !== 'string' || !/^[A-Za-z]{3}$/.test(currency)) throw new Error('no such currency');
+  return { minor: minor as number, currency: currency.toUpperCase() };
+}
+
+function failedPrecondition(call: Granted, scope: Scope): Problem | null {
+  for (const { expr, message } of call.tool.preconditions) {
+    let holds = false;
+    try {
+      holds = expr.evaluate(scope) === true;
+    } catch {
+      // A precondition that cannot be evaluated does not hold.
+    }
+    if (!holds) return problem('precondition_failed', `Not done: ${message}.`);
+  }
+  return null;
+}
+
+/**
+ * The deed as people see it, its digest, and how many valid votes each rule has. Votes count only for this very
+ * digest: a changed pin, rule or text asks anew.
+ */
+function askPeople(
+  call: Granted,
+  facts: Deed,
+  rules: readonly ApprovalRule[],
+  world: World,
+): { deed: Deed; approval: NonNullable<Decided['approval']>; satisfied: ReadonlySet<string> } {
+  const deed: Deed = { ...facts, summary: sentence(call, { ...scopeOf(call, world), cost: facts.cost }) };
+  const { bundle, grants } = call;
+  const now = world.clock.now();
+  const granted = grants.expiresAt_ms !== null && grants.expiresAt_ms > now;
+  const digestUntil = (expires_at_ms: number) => digestOf(call, deed, rules, expires_at_ms);
+  const same = granted && digestUntil(grants.expiresAt_ms) === grants.deedDigest;
+  const expiresAt_ms = same ? grants.expiresAt_ms : now + bundle.settings.approvals.ttl_ms;
+  const deedDigest = digestUntil(expiresAt_ms);
+  const votes = same ? grants.votes.filter((vote) => vote.deed_digest === deedDigest) : [];
+  const counted = countVotes(rules, votes, electorateOf(bundle, call.agent.tenant, call.agent.name));
+  return { deed, approval: { deedDigest, asks: counted.asks, expiresAt_ms }, satisfied: counted.satisfied };
+}
+
+function digestOf(call: Granted, deed: Deed, rules: readonly ApprovalRule[], expires_at_ms: number): string {
+  return deedDigest({
+    tenant: call.agent.tenant,
+    agent: call.agent.name,
+    run: call.run.id,
+    call: call.id,
+    tool: call.tool.name,
+    tool_version: call.tool.version,
+    manifest: call.tool.digest,
+    args: call.input.args,
+    pinned: deed.pinned,
+    resources: deed.resources,
+    cost: deed.cost,
+    bound: call.run.bound,
+    claimed: call.input.claimed,
+    credential_scope: deed.credentialScope,
+    rules,
+    expires_at_ms,
+    shown: deed.summary,
+  });
+}
+
+function sentence(call: Granted, scope: Scope): string {
+  const { agent, tool } = call;
+  if (tool.summary.length > 0) {
+    try {
+      return summarize(agent.name, tool.summary, scope);
+    } catch {
+      // Facts that the sentence reads are missing: say the deed in the generic words below.
+    }
+  }
+  return `${agent.name} wants to call ${tool.name} with ${quoteForeign(canonicalize(call.input.args))}.`;
+}

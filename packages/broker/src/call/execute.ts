@@ -1,0 +1,69 @@
+// Execute: the deed, once. What cannot be known is told as such and never repeated.
+import type { Json } from '@countersign/contract/json.ts';
+import type { Reply } from '#connectors/connector.ts';
+import type { Scope } from '#rules/expression.ts';
+import { redactFields } from '#rules/output.ts';
+import { setReply } from '#store/calls.ts';
+import { attemptOnce, readOnce } from './attempt.ts';
+import type { Executed, Minted } from './call.ts';
+import { haltProblem } from './gate.ts';
+import { scopeOf } from './scope.ts';
+import type { Stage } from './step.ts';
+import type { World } from './world.ts';
+
+/**
+ * Asks for halts right before the attempt. A write's reply is made durable before anything interprets it. An
+ * unknown outcome is looked up by call id, where the manifest says how. Every outcome goes on to be settled.
+ */
+export const execute: Stage<Minted, Executed> = async (call, world) => {
+  const scope = { ...scopeOf(call, world), cost: call.deed.cost };
+  const reply = await perform(call, scope, world);
+  return { go: { ...call, reply, sideEffect: sideEffectOf(call, reply, scope, world) } };
+};
+
+async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {
+  const halted = haltProblem(call, world);
+  if (halted !== null) return { kind: 'not_sent', reason: 'stopped by an operator before it was sent' };
+  const write = call.tool.effect !== 'read';
+  const mode = write ? 'write' : 'read';
+  let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world);
+  if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
+  const redacted = redactReply(reply, call.tool.output.redact);
+  if (write) await world.store.write((tx) => setReply(tx, call.id, redacted as unknown as Json));
+  return redacted;
+}
+
+/** Finds the deed by its call id. Not found is no proof of absence: it may still be under way. */
+async function lookUp(call: Minted, unknown: Reply, scope: Scope, world: World): Promise<Reply> {
+  const { lookup } = call.tool;
+  if (lookup === undefined) return unknown;
+  const found = await readOnce(call, lookup.bind, scope, world);
+  if (found.kind !== 'ok') return unknown;
+  try {
+    if (lookup.found.evaluate({ ...scope, lookup: found.response }) !== true) return unknown;
+  } catch {
+    return unknown;
+  }
+  return found;
+}
+
+function redactReply(reply: Reply, pointers: readonly string[]): Reply {
+  if (reply.kind !== 'ok' || pointers.length === 0) return reply;
+  return { kind: 'ok', response: redactFields(reply.response, pointers) };
+}
+
+function sideEffectOf(call: Minted, reply: Reply, scope: Scope, world: World): Executed['sideEffect'] {
+  const { sideEffect } = call.tool;
+  if (reply.kind !== 'ok' || sideEffect === undefined) return null;
+  try {
+    const id = sideEffect.id?.evaluate({ ...scope, response: reply.response });
+    const url = sideEffect.url?.evaluate({ ...scope, response: reply.response });
+    return {
+      ...(id === undefined || id === null ? {} : { id: String(id) }),
+      ...(url === undefined || url === null ? {} : { url: String(url) }),
+    };
+  } catch (error) {
+    world.log.warn('no side effect id in the reply', { call: call.id, why: (error as Error).message });
+    return null;
+  }
+}

@@ -1,0 +1,22 @@
+// Grants: what people have granted for this call, loaded as facts for the decision.
+import { getApprovalOfCall, votesOf } from '#store/approvals.ts';
+import type { Granted, Labelled } from './call.ts';
+import type { Stage } from './step.ts';
+
+/** Only a resumed call can have grants: an approval belongs to one call and one deed. */
+export const grants: Stage<Labelled, Granted> = async (call, world) => {
+  if (call.proof.kind !== 'resumed') return { go: { ...call, grants: NONE } };
+  const loaded = await world.store.read(async (tx) => {
+    const approval = await getApprovalOfCall(tx, call.agent.tenant, call.id);
+    if (approval === undefined || approval.status !== 'approved') return NONE;
+    return {
+      approvalId: approval.id,
+      deedDigest: approval.deed_digest,
+      expiresAt_ms: approval.expires_at_ms,
+      votes: await votesOf(tx, approval.id),
+    };
+  });
+  return { go: { ...call, grants: loaded } };
+};
+
+const NONE: Granted['grants'] = { approvalId: null, deedDigest: null, expiresAt_ms: null, votes: [] };

@@ -1,0 +1,108 @@
+// Hold: the call and the question to people become durable together, before anybody is told.
+import { newId } from '@countersign/contract/ids.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { insertApproval, setApprovalStatus } from '#store/approvals.ts';
+import { countOpenHolds, findTwin, insertCall, updateCall } from '#store/calls.ts';
+import type { Tx } from '#store/store.ts';
+import { answerOf, approvalRef } from './answer.ts';
+import type { Decided } from './call.ts';
+import { callRow } from './call-row.ts';
+import type { World } from './world.ts';
+
+export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem };
+
+/**
+ * Records a held call. A repeat of a held call joins it, a rejection stands for the run, and the number of open
+ * holds of an agent is capped. A resumed call whose deed has changed asks anew under the same call id.
+ */
+export async function holdCall(call: Decided, world: World): Promise<Held> {
+  const approval = call.approval!;
+  const resumed = call.proof.kind === 'resumed';
+  const held = await world.store.write(async (tx): Promise<Held> => {
+    if (!resumed) {
+      const earlier = await earlierAnswer(tx, call, world);
+      if (earlier !== null) return earlier;
+    }
+    const now = world.clock.now();
+    const id = newId('apr', now, world.random);
+    if (call.grants.approvalId !== null) await setApprovalStatus(tx, call.grants.approvalId, 'approved', 'void', now);
+    await insertApproval(tx, {
+      id,
+      tenant: call.agent.tenant,
+      call_id: call.id,
+      run: call.run.id,
+      agent: call.agent.name,
+      tool: call.tool.name,
+      deed_digest: approval.deedDigest,
+      asks: approval.asks,
+      shown: shownOf(call),
+      created_at_ms: now,
+      expires_at_ms: approval.expiresAt_ms,
+    });
+    if (resumed) await updateCall(tx, call.id, 'held', { status: 'held', approval_id: id, updated_at_ms: now });
+    else await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id });
+    await world.ledger.append(tx, {
+      log: call.agent.tenant,
+      at_ms: now,
+      kind: 'call.held',
+      facts: {
+        call: call.id,
+        run: call.run.id,
+        agent: call.agent.name,
+        tool: call.tool.name,
+        approval: id,
+        rules: approval.asks.map((ask) => ask.rule),
+        bundle: call.bundle.revision,
+      },
+      payload: { args: call.input.args, claimed: call.input.claimed, deed_digest: approval.deedDigest, shown: shownOf(call) },
+    });
+    return { answer: heldAnswer(call, id, world) };
+  });
+  world.signals.notify('approvals');
+  return held;
+}
+
+async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held | null> {
+  const { tenant, name } = call.agent;
+  const twin = await findTwin(tx, tenant, name, call.run.id, call.input.requestDigest);
+  if (twin?.status === 'held') return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
+  if (twin?.status === 'refused') {
+    const detail = 'A person rejected this very call in this run. Do not ask again; do something else.';
+    return { stop: problem('approval_rejected', detail) };
+  }
+  const open = await countOpenHolds(tx, tenant, name);
+  const most = call.bundle.settings.approvals.max_open_per_agent;
+  if (open < most) return null;
+  return {
+    stop: problem('too_many_holds', `${open} calls of this agent wait for people already; wait for these first.`),
+  };
+}
+
+/** What the approver is shown, kept as it was shown. */
+function shownOf(call: Decided): JsonObject {
+  return {
+    summary: call.deed.summary,
+    args: call.input.args,
+    claimed: call.input.claimed,
+    bound: call.run.bound,
+    prepared: call.prepared,
+    pinned: call.deed.pinned,
+    labels: [...call.labels],
+    cost: call.deed.cost,
+    resources: [...call.deed.resources],
+    trigger: call.run.trigger,
+  };
+}
+
+function heldAnswer(call: Decided, approvalId: string, world: World): CallAnswer {
+  return {
+    call_id: call.id,
+    run_id: call.run.id,
+    tool: call.tool.name,
+    status: 'held',
+    labels: [],
+    approval: approvalRef(approvalId, call.approval!.asks, call.approval!.expiresAt_ms, world),
+  };
+}

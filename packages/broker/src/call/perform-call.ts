@@ -1,0 +1,140 @@
+// The walk: the one way from a request to a deed, for every door.
+import { newId } from '@countersign/contract/ids.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { StoreUnavailable } from '#store/store.ts';
+import { admit } from './admit.ts';
+import { authenticate } from './authenticate.ts';
+import type { Admitted, Asked, Authenticated, Decided } from './call.ts';
+import { decide } from './decide.ts';
+import { execute } from './execute.ts';
+import { gate } from './gate.ts';
+import { grants } from './grants.ts';
+import { holdCall } from './hold.ts';
+import { label } from './label.ts';
+import { mint } from './mint.ts';
+import { prepare } from './prepare.ts';
+import { recall } from './recall.ts';
+import { refuseCall } from './refuse.ts';
+import { resolve } from './resolve.ts';
+import { settle, settleUnsent } from './settle.ts';
+import { chain } from './step.ts';
+import { validate } from './validate.ts';
+import { verify } from './verify.ts';
+import type { World } from './world.ts';
+
+/** Reading stages: pure or read-only, so that a dry run walks the very same ones. */
+export const judgement = chain<Asked>()
+  .then('authenticate', authenticate)
+  .then('resolve', resolve)
+  .then('validate', validate)
+  .then('recall', recall)
+  .then('gate', gate)
+  .then('prepare', prepare)
+  .then('label', label)
+  .then('grants', grants)
+  .then('decide', decide);
+
+/** Stages that act. */
+export const walk = judgement
+  .then('admit', admit)
+  .then('mint', mint)
+  .then('execute', execute)
+  .then('verify', verify)
+  .then('settle', settle);
+
+/** `problem` only for a caller without a valid identity: nothing is recorded about strangers. */
+export type Performed =
+  | { readonly kind: 'answer'; readonly answer: CallAnswer }
+  | { readonly kind: 'problem'; readonly problem: Problem };
+
+/** How often a call is judged anew because something it was judged by changed meanwhile. */
+const MOST_ROUNDS = 5;
+
+/** Gives a request its id and time of arrival. */
+export function askCall(world: World, request: Omit<Asked, 'id' | 'receivedAt_ms'>): Asked {
+  const receivedAt_ms = world.clock.now();
+  return { ...request, id: newId('call', receivedAt_ms, world.random), receivedAt_ms };
+}
+
+/** Walks a call from the request to its answer. Never throws: a store that fails answers `unavailable`. */
+export async function performCall(asked: Asked, world: World): Promise<Performed> {
+  try {
+    for (let round = 1; round <= MOST_ROUNDS; round++) {
+      const performed = asked.dryRun ? await judgeOnly(asked, world) : await walkOnce(asked, world);
+      if (performed !== null) return performed;
+    }
+    return { kind: 'problem', problem: problem('conflict', 'The circumstances keep changing; try again.') };
+  } catch (error) {
+    const down = error instanceof StoreUnavailable;
+    world.log.error(down ? 'the store is unavailable' : 'a call broke', {
+      call: asked.id,
+      why: (error as Error).message,
+      ...(down ? {} : { stack: (error as Error).stack ?? null }),
+    });
+    const what = down
+      ? problem('unavailable', 'The broker cannot record anything now, so it does nothing. Try again later.')
+      : problem('internal', 'The broker failed on this call.');
+    return { kind: 'problem', problem: { ...what, call_id: asked.id } };
+  }
+}
+
+async function walkOnce(asked: Asked, world: World): Promise<Performed | null> {
+  const { step, at, call } = await walk.run(asked, world);
+  if ('go' in step) return answered(step.go.answer);
+  if ('done' in step) return answered(step.done);
+  if ('again' in step) return null;
+  if ('hold' in step) {
+    const held = await holdCall(call as Decided, world);
+    return 'stop' in held ? refused(call, held.stop, 'hold', false, world) : answered(held.answer);
+  }
+  if (isAdmitted(call) && at !== 'settle') {
+    const settled = await settleUnsent(call, step.stop, world);
+    return 'stop' in settled ? refused(call, settled.stop, at, false, world) : answered(settled.answer);
+  }
+  return refused(call, step.stop, at, step.executed === true, world);
+}
+
+/** A dry run: the same judgement, recorded nowhere but in its fresh reads, and nothing is admitted. */
+async function judgeOnly(asked: Asked, world: World): Promise<Performed | null> {
+  const { step, call } = await judgement.run(asked, world);
+  if ('again' in step) return null;
+  if ('done' in step) return answered(step.done);
+  if (!('agent' in call) || call.run === undefined) {
+    return { kind: 'problem', problem: 'stop' in step ? step.stop : problem('internal', 'The broker failed.') };
+  }
+  const base = { call_id: asked.id, run_id: call.run.id, tool: asked.toolName, labels: [], dry_run: true } as const;
+  if ('stop' in step) return answered({ ...base, status: 'refused', problem: step.stop });
+  if ('hold' in step) {
+    const { approval } = step.hold;
+    return answered({
+      ...base,
+      status: 'held',
+      approval: { approval_id: '', url: '', expires_at_ms: approval!.expiresAt_ms, asks: approval!.asks },
+    });
+  }
+  return answered({ ...base, status: 'succeeded' });
+}
+
+async function refused(
+  call: Asked & Partial<Authenticated>,
+  why: Problem,
+  at: string,
+  executed: boolean,
+  world: World,
+): Promise<Performed> {
+  if (!isAuthenticated(call)) return { kind: 'problem', problem: why };
+  return answered(await refuseCall(call, why, at, executed, world));
+}
+
+function answered(answer: CallAnswer): Performed {
+  return { kind: 'answer', answer };
+}
+
+function isAuthenticated(call: Asked & Partial<Authenticated>): call is Authenticated {
+  return call.agent !== undefined && call.run !== undefined;
+}
+
+function isAdmitted(call: Asked & Partial<Admitted>): call is Admitted {
+  return call.admission !== undefined;
+}

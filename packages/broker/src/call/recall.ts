@@ -1,0 +1,30 @@
+// Recall: a key that was used before gets its first answer, or is refused when the request is another one.
+import { problem } from '@countersign/contract/problem.ts';
+import { findByKey } from '#store/calls.ts';
+import { answerOf } from './answer.ts';
+import type { Recalled, Validated } from './call.ts';
+import { haltProblem } from './gate.ts';
+import type { Stage } from './step.ts';
+
+/**
+ * Keys are per tenant and agent. A replay answers what the first request answered, also while that is held or
+ * running; it does not pass by a halt, and a resumed call is never its own replay. Ends with `duplicate_key`.
+ */
+export const recall: Stage<Validated, Recalled> = async (call, world) => {
+  const key = call.idempotencyKey;
+  if (key === null || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
+  const since_ms = call.receivedAt_ms - call.bundle.settings.idempotency.keep_ms;
+  const { tenant } = call.agent;
+  const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, since_ms));
+  if (first === undefined) return { go: { ...call, fresh: true } };
+  if (first.request_digest !== call.input.requestDigest) {
+    return {
+      stop: problem('duplicate_key', 'This idempotency key belongs to another request; use a new key.', {
+        call_id: first.id,
+      }),
+    };
+  }
+  const halted = haltProblem(call, world);
+  if (halted !== null) return { stop: halted };
+  return { done: { ...(await world.store.read((tx) => answerOf(tx, first, world))), replayed: true } };
+};

@@ -1,0 +1,75 @@
+// Refuse: a call that stopped is recorded before it is answered.
+import type { Json } from '@countersign/contract/json.ts';
+import type { Problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { insertCall, settleCall } from '#store/calls.ts';
+import type { Asked, Authenticated, Validated } from './call.ts';
+import { callRow } from './call-row.ts';
+import type { World } from './world.ts';
+
+export type Refusable = Authenticated & Partial<Validated>;
+
+/**
+ * One transaction: the entry, and the row of a call that got as far as a tool. Refused calls keep no idempotency key:
+ * the same request may be judged again once circumstances have changed. `at` is the stage that refused.
+ */
+export async function refuseCall(
+  call: Refusable,
+  why: Problem,
+  at: string,
+  executed: boolean,
+  world: World,
+): Promise<CallAnswer> {
+  const answer: CallAnswer = {
+    call_id: call.id,
+    run_id: call.run.id,
+    tool: call.toolName,
+    status: 'refused',
+    problem: { ...why, call_id: why.call_id ?? call.id },
+    labels: [],
+  };
+  const resumed = call.proof.kind === 'resumed';
+  await world.store.write(async (tx) => {
+    const now = world.clock.now();
+    const { log, seq } = await world.ledger.append(tx, {
+      log: call.agent.tenant,
+      at_ms: now,
+      kind: 'call.refused',
+      facts: {
+        call: call.id,
+        run: call.run.id,
+        agent: call.agent.name,
+        ...(call.tool === undefined ? {} : { tool: call.tool.name, effect: call.tool.effect }),
+        stage: at,
+        problem: why.code,
+        policies: [...(why.policies ?? [])],
+        bundle: call.bundle.revision,
+        // A read may have gone out while its intent was being refused; nothing of it was released.
+        ...(executed ? { executed: true } : {}),
+      },
+      payload: {
+        tool: call.toolName,
+        args: (call.input?.args ?? call.args) as Json,
+        claimed: call.claimed,
+        answer: answer as unknown as Json,
+      },
+    });
+    const settled = {
+      status: 'refused',
+      updated_at_ms: now,
+      settled_log: log,
+      settled_seq: seq,
+      side_effect_id: null,
+      side_effect_url: null,
+    } as const;
+    if (resumed) {
+      await settleCall(tx, call.id, settled);
+    } else if (call.tool !== undefined && call.input !== undefined) {
+      const row = callRow({ ...call, tool: call.tool, input: call.input }, 'refused', now);
+      await insertCall(tx, { ...row, idempotency_key: null });
+      await settleCall(tx, call.id, settled);
+    }
+  });
+  world.signals.notify(call.id);
+  return answer;
+}

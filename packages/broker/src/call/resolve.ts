@@ -1,0 +1,34 @@
+// Resolve: the name becomes a tool at its reviewed version that this agent may see.
+import { problem } from '@countersign/contract/problem.ts';
+import type { Authenticated, Resolved } from './call.ts';
+import type { Stage } from './step.ts';
+import { visibleTools } from './visible.ts';
+
+/** Ends with `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`. */
+export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
+  const tool = visibleTools(call.bundle, call.agent).get(call.toolName);
+  if (tool === undefined) {
+    return {
+      stop: problem('tool_not_found', `There is no tool "${printable(call.toolName)}" for you; list the tools.`),
+    };
+  }
+  if (tool.lifecycle.status === 'retired') {
+    const instead = tool.lifecycle.replaced_by;
+    return {
+      stop: problem('tool_retired', `"${tool.name}" is retired${instead ? `; use "${instead}" instead` : ''}.`),
+    };
+  }
+  const drift = world.connector(tool.connector)?.drift(tool) ?? null;
+  if (drift !== null) {
+    world.log.warn('tool paused', { tool: tool.name, reason: drift.reason });
+    return {
+      stop: problem('tool_drifted', `"${tool.name}" is paused until its owner (${tool.owner}) reviews it.`),
+    };
+  }
+  return { go: { ...call, tool } };
+};
+
+/** The name as it came, cut and without control characters, so that it can stand in a sentence. */
+function printable(name: string): string {
+  return name.slice(0, 64).replace(/[^\x20-\x7e]/g, '?');
+}

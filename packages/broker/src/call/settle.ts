@@ -1,0 +1,163 @@
+// Settle: the one transaction that records the outcome; after it the caller may know.
+import type { Json } from '@countersign/contract/json.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
+import type { Reply } from '#connectors/connector.ts';
+import { labelsOfFields, projectOutput } from '#rules/output.ts';
+import { quoteForeign } from '#rules/summary.ts';
+import { settleCall } from '#store/calls.ts';
+import { joinLabels } from '#store/runs.ts';
+import type { Admittance, Admitted, Verified } from './call.ts';
+import { scopeOf } from './scope.ts';
+import type { Stage } from './step.ts';
+import type { World } from './world.ts';
+
+export interface Settled extends Verified {
+  readonly answer: CallAnswer;
+}
+
+interface Outcome {
+  readonly status: CallStatus;
+  readonly result?: Json;
+  readonly problem?: Problem;
+  readonly labels: readonly string[];
+  /** Labels found in the reply that admission could not know. */
+  readonly discovered: readonly string[];
+}
+
+/**
+ * A write is answered once its outcome is on disk. A read is answered once its intent and every label that its
+ * result brings are on disk; the rest of its outcome follows by itself.
+ */
+export const settle: Stage<Verified, Settled> = async (call, world) => {
+  const outcome = outcomeOf(call, world);
+  const answer = answerFor(call, outcome, call.sideEffect);
+  const read = call.tool.effect === 'read';
+  if (read) {
+    const admittance = await call.admission.durable;
+    if (!admittance.ok) return notAdmitted(admittance);
+  }
+  const written = recordOutcome(call, answer, outcome.discovered, world);
+  if (read && outcome.discovered.length === 0) {
+    written.catch((error: Error) => world.log.error('an outcome was not recorded', { call: call.id, why: error.message }));
+  } else {
+    await written;
+  }
+  return { go: { ...call, answer } };
+};
+
+/** Records an admitted call that ended before its attempt, e.g. for want of a credential. */
+export async function settleUnsent(
+  call: Admitted,
+  why: Problem,
+  world: World,
+): Promise<{ readonly answer: CallAnswer } | { readonly stop: Problem }> {
+  const admittance = await call.admission.durable;
+  if (!admittance.ok) return { stop: 'stop' in admittance.step ? admittance.step.stop : why };
+  const answer = answerFor(call, { status: 'failed', problem: why, labels: [], discovered: [] }, null);
+  await recordOutcome(call, answer, [], world);
+  return { answer };
+}
+
+/** The read went out while its intent was refused: its result is dropped and never released. */
+function notAdmitted(admittance: Extract<Admittance, { ok: false }>) {
+  return 'stop' in admittance.step ? { stop: admittance.step.stop, executed: true as const } : admittance.step;
+}
+
+function outcomeOf(call: Verified, world: World): Outcome {
+  const declared = call.tool.output.labels;
+  const none = { labels: declared, discovered: [] };
+  const { reply } = call;
+  if (reply.kind !== 'ok') return { ...none, ...failure(call, reply) };
+  const discovered = labelsOfFields(reply.response, call.tool.output.fields);
+  const labels = discovered.length === 0 ? declared : [...new Set([...declared, ...discovered])].sort();
+  const scope = { ...scopeOf(call, world), cost: call.deed.cost, response: reply.response, sideEffect: call.sideEffect ?? {} };
+  const projected = projectOutput(call.tool, scope);
+  if (!projected.ok) world.log.error('output withheld', { call: call.id, tool: call.tool.name, why: projected.why });
+  const result = projected.ok ? projected.value : null;
+  if (call.verification === 'disagrees') {
+    const detail = 'The deed was sent and answered, but reading back does not confirm it. Hand over to a person.';
+    return { status: 'unverified', problem: problem('unverified', detail), labels, discovered };
+  }
+  if (!projected.ok && call.tool.effect === 'read') {
+    const detail = 'The system answered something that the tool does not allow to pass on.';
+    return { status: 'failed', problem: problem('tool_rejected', detail), labels, discovered };
+  }
+  return { status: 'succeeded', result, labels, discovered };
+}
+
+function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { status: CallStatus; problem: Problem } {
+  const { name, effect } = call.tool;
+  switch (reply.kind) {
+    case 'rejected': {
+      // What a system says is foreign text: quoted, cut, escaped.
+      const detail = `The system behind "${name}" refused: ${quoteForeign(reply.reason)}`;
+      return { status: 'failed', problem: problem('tool_rejected', detail) };
+    }
+    case 'not_sent':
+      return {
+        status: 'failed',
+        problem: problem('upstream_unavailable', `"${name}" was not carried out: its system could not be reached.`),
+      };
+    case 'unknown': {
+      if (effect === 'read') {
+        const code = reply.timed_out ? 'tool_timeout' : 'upstream_unavailable';
+        return { status: 'failed', problem: problem(code, `"${name}" did not answer; reading again is safe.`) };
+      }
+      const detail = `It is not known whether "${name}" was carried out. Do not repeat it; a person will settle it.`;
+      return { status: 'in_doubt', problem: problem('in_doubt', detail) };
+    }
+  }
+}
+
+function answerFor(call: Admitted, outcome: Outcome, sideEffect: CallAnswer['side_effect'] | null): CallAnswer {
+  return {
+    call_id: call.id,
+    run_id: call.run.id,
+    tool: call.tool.name,
+    status: outcome.status,
+    ...(outcome.result === undefined ? {} : { result: outcome.result }),
+    ...(outcome.problem === undefined ? {} : { problem: { ...outcome.problem, call_id: call.id } }),
+    labels: outcome.labels,
+    ...(sideEffect === null || sideEffect === undefined ? {} : { side_effect: sideEffect }),
+  };
+}
+
+async function recordOutcome(
+  call: Admitted & Partial<Verified>,
+  answer: CallAnswer,
+  discovered: readonly string[],
+  world: World,
+): Promise<void> {
+  await world.store.write(async (tx) => {
+    const now = world.clock.now();
+    if (discovered.length > 0) await joinLabels(tx, call.run.id, discovered);
+    const { log, seq } = await world.ledger.append(tx, {
+      log: call.agent.tenant,
+      at_ms: now,
+      kind: answer.status === 'in_doubt' ? 'call.in_doubt' : 'call.settled',
+      facts: {
+        call: call.id,
+        run: call.run.id,
+        tool: call.tool.name,
+        status: answer.status,
+        ...(answer.problem === undefined ? {} : { problem: answer.problem.code }),
+        ...(call.verification === undefined || call.verification === 'none' ? {} : { verification: call.verification }),
+        ...(call.credential === undefined || call.credential === null
+          ? {}
+          : { credential: call.credential.id, credential_expires_at_ms: call.credential.expires_at_ms }),
+        labels: [...answer.labels],
+      },
+      payload: { answer: answer as unknown as Json },
+    });
+    await settleCall(tx, call.id, {
+      status: answer.status,
+      updated_at_ms: now,
+      settled_log: log,
+      settled_seq: seq,
+      side_effect_id: answer.side_effect?.id ?? null,
+      side_effect_url: answer.side_effect?.url ?? null,
+    });
+  });
+  world.signals.notify(call.id);
+}

@@ -1,0 +1,67 @@
+// The one shape of a stage, and the composition in which a wrong order does not compile.
+import type { Problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { World } from './world.ts';
+
+/**
+ * What a stage answers: go on with one more field; stop with a refusal; hold for people; done with an answer that
+ * exists already; or again, because what was judged has changed meanwhile.
+ */
+export type Step<Out> =
+  | { readonly go: Out }
+  | { readonly stop: Problem; readonly executed?: true }
+  | { readonly hold: Out }
+  | { readonly done: CallAnswer }
+  | { readonly again: string };
+
+/** A stage adds readonly fields to the call that it was given; it never takes any away. */
+export type Stage<In, Out extends In> = (call: In, world: World) => Promise<Step<Out>>;
+
+/** A chain of stages from `First` to `Last`. `then` accepts only a stage whose input the chain already provides. */
+export interface Chain<First, Last extends First> {
+  then<Next extends Last>(name: string, stage: Stage<Last, Next>): Chain<First, Next>;
+  readonly names: readonly string[];
+  /** Runs the stages in order; the first that does not go on ends the chain, with the call as far as it got. */
+  run(call: First, world: World): Promise<Ended<First, Last>>;
+}
+
+export interface Ended<First, Last> {
+  readonly step: Step<Last>;
+  /** Name of the stage that answered last. */
+  readonly at: string;
+  /** The call with every field that was added before the end. */
+  readonly call: First & Partial<Last>;
+}
+
+/** An empty chain: start of a composition. */
+export function chain<First>(): Chain<First, First> {
+  return link<First, First>([]);
+}
+
+interface Named {
+  readonly name: string;
+  readonly stage: (call: never, world: World) => Promise<Step<unknown>>;
+}
+
+function link<First, Last extends First>(stages: readonly Named[]): Chain<First, Last> {
+  return {
+    names: stages.map((each) => each.name),
+    then<Next extends Last>(name: string, stage: Stage<Last, Next>) {
+      return link<First, Next>([...stages, { name, stage: stage as Named['stage'] }]);
+    },
+    async run(call, world) {
+      let current: unknown = call;
+      let at = 'start';
+      for (const { name, stage } of stages) {
+        at = name;
+        const step = await stage(current as never, world);
+        if (!('go' in step)) {
+          if ('hold' in step) current = step.hold;
+          return { step: step as Step<Last>, at, call: current as First & Partial<Last> };
+        }
+        current = step.go;
+      }
+      return { step: { go: current as Last }, at, call: current as First & Partial<Last> };
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// Validate: the arguments take their one canonical form, are checked, and give the request digest.
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import { sha256Hex } from '@countersign/contract/digest.ts';
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
+import { problem } from '@countersign/contract/problem.ts';
+import type { Resolved, Validated } from './call.ts';
+import type { Stage } from './step.ts';
+
+/** Ends with `invalid_arguments` or `context_missing`. */
+export const validate: Stage<Resolved, Validated> = async (call) => {
+  const { tool } = call;
+  if (!isJsonObject(call.args)) {
+    const issues = [{ pointer: '', message: 'expected an object of arguments' }];
+    return { stop: problem('invalid_arguments', `"${tool.name}" takes an object of arguments.`, { issues }) };
+  }
+  const args: JsonObject = call.args;
+  const issues = tool.checkInput(args);
+  if (issues.length > 0) {
+    const first = issues[0]!;
+    const where = first.pointer === '' ? '' : `${first.pointer}: `;
+    return {
+      stop: problem('invalid_arguments', `The arguments do not fit "${tool.name}": ${where}${first.message}.`, {
+        issues,
+      }),
+    };
+  }
+  const missing = tool.requires.filter((key) => !Object.hasOwn(call.run.bound, key));
+  if (missing.length > 0) {
+    return {
+      stop: problem(
+        'context_missing',
+        `"${tool.name}" needs a run that is bound to: ${missing.join(', ')}. Only an orchestrator can open one.`,
+      ),
+    };
+  }
+  const { claimed } = call;
+  const requestDigest = sha256Hex(
+    canonicalize({ agent: call.agent.name, run: call.run.id, tool: tool.name, args, claimed }),
+  );
+  return { go: { ...call, input: { args, claimed, requestDigest } } };
+};

@@ -1,0 +1,48 @@
+// Which tools an agent may see: those that some policy could still let it call.
+import type { Bundle } from '#bundle/bundle.ts';
+import { mayPermit } from '#rules/decide.ts';
+import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
+import type { Agent } from '#rules/principal.ts';
+import type { Tool } from '#rules/tool.ts';
+
+const seen = new WeakMap<Bundle, Map<string, ReadonlyMap<string, Tool>>>();
+
+/** Tools of the bundle that the agent may call under some circumstances, by name in order; once a bundle. */
+export function visibleTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
+  let byAgent = seen.get(bundle);
+  if (byAgent === undefined) {
+    byAgent = new Map();
+    seen.set(bundle, byAgent);
+  }
+  let tools = byAgent.get(agent.name);
+  if (tools === undefined) {
+    const visible = [...bundle.tools.values()]
+      .filter((tool) => mayPermit(bundle.policies, anyCallOf(bundle, agent, tool)))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    tools = new Map(visible.map((tool) => [tool.name, tool]));
+    byAgent.set(agent.name, tools);
+  }
+  return tools;
+}
+
+/** A request that stands for every call of the tool by the agent: only who and what are known. */
+export function anyCallOf(bundle: Bundle, agent: Agent, tool: Tool): DecisionRequest {
+  return {
+    principal: { type: 'Agent', id: agent.name },
+    action: { type: 'Action', id: tool.name },
+    resource: UNKNOWN,
+    context: {
+      args: UNKNOWN,
+      prepared: UNKNOWN,
+      bound: UNKNOWN,
+      claimed: UNKNOWN,
+      cost: UNKNOWN,
+      labels: UNKNOWN,
+      run: UNKNOWN,
+      now: UNKNOWN,
+      effect: tool.effect,
+      mode: agent.mode,
+    },
+    entities: (key) => bundle.facts.entities.get(key),
+  };
+}

@@ -1,0 +1,31 @@
+// What a stage may touch: the world, built in main.ts and handed down.
+import type { Bundle } from '#bundle/bundle.ts';
+import type { Connector } from '#connectors/connector.ts';
+import type { Credentials } from '#credentials/create-credentials.ts';
+import type { Identity } from '#identity/identity.ts';
+import type { Ledger } from '#store/ledger.ts';
+import type { Store } from '#store/store.ts';
+import type { Log } from '#telemetry/log.ts';
+import type { HaltBoard } from './halt-board.ts';
+import type { Signals } from './signals.ts';
+
+export interface World {
+  /** Milliseconds since the epoch. */
+  readonly clock: { now(): number };
+  readonly random: (bytes: number) => Uint8Array;
+  readonly log: Log;
+  readonly store: Store;
+  readonly ledger: Ledger;
+  /** The bundle in force. A call keeps the one it was resolved by and is judged again if it changes. */
+  readonly bundle: () => Bundle;
+  readonly connector: (name: string) => Connector | undefined;
+  /** Mints for the connectors of the bundle in force. */
+  readonly credentials: () => Credentials;
+  readonly identity: Identity;
+  /** Halts in force; admit asks the store again. */
+  readonly halts: HaltBoard;
+  /** Wakes whoever waits for a call or for work to do. */
+  readonly signals: Signals;
+  /** Base of links and audiences, without a trailing slash. */
+  readonly base_url: () => string;
+}

@@ -1,0 +1,155 @@
+// Decides how a child process that is not ours is started, and refuses when it cannot be kept apart.
+import { existsSync, realpathSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import { ConnectorRefused } from './connector-deps.ts';
+import { bwrapArgs, findBwrap, whyNoBwrap } from './isolation/bwrap.ts';
+import { nodePermissionArgs } from './isolation/node-permission.ts';
+import type { Reach, ResolvedProgram } from './isolation/program.ts';
+
+export type Isolation =
+  | {
+      readonly kind: 'bwrap' | 'node-permission' | 'auto';
+      readonly read: readonly string[];
+      readonly write: readonly string[];
+    }
+  | { readonly kind: 'none'; readonly reason: string };
+
+export interface Program {
+  /** `node` for the broker's own Node, or an absolute path. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The whole environment of the child: literal variables of the connector file. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What to hand to `spawn`. */
+export interface Launch {
+  readonly command: string;
+  readonly args: string[];
+  readonly env: Record<string, string>;
+  readonly cwd: string;
+  /** Removes secrets of the environment from a line for the log. */
+  redact(line: string): string;
+  /** Removes the scratch folder. */
+  dispose(): Promise<void>;
+}
+
+/** A way of starting a program that was found to work here. */
+export interface Isolator {
+  readonly kind: 'bwrap' | 'node-permission' | 'none';
+  launch(env: Readonly<Record<string, string>>, redact: (line: string) => string): Promise<Launch>;
+}
+
+/**
+ * Finds how `program` will be started, or throws `ConnectorRefused` with what to change or install.
+ *
+ * - `bwrap`: a namespace of its own (users, processes, network, IPC), no capabilities, system folders and the
+ *   listed paths only, no network at all. The strongest; Linux with bubblewrap.
+ * - `node-permission`: Node programs only; see `isolation/node-permission.ts` for what it does not stop.
+ * - `auto`: bwrap where it works, else node-permission for Node programs, else refused.
+ * - `none`: the child has the broker's reach, minus its environment. Needs a reason, which the review shows.
+ *
+ * In every kind the environment is exactly the listed variables and the working directory is a scratch folder
+ * that is removed when the child ends.
+ */
+export async function chooseIsolation(
+  program: Program,
+  isolation: Isolation,
+  protect: readonly string[] = [],
+): Promise<Isolator> {
+  const target = resolveProgram(program);
+  if (isolation.kind === 'none') {
+    if (isolation.reason.trim() === '') throw new ConnectorRefused('isolation none needs a reason');
+    return { kind: 'none', launch: (env, redact) => scratchLaunch(target.command, target.args, env, redact) };
+  }
+  const reach = checkReach(isolation, protect);
+  const missing = isolation.kind === 'node-permission' ? 'not asked for' : await whyNoBwrap();
+  if (missing === null) {
+    const bwrap = findBwrap() as string;
+    const args = bwrapArgs(target, reach);
+    return { kind: 'bwrap', launch: (env, redact) => fixedLaunch(bwrap, args, env, redact) };
+  }
+  if (isolation.kind === 'bwrap')
+    throw new ConnectorRefused(`isolation bwrap does not work here: ${missing}`);
+  if (!target.isNode) {
+    const why = `"${basename(target.command)}" is not a Node program, so only bubblewrap can isolate it`;
+    throw new ConnectorRefused(
+      isolation.kind === 'auto' ? `${why}, and that does not work here: ${missing}` : why,
+    );
+  }
+  return {
+    kind: 'node-permission',
+    launch: (env, redact) =>
+      scratchLaunch(target.command, (scratch) => nodePermissionArgs(target, reach, scratch), env, redact),
+  };
+}
+
+function resolveProgram(program: Program): ResolvedProgram {
+  const isNode = program.command === 'node' || /^node(\.exe)?$/.test(basename(program.command));
+  const command = program.command === 'node' ? process.execPath : program.command;
+  if (!isAbsolute(command))
+    throw new ConnectorRefused(`command must be "node" or an absolute path, got "${command}"`);
+  if (!existsSync(command)) throw new ConnectorRefused(`command ${command} does not exist`);
+  if (!isNode)
+    return { command: realpathSync(command), isNode, args: program.args, code: [realpathSync(command)] };
+  const [script, ...rest] = program.args;
+  // Options of node itself could switch the protection off again, so the first argument is the script.
+  if (script === undefined || !isAbsolute(script) || !existsSync(script))
+    throw new ConnectorRefused(
+      `the first argument of node must be the absolute path of a script, got "${script ?? ''}"`,
+    );
+  const real = realpathSync(script);
+  return { command: realpathSync(command), isNode, args: [real, ...rest], code: [codeFolder(real)] };
+}
+
+/** A script in node_modules needs its neighbours; any other script gets its own folder. */
+function codeFolder(script: string): string {
+  const parts = script.split(sep);
+  const modules = parts.indexOf('node_modules');
+  return modules === -1 ? dirname(script) : parts.slice(0, modules + 1).join(sep);
+}
+
+/** Listed paths must be absolute and exist, and none may hold or lie in a protected folder (bundle, store, keys). */
+function checkReach(isolation: Exclude<Isolation, { kind: 'none' }>, protect: readonly string[]): Reach {
+  for (const path of [...isolation.read, ...isolation.write]) {
+    if (!isAbsolute(path)) throw new ConnectorRefused(`isolation path ${path} must be absolute`);
+    if (!existsSync(path)) throw new ConnectorRefused(`isolation path ${path} does not exist`);
+    const touched = protect.find((folder) => overlaps(realpathSync(path), real(folder)));
+    if (touched !== undefined)
+      throw new ConnectorRefused(`isolation path ${path} reaches ${touched}, which no tool may reach`);
+  }
+  return { read: isolation.read, write: isolation.write };
+}
+
+/** True when one path is the other or lies in it. */
+export function overlaps(one: string, other: string): boolean {
+  const a = resolve(one) + sep;
+  const b = resolve(other) + sep;
+  return a.startsWith(b) || b.startsWith(a);
+}
+
+function real(path: string): string {
+  return existsSync(path) ? realpathSync(path) : resolve(path);
+}
+
+async function scratchLaunch(
+  command: string,
+  args: readonly string[] | ((scratch: string) => readonly string[]),
+  env: Readonly<Record<string, string>>,
+  redact: (line: string) => string,
+): Promise<Launch> {
+  const scratch = await mkdtemp(join('/tmp', 'countersign-child-'));
+  const list = typeof args === 'function' ? args(scratch) : args;
+  const dispose = (): Promise<void> => rm(scratch, { recursive: true, force: true });
+  return { command, args: [...list], env: { ...env }, cwd: scratch, redact, dispose };
+}
+
+async function fixedLaunch(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  redact: (line: string) => string,
+): Promise<Launch> {
+  return { command, args: [...args], env: { ...env }, cwd: '/', redact, dispose: () => Promise.resolve() };
+}

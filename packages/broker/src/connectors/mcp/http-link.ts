@@ -1,0 +1,241 @@
+// Reaches an MCP server over Streamable HTTP in either era: stateless POSTs, or initialize and a session.
+import { randomUUID } from 'node:crypto';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { Pool } from 'undici';
+import { type AllowPrivate, createAddressCheck, createCheckedConnect } from '../checked-address.ts';
+import { type Posted, post } from './exchange.ts';
+import {
+  declineText,
+  type Era,
+  headerValue,
+  initializeMembers,
+  judgeDiscover,
+  kindOf,
+  type McpLink,
+  MODERN,
+  negotiatedVersion,
+  notificationText,
+  type Outcome,
+  type Outgoing,
+  outcomeOf,
+  requestText,
+  UNSUPPORTED_VERSION,
+} from './protocol.ts';
+
+export interface HttpLinkOptions {
+  readonly url: URL;
+  readonly allow_private: AllowPrivate;
+  /** Most connections to the upstream, so also most requests in flight; others queue. */
+  readonly connections: number;
+  readonly response_bytes: number;
+  /** Headers with which the connector itself connects, as a flat list; asked for before each handshake. */
+  readonly connectionHeaders: () => Promise<readonly string[]>;
+  readonly onNotification: (method: string) => void;
+}
+
+const JSON_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
+const CONNECT_TIMEOUT_MS = 5_000;
+/** The shortest budget worth spending on sending a request again after a lost session. */
+const LEAST_RESEND_MS = 50;
+
+export function createHttpLink(options: HttpLinkOptions): McpLink {
+  return new HttpLink(options);
+}
+
+class HttpLink implements McpLink {
+  readonly #options: HttpLinkOptions;
+  readonly #pool: Pool;
+  readonly #path: string;
+  /** Headers of a modern call by tool name: constant, so built once. */
+  readonly #callHeaders = new Map<string, readonly string[]>();
+  readonly #onOther: (message: JsonObject) => void;
+  #era: Era | null = null;
+  #version = '';
+  #session: string | null = null;
+  #establishing: Promise<string | null> | null = null;
+
+  constructor(options: HttpLinkOptions) {
+    this.#options = options;
+    this.#path = options.url.pathname + options.url.search;
+    this.#pool = new Pool(options.url.origin, {
+      connections: options.connections,
+      pipelining: 1,
+      connect: createCheckedConnect(createAddressCheck(options.allow_private), CONNECT_TIMEOUT_MS),
+    });
+    this.#onOther = (message) => this.#handleOther(message);
+  }
+
+  era(): Era | null {
+    return this.#era;
+  }
+
+  establish(timeout_ms: number): Promise<string | null> {
+    this.#establishing ??= this.#negotiate(timeout_ms).finally(() => {
+      this.#establishing = null;
+    });
+    return this.#establishing;
+  }
+
+  async send(request: Outgoing): Promise<Outcome> {
+    const started = performance.now();
+    if (this.#era === null) {
+      const failed = await this.establish(request.timeout_ms);
+      if (failed !== null) return { kind: 'not_sent', reason: failed };
+    }
+    if (this.#era === 'modern') {
+      const outcome = toOutcome(await this.#postModern(request));
+      // The server changed its mind about the era: find out anew before the next request.
+      if (outcome.kind === 'error' && outcome.code === UNSUPPORTED_VERSION) this.#era = null;
+      return outcome;
+    }
+    return this.#sendLegacy(request, started);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #negotiate(timeout_ms: number): Promise<string | null> {
+    try {
+      const headers = await this.#options.connectionHeaders();
+      const probe = { name: null, headers, timeout_ms, signal: null };
+      const verdict = judgeDiscover(
+        toOutcome(await this.#postModern({ ...probe, method: 'server/discover', members: '' })),
+      );
+      if ('failed' in verdict) return verdict.failed;
+      if (verdict.era === 'modern') {
+        this.#era = 'modern';
+        return null;
+      }
+      return await this.#initialize({ ...probe, method: 'initialize', members: initializeMembers() });
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  async #initialize(request: Outgoing): Promise<string | null> {
+    this.#session = null;
+    this.#version = '';
+    const posted = await this.#postLegacy(request);
+    const outcome = toOutcome(posted);
+    if (outcome.kind !== 'result') return `initialize failed: ${whyNot(outcome)}`;
+    const version = negotiatedVersion(outcome.result);
+    if (version === null) return 'initialize answered a protocol version that is not spoken here';
+    this.#version = version;
+    this.#session = posted.kind === 'message' ? posted.session : null;
+    await this.#notify(notificationText('notifications/initialized'), request);
+    this.#era = 'legacy';
+    return null;
+  }
+
+  /** A session that the server no longer knows (404) was not acted on, so the request may go again in a new one. */
+  async #sendLegacy(request: Outgoing, started: number): Promise<Outcome> {
+    const session = this.#session;
+    const posted = await this.#postLegacy(request);
+    if (session === null || !('status' in posted) || posted.status !== 404) return toOutcome(posted);
+    const left = request.timeout_ms - (performance.now() - started);
+    if (left < LEAST_RESEND_MS)
+      return { kind: 'not_sent', reason: 'the session ended and no time is left for a new one' };
+    if (this.#session === session) {
+      this.#era = null;
+      const failed = await this.establish(left);
+      if (failed !== null) return { kind: 'not_sent', reason: failed };
+    }
+    const again = { ...request, timeout_ms: left };
+    return toOutcome(await (this.#era === 'modern' ? this.#postModern(again) : this.#postLegacy(again)));
+  }
+
+  #postModern(request: Outgoing): Promise<Posted> {
+    const id = randomUUID();
+    const base = this.#headersOf(request.method, request.name);
+    return post(this.#pool, {
+      path: this.#path,
+      headers: request.headers.length === 0 ? base : base.concat(request.headers),
+      body: requestText('modern', id, request),
+      id,
+      timeout_ms: request.timeout_ms,
+      signal: request.signal,
+      response_bytes: this.#options.response_bytes,
+      onOther: this.#onOther,
+    });
+  }
+
+  #headersOf(method: string, name: string | null): readonly string[] {
+    const key = name === null ? method : `${method} ${name}`;
+    let headers = this.#callHeaders.get(key);
+    if (headers === undefined) {
+      const named = name === null ? [] : ['mcp-name', headerValue(name)];
+      headers = [...JSON_HEADERS, 'mcp-protocol-version', MODERN, 'mcp-method', method, ...named];
+      this.#callHeaders.set(key, headers);
+    }
+    return headers;
+  }
+
+  #postLegacy(request: Outgoing): Promise<Posted> {
+    const id = randomUUID();
+    return post(this.#pool, this.#legacyPost(requestText('legacy', id, request), id, request));
+  }
+
+  async #notify(body: string, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>): Promise<void> {
+    await post(this.#pool, this.#legacyPost(body, null, like));
+  }
+
+  #legacyPost(body: string, id: string | null, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>) {
+    const version = this.#version === '' ? [] : ['mcp-protocol-version', this.#version];
+    const session = this.#session === null ? [] : ['mcp-session-id', this.#session];
+    return {
+      path: this.#path,
+      headers: [...JSON_HEADERS, ...version, ...session, ...like.headers],
+      body,
+      id,
+      timeout_ms: like.timeout_ms,
+      signal: like.signal,
+      response_bytes: this.#options.response_bytes,
+      onOther: this.#onOther,
+    };
+  }
+
+  /** Requests of a 2025 server get "method not found"; a modern server may send none, so it gets nothing. */
+  #handleOther(message: JsonObject): void {
+    const kind = kindOf(message);
+    if (kind === 'notification') this.#options.onNotification(String(message['method']));
+    if (kind !== 'request' || this.#era === 'modern') return;
+    void this.#options
+      .connectionHeaders()
+      .then((headers) =>
+        this.#notify(declineText(message), { headers, timeout_ms: CONNECT_TIMEOUT_MS, signal: null }),
+      )
+      .catch(() => undefined);
+  }
+}
+
+/**
+ * Statuses that say that the request was not carried out. 408, 500, 502 and 504 do not (the deed may be behind
+ * them), and 303 even says "done, look there".
+ */
+function refusesByStatus(status: number): boolean {
+  if (status >= 300 && status < 400) return status !== 303;
+  if (status >= 400 && status < 500) return status !== 408;
+  return status === 501 || status === 503 || status === 505;
+}
+
+function toOutcome(posted: Posted): Outcome {
+  switch (posted.kind) {
+    case 'message':
+      return outcomeOf(posted.message);
+    case 'answered': {
+      const redirect = posted.status >= 300 && posted.status < 400 ? '; redirects are not followed' : '';
+      const reason = `HTTP status ${posted.status}: ${posted.reason}${redirect}`;
+      return refusesByStatus(posted.status)
+        ? { kind: 'refused', reason, status: posted.status }
+        : { kind: 'unknown', reason, timed_out: false };
+    }
+    case 'not_sent':
+    case 'unknown':
+      return posted;
+  }
+}
+
+function whyNot(outcome: Exclude<Outcome, { kind: 'result' }>): string {
+  return outcome.kind === 'error' ? `${outcome.code} ${outcome.message}` : outcome.reason;
+}

@@ -1,0 +1,48 @@
+// At start: an intent without an outcome is in doubt, and is listed for people; a read is simply failed.
+import type { Json } from '@countersign/contract/json.ts';
+import { problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { World } from '#call/world.ts';
+import { type CallRow, listUnsettled, settleCall } from '#store/calls.ts';
+
+/** Runs before any door opens, so that every `running` row is one that a crash has left. Answers how many. */
+export async function recoverIntents(world: World): Promise<number> {
+  const rows = await world.store.read((tx) => listUnsettled(tx));
+  for (const row of rows) await recoverOne(world, row);
+  if (rows.length > 0) world.log.warn('intents without an outcome were found', { calls: rows.length });
+  return rows.length;
+}
+
+async function recoverOne(world: World, row: CallRow): Promise<void> {
+  const read = row.effect === 'read';
+  const why = read
+    ? problem('upstream_unavailable', 'The broker stopped during this read; reading again is safe.')
+    : problem('in_doubt', 'The broker stopped during this call. Do not repeat it; a person will settle it.');
+  const status = read ? 'failed' : 'in_doubt';
+  const answer: CallAnswer = {
+    call_id: row.id,
+    run_id: row.run,
+    tool: row.tool,
+    status,
+    problem: { ...why, call_id: row.id },
+    labels: [],
+  };
+  await world.store.write(async (tx) => {
+    const now = world.clock.now();
+    const { log, seq } = await world.ledger.append(tx, {
+      log: row.tenant,
+      at_ms: now,
+      kind: read ? 'call.settled' : 'call.in_doubt',
+      facts: { call: row.id, run: row.run, tool: row.tool, status, problem: why.code, recovered: true },
+      payload: { answer: answer as unknown as Json },
+    });
+    await settleCall(tx, row.id, {
+      status,
+      updated_at_ms: now,
+      settled_log: log,
+      settled_seq: seq,
+      side_effect_id: null,
+      side_effect_url: null,
+    });
+  });
+}

@@ -1,0 +1,46 @@
+// Resumes every held call whose last vote has come: the call enters the walk again as its stored agent.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { performCall } from '#call/perform-call.ts';
+import type { World } from '#call/world.ts';
+import { type ApprovalRow, listUnclosed } from '#store/approvals.ts';
+import { type CallRow, getCall } from '#store/calls.ts';
+import { closeHeld } from './close-held.ts';
+
+/**
+ * Also picks up what was approved before a crash: admit spends an approval in the transaction that admits the call,
+ * so that a call resumed twice is done once. Answers how many calls it took up.
+ */
+export async function resumeApproved(world: World): Promise<number> {
+  const approved = await world.store.read((tx) => listUnclosed(tx, 'approved'));
+  for (const approval of approved) {
+    const row = await world.store.read((tx) => getCall(tx, approval.tenant, approval.call_id));
+    if (row !== undefined) await resumeOne(world, approval, row);
+  }
+  return approved.length;
+}
+
+async function resumeOne(world: World, approval: ApprovalRow, row: CallRow): Promise<void> {
+  const deed = row.deed as unknown as { readonly args: JsonObject; readonly claimed: JsonObject };
+  const performed = await performCall(
+    {
+      id: row.id,
+      door: 'resume',
+      proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run },
+      toolName: row.tool,
+      args: deed.args,
+      claimed: deed.claimed,
+      idempotencyKey: row.idempotency_key,
+      dryRun: false,
+      receivedAt_ms: world.clock.now(),
+    },
+    world,
+  );
+  if (performed.kind === 'answer') return;
+  const { code } = performed.problem;
+  // The store may come back: such a call waits and is tried again. Anything else ends its waiting.
+  if (code === 'unavailable' || code === 'conflict') {
+    world.log.warn('an approved call could not be resumed yet', { call: row.id, problem: code });
+    return;
+  }
+  await closeHeld(world, approval, 'void', performed.problem);
+}

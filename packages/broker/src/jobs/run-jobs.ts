@@ -1,0 +1,54 @@
+// The broker's own work between requests: resuming, expiring, signing checkpoints, forgetting used assertions.
+import type { World } from '#call/world.ts';
+import { purgeAssertions } from '#store/assertions.ts';
+import { closeDecided } from './close-held.ts';
+import { resumeApproved } from './resume-approved.ts';
+
+const APPROVALS_EVERY_MS = 2_000;
+const CHECKPOINT_EVERY_MS = 1_000;
+const PURGE_EVERY_MS = 60_000;
+
+export interface Jobs {
+  /** Ends the loops and waits for what is under way. */
+  stop(): Promise<void>;
+}
+
+/** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
+export function runJobs(world: World): Jobs {
+  const stopping = new AbortController();
+  const loops = [
+    loop(world, stopping.signal, 'approvals', APPROVALS_EVERY_MS, async () => {
+      await resumeApproved(world);
+      await closeDecided(world);
+    }),
+    loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => world.ledger.checkpointAll()),
+    loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
+      world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
+    ),
+  ];
+  return {
+    async stop() {
+      stopping.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+async function loop(
+  world: World,
+  stopping: AbortSignal,
+  topic: string,
+  every_ms: number,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  while (!stopping.aborted) {
+    // Listening before working: a vote that comes during the work is not missed.
+    const woken = world.signals.wait(topic, every_ms, stopping);
+    try {
+      await work();
+    } catch (error) {
+      world.log.error('a job failed', { job: topic, why: (error as Error).message });
+    }
+    await woken;
+  }
+}

@@ -1,0 +1,34 @@
+// A credential for one call and the shape of what provides it; shared by the rooms that mint and that inject.
+import type { Json } from '@countersign/contract/json.ts';
+
+/** A credential for one call; only connectors read `inject`. */
+export interface Credential {
+  /** Identifies the credential in the ledger; never the secret. */
+  readonly id: string;
+  readonly expires_at_ms: number | null;
+  /** What the credential may do, as filled from the manifest. */
+  readonly scope: Json;
+  /** Headers for HTTP upstreams, environment for child processes. Secret. */
+  readonly inject: {
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly env?: Readonly<Record<string, string>>;
+  };
+  /** Secret values, redacted by value from everything that comes back. */
+  readonly secrets: readonly string[];
+}
+
+export interface MintRequest {
+  /** Filled scope template of the tool; null where the connector itself connects (listing, child start). */
+  readonly scope: Json;
+  readonly max_ttl_ms: number | null;
+}
+
+/** Minted, or why not. `reason` is for people and the log, free of secrets. */
+export type Minted =
+  | { readonly ok: true; readonly credential: Credential }
+  | { readonly ok: false; readonly reason: string };
+
+/** Provides the credentials of one connector. */
+export interface CredentialProvider {
+  mint(request: MintRequest): Promise<Minted>;
+}

@@ -1,0 +1,44 @@
+// The principals of a bundle: agents, orchestrators and people, each with public keys only.
+import type { JsonObject } from '@countersign/contract/json.ts';
+
+/** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
+export type AgentMode = 'observe' | 'suggest' | 'act';
+export type PrincipalStatus = 'active' | 'suspended' | 'retired';
+export type PersonRole = 'approver' | 'operator' | 'auditor' | 'admin';
+
+interface PrincipalBase {
+  /** Unique in the bundle; also the OAuth `client_id`. */
+  readonly name: string;
+  readonly tenant: string;
+  readonly status: PrincipalStatus;
+  /** Public JWKs that verify the principal's client assertions. */
+  readonly keys: readonly JsonObject[];
+}
+
+export interface Agent extends PrincipalBase {
+  readonly kind: 'agent';
+  /** Name of the person who answers for the agent. */
+  readonly owner: string;
+  readonly purpose: string;
+  readonly roles: readonly string[];
+  readonly mode: AgentMode;
+}
+
+export interface Orchestrator extends PrincipalBase {
+  readonly kind: 'orchestrator';
+  readonly owner: string;
+  readonly purpose: string;
+  /** Agents it may open runs for. */
+  readonly agents: readonly string[];
+  /** Keys of bound context it may set. */
+  readonly context: readonly string[];
+}
+
+export interface Person extends PrincipalBase {
+  readonly kind: 'person';
+  readonly display_name: string;
+  readonly roles: readonly PersonRole[];
+  readonly groups: readonly string[];
+}
+
+export type Principal = Agent | Orchestrator | Person;

@@ -1,0 +1,78 @@
+// Removes secrets, by value and in their usual encodings, from text and JSON that came from outside.
+import type { Json } from '@countersign/contract/json.ts';
+
+export const REDACTED = '[redacted]';
+
+/** Shorter values occur by chance everywhere; replacing them would destroy answers and hide nothing. */
+const SHORTEST_SECRET = 4;
+/** A base64 fragment shorter than this occurs by chance. */
+const SHORTEST_FRAGMENT = 8;
+
+export interface Redactor {
+  text(value: string): string;
+  json(value: Json): Json;
+}
+
+/**
+ * Builds a redactor for the given secrets. It finds each value as it is, URL-encoded, as hexadecimal, escaped
+ * inside JSON text, and in base64 and base64url at any alignment (so also inside `user:secret`). It is a
+ * safety net against echoes: an upstream that wants to leak what it was given can always encode it otherwise.
+ */
+export function createRedactor(secrets: readonly string[]): Redactor {
+  const needles = needlesOf(secrets);
+  if (needles.length === 0) return { text: (value) => value, json: (value) => value };
+  const text = (value: string): string => {
+    let clean = value;
+    for (const needle of needles) if (clean.includes(needle)) clean = clean.replaceAll(needle, REDACTED);
+    return clean;
+  };
+  return { text, json: (value) => redactJson(value, text) };
+}
+
+function redactJson(value: Json, text: (value: string) => string): Json {
+  if (typeof value === 'string') return text(value);
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map((item: Json) => redactJson(item, text));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [text(key), redactJson(item, text)]));
+}
+
+/** All spellings, longest first, so that a longer one is not left half replaced. */
+function needlesOf(secrets: readonly string[]): string[] {
+  const all = new Set<string>();
+  for (const secret of secrets) {
+    if (secret.length < SHORTEST_SECRET) continue;
+    const hex = Buffer.from(secret, 'utf8').toString('hex');
+    const url = encodeURIComponent(wellFormed(secret));
+    for (const spelling of [
+      secret,
+      url,
+      url.replaceAll('%20', '+'),
+      JSON.stringify(secret).slice(1, -1),
+      hex,
+      hex.toUpperCase(),
+      ...base64Cores(secret),
+    ])
+      all.add(spelling);
+  }
+  return [...all].sort((a, b) => b.length - a.length);
+}
+
+/** The base64 letters that only depend on the secret, whatever bytes stand before and after it. */
+function base64Cores(secret: string): string[] {
+  const bytes = Buffer.from(secret, 'utf8');
+  const cores: string[] = [bytes.toString('base64'), bytes.toString('base64url')];
+  for (const before of [0, 1, 2]) {
+    const shifted = Buffer.concat([Buffer.alloc(before), bytes]);
+    const first = before === 0 ? 0 : before + 1;
+    const last = Math.floor((shifted.length * 8) / 6);
+    for (const encoding of ['base64', 'base64url'] as const) {
+      const core = shifted.toString(encoding).slice(first, last);
+      if (core.length >= SHORTEST_FRAGMENT) cores.push(core);
+    }
+  }
+  return cores.filter((core) => core.length >= SHORTEST_SECRET);
+}
+
+function wellFormed(text: string): string {
+  return text.toWellFormed();
+}

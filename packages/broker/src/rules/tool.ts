@@ -1,0 +1,84 @@
+// A tool as the bundle compiled it: the manifest with its expressions parsed and its schemas ready.
+import type { Issue } from '@countersign/contract/problem.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Effect } from '@countersign/contract/wire.ts';
+import type { Expression, Template } from './expression.ts';
+
+/** How one operation of a connector is reached: a fixed part, reviewed, and inputs filled per call. */
+export interface Bind {
+  /** Fixed part, understood by the connector's kind, e.g. `{tool}` for mcp, `{statement}` for sql. */
+  readonly operation: JsonObject;
+  /** Filled from the scope for each call, e.g. the arguments of an MCP tool or SQL parameters. */
+  readonly inputs: Template;
+}
+
+/** A fresh read before the decision. Its result is `prepared.<id>` for policy, pins and templates. */
+export interface PrepareStep {
+  readonly id: string;
+  readonly bind: Bind;
+  /** Schema of what the read answers; types `context.prepared.<id>` in policies. */
+  readonly output: JsonObject;
+  readonly checkOutput: (value: unknown) => readonly Issue[];
+  /** Labels that reading this joins to the run. */
+  readonly labels: readonly string[];
+}
+
+export type IdempotencyStrategy = 'header' | 'client-id' | 'precondition' | 'upsert' | 'marker';
+
+export interface Tool {
+  readonly name: string;
+  readonly version: string;
+  readonly owner: string;
+  readonly connector: string;
+  readonly description: string;
+  readonly effect: Effect;
+  /** `sha256:<hex>` over the canonical form of the manifest. */
+  readonly digest: string;
+  readonly lifecycle: {
+    readonly status: 'imported' | 'active' | 'deprecated' | 'retired';
+    readonly sunset?: string;
+    readonly replaced_by?: string;
+  };
+  readonly input: JsonObject;
+  /** Mistakes of the arguments, by JSON pointer; empty when they fit. */
+  readonly checkInput: (args: unknown) => readonly Issue[];
+  /** Keys of bound context without which the tool is not callable. */
+  readonly requires: readonly string[];
+  readonly prepare: readonly PrepareStep[];
+  readonly pin: readonly Expression[];
+  /** Each answers `system:kind/id`; empty: the call is judged on its connector. */
+  readonly resources: readonly Expression[];
+  readonly preconditions: readonly { readonly expr: Expression; readonly message: string }[];
+  /** Amount in minor units and ISO 4217 currency. */
+  readonly cost?: { readonly minor: Expression; readonly currency: Expression };
+  readonly bind: Bind;
+  readonly credential?: { readonly provider: string; readonly scope: Template; readonly max_ttl_ms: number };
+  readonly idempotency?: { readonly strategy: IdempotencyStrategy; readonly key?: Expression };
+  readonly timeout_ms: number;
+  readonly sideEffect?: { readonly id?: Expression; readonly url?: Expression };
+  readonly verify?: { readonly bind: Bind; readonly expect: readonly Expression[] };
+  /** Finds the deed by call id where a lost reply left it unknown. */
+  readonly lookup?: { readonly bind: Bind; readonly found: Expression; readonly id?: Expression };
+  readonly compensate?: {
+    readonly kind: 'tool' | 'soft' | 'manual';
+    readonly tool?: string;
+    readonly args?: Template;
+    readonly runbook?: string;
+  };
+  readonly output: {
+    readonly schema?: JsonObject;
+    readonly checkOutput?: (value: unknown) => readonly Issue[];
+    /** What the agent gets, built from `response`; absent: the response as it is. */
+    readonly project?: Template;
+    /** Labels of the whole output, joined to the run at admission. */
+    readonly labels: readonly string[];
+    /** Labels of single fields, joined to the run when the field is present: pointer → labels. */
+    readonly fields: readonly { readonly pointer: string; readonly labels: readonly string[] }[];
+    /** Fields replaced by `[redacted]` before anything else sees them: JSON pointers, `*` for each item. */
+    readonly redact: readonly string[];
+  };
+  /** Arguments that name where data or money goes; `*` marks the whole tool as egress. */
+  readonly egress: readonly string[];
+  /** The sentence an approver reads: literal words and expressions, joined by the walk. */
+  readonly summary: readonly (string | Expression)[];
+}

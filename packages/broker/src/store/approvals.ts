@@ -1,0 +1,146 @@
+// Approvals: what people are asked, what they answered, and the one time that it may be spent.
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { ApprovalStatus } from '@countersign/contract/wire.ts';
+import type { ApprovalRule } from '#rules/decision.ts';
+import type { SqlValue, Tx } from './store.ts';
+
+export interface StoredApproval {
+  readonly id: string;
+  readonly tenant: string;
+  readonly call_id: string;
+  readonly run: string;
+  readonly agent: string;
+  readonly tool: string;
+  readonly status: ApprovalStatus;
+  /** What a vote binds. */
+  readonly deed_digest: string;
+  /** The rules that asked. */
+  readonly asks: readonly ApprovalRule[];
+  /** What the approver sees: summary, arguments, prepared facts, cost… */
+  readonly shown: JsonObject;
+  readonly shown_digest: string;
+  readonly created_at_ms: number;
+  readonly expires_at_ms: number;
+  readonly closed_at_ms: number | null;
+}
+
+interface ApprovalRow extends Omit<StoredApproval, 'asks' | 'shown'> {
+  readonly asks: string;
+  readonly shown: string;
+}
+
+export interface StoredVote {
+  readonly approval_id: string;
+  readonly rule: string;
+  /** Name of the person. */
+  readonly person: string;
+  readonly verdict: 'approve' | 'reject';
+  readonly deed_digest: string;
+  readonly at_ms: number;
+  readonly reason: string | null;
+}
+
+const COLUMNS = `id, tenant, call_id, run, agent, tool, status, deed_digest, asks, shown, shown_digest,
+  created_at_ms, expires_at_ms, closed_at_ms`;
+const SELECT = `select ${COLUMNS} from approvals`;
+
+function fromRow(row: ApprovalRow): StoredApproval {
+  return {
+    ...row,
+    asks: JSON.parse(row.asks) as ApprovalRule[],
+    shown: JSON.parse(row.shown) as JsonObject,
+  };
+}
+
+/** Writes a new approval. */
+export async function insertApproval(tx: Tx, approval: StoredApproval): Promise<void> {
+  const asks = approval.asks.map(({ rule, quorum, group, excluding, because }) => {
+    return { rule, quorum, group, excluding, because };
+  });
+  await tx.run(
+    `insert into approvals (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[approval.id, approval.tenant, approval.call_id, approval.run, approval.agent, approval.tool],
+    ...[approval.status, approval.deed_digest, canonicalize(asks), canonicalize(approval.shown)],
+    ...[approval.shown_digest, approval.created_at_ms, approval.expires_at_ms, approval.closed_at_ms],
+  );
+}
+
+/** The approval of this tenant with this id. */
+export async function getApproval(tx: Tx, tenant: string, id: string): Promise<StoredApproval | undefined> {
+  const row = await tx.get<ApprovalRow>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
+  return row === undefined ? undefined : fromRow(row);
+}
+
+export interface ApprovalFilter {
+  readonly tenant: string;
+  readonly status?: ApprovalStatus;
+  readonly agent?: string;
+  readonly call_id?: string;
+  readonly run?: string;
+  readonly limit: number;
+  /** Id of the last approval of the page before. */
+  readonly before?: string;
+}
+
+/** Approvals, newest first. */
+export async function listApprovals(tx: Tx, filter: ApprovalFilter): Promise<StoredApproval[]> {
+  const where = ['tenant = ?'];
+  const values: SqlValue[] = [filter.tenant];
+  for (const column of ['status', 'agent', 'call_id', 'run'] as const) {
+    const wanted = filter[column];
+    if (wanted === undefined) continue;
+    where.push(`${column} = ?`);
+    values.push(wanted);
+  }
+  if (filter.before !== undefined) {
+    where.push('id < ?');
+    values.push(filter.before);
+  }
+  const sql = `${SELECT} where ${where.join(' and ')} order by id desc limit ?`;
+  return (await tx.all<ApprovalRow>(sql, ...values, filter.limit)).map(fromRow);
+}
+
+/** Records a vote; `conflict` when this person has voted on this rule before: the first vote stands. */
+export async function insertVote(tx: Tx, vote: StoredVote): Promise<'recorded' | 'conflict'> {
+  const { changes } = await tx.run(
+    `insert into votes (approval_id, rule, person, verdict, deed_digest, at_ms, reason)
+     values (?, ?, ?, ?, ?, ?, ?) on conflict (approval_id, rule, person) do nothing`,
+    ...[vote.approval_id, vote.rule, vote.person, vote.verdict, vote.deed_digest, vote.at_ms, vote.reason],
+  );
+  return changes === 1 ? 'recorded' : 'conflict';
+}
+
+/** All votes on an approval, oldest first. */
+export async function votesOf(tx: Tx, approval_id: string): Promise<StoredVote[]> {
+  return tx.all<StoredVote>(
+    `select approval_id, rule, person, verdict, deed_digest, at_ms, reason from votes
+     where approval_id = ? order by at_ms, rule, person`,
+    approval_id,
+  );
+}
+
+/**
+ * Moves an approval from the status that the caller saw to another; false when it is no longer there. This makes
+ * spending single-use: of two that move `approved` → `spent` one gets true.
+ */
+export async function setStatus(
+  tx: Tx,
+  id: string,
+  expected: ApprovalStatus,
+  next: ApprovalStatus,
+  at_ms: number,
+): Promise<boolean> {
+  // The closing time is that of the last vote or the expiry; spending later does not move it.
+  const { changes } = await tx.run(
+    'update approvals set status = ?, closed_at_ms = coalesce(closed_at_ms, ?) where id = ? and status = ?',
+    ...[next, at_ms, id, expected],
+  );
+  return changes === 1;
+}
+
+/** Open approvals of all tenants whose time is over at `now_ms`, oldest first. */
+export async function listExpired(tx: Tx, now_ms: number): Promise<StoredApproval[]> {
+  const sql = `${SELECT} where status = 'open' and expires_at_ms <= ? order by expires_at_ms`;
+  return (await tx.all<ApprovalRow>(sql, now_ms)).map(fromRow);
+}

@@ -1,0 +1,216 @@
+// Calls: one row for every deed that was asked for, from the first word to the last.
+import type { CallStatus, Effect } from '@countersign/contract/wire.ts';
+import type { SqlValue, Tx } from './store.ts';
+
+export interface StoredCall {
+  readonly id: string;
+  readonly tenant: string;
+  readonly agent: string;
+  readonly run: string;
+  /** Where it came in: `http`, `mcp`, … */
+  readonly door: string;
+  readonly tool: string;
+  readonly tool_version: string;
+  readonly tool_digest: string;
+  readonly effect: Effect;
+  /** Revision of the bundle that judged it last. */
+  readonly revision: string;
+  readonly status: CallStatus;
+  readonly request_digest: string;
+  readonly idempotency_key: string | null;
+  readonly created_at_ms: number;
+  readonly updated_at_ms: number;
+  /** Canonical JSON of what resuming or recovering needs: arguments, claimed context, pins. */
+  readonly deed: string | null;
+  readonly approval_id: string | null;
+  /** Canonical JSON of what the upstream answered, made durable before it is interpreted. */
+  readonly reply: string | null;
+  readonly side_effect_id: string | null;
+  readonly side_effect_url: string | null;
+  /** Place of the entry that settled it. */
+  readonly settled_log: string | null;
+  readonly settled_seq: number | null;
+  /** Canonical JSON of the answer, given again to a repeated request. */
+  readonly answer: string | null;
+}
+
+/** A call as it is first written; what is not known yet may be left out. */
+export type NewCall = Omit<StoredCall, Later> & Partial<Pick<StoredCall, Later>>;
+type Later =
+  | 'idempotency_key'
+  | 'deed'
+  | 'approval_id'
+  | 'reply'
+  | 'side_effect_id'
+  | 'side_effect_url'
+  | 'settled_log'
+  | 'settled_seq'
+  | 'answer';
+
+const COLUMNS = [
+  ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
+  ...['status', 'request_digest', 'idempotency_key', 'created_at_ms', 'updated_at_ms', 'deed', 'approval_id'],
+  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq', 'answer'],
+] as const satisfies readonly (keyof StoredCall)[];
+const SELECT = `select ${COLUMNS.join(', ')} from calls`;
+const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(() => '?').join(', ')})
+  on conflict (tenant, agent, idempotency_key) where idempotency_key is not null do nothing`;
+/** A call that is not over keeps its key, however old. */
+const OPEN = `status in ('held', 'running', 'in_doubt')`;
+
+/**
+ * Writes a new call; false when its idempotency key is taken. A key that a finished call used before
+ * `keys_since_ms` is free again; without it keys are never freed.
+ */
+export async function insertCall(tx: Tx, call: NewCall, keys_since_ms = 0): Promise<boolean> {
+  const values: SqlValue[] = COLUMNS.map((column) => call[column] ?? null);
+  const { changes } = await tx.run(INSERT, ...values);
+  if (changes === 1) return true;
+  const freed = await tx.run(
+    `update calls set idempotency_key = null
+     where tenant = ? and agent = ? and idempotency_key = ? and created_at_ms < ? and not ${OPEN}`,
+    ...[call.tenant, call.agent, call.idempotency_key ?? null, keys_since_ms],
+  );
+  return freed.changes === 1 && (await tx.run(INSERT, ...values)).changes === 1;
+}
+
+/** The call of this tenant with this id. */
+export async function getCall(tx: Tx, tenant: string, id: string): Promise<StoredCall | undefined> {
+  return tx.get<StoredCall>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
+}
+
+/** The call that used a key since then, or that is not over yet. */
+export async function findByKey(
+  tx: Tx,
+  tenant: string,
+  agent: string,
+  key: string,
+  since_ms: number,
+): Promise<StoredCall | undefined> {
+  return tx.get<StoredCall>(
+    `${SELECT} where tenant = ? and agent = ? and idempotency_key = ? and (created_at_ms >= ? or ${OPEN})`,
+    ...[tenant, agent, key, since_ms],
+  );
+}
+
+/** The held call of the same run that asks for the very same: a repeat joins it. */
+export async function findHeldTwin(
+  tx: Tx,
+  tenant: string,
+  agent: string,
+  run: string,
+  request_digest: string,
+): Promise<StoredCall | undefined> {
+  return tx.get<StoredCall>(
+    `${SELECT} where status = 'held' and tenant = ? and agent = ? and request_digest = ? and run = ?
+     order by id limit 1`,
+    ...[tenant, agent, request_digest, run],
+  );
+}
+
+/** Makes what the upstream answered durable, before anybody interprets it. */
+export async function setReply(tx: Tx, id: string, reply: string): Promise<void> {
+  await tx.run('update calls set reply = ? where id = ?', reply, id);
+}
+
+/** Binds a held call to the approval that it waits for, and to the deed as it was shown. */
+export async function setHold(
+  tx: Tx,
+  id: string,
+  hold: {
+    readonly approval_id: string;
+    readonly deed: string;
+    readonly revision: string;
+    readonly at_ms: number;
+  },
+): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update calls set approval_id = ?, deed = ?, revision = ?, updated_at_ms = ? where id = ? and status = 'held'`,
+    ...[hold.approval_id, hold.deed, hold.revision, hold.at_ms, id],
+  );
+  return changes === 1;
+}
+
+/** A held call is admitted at last: `held` → `running`. False when it was no longer held. */
+export async function resumeCall(
+  tx: Tx,
+  id: string,
+  admitted: { readonly deed: string; readonly revision: string; readonly at_ms: number },
+): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update calls set status = 'running', deed = ?, revision = ?, updated_at_ms = ? where id = ? and status = 'held'`,
+    ...[admitted.deed, admitted.revision, admitted.at_ms, id],
+  );
+  return changes === 1;
+}
+
+export interface Settlement {
+  readonly status: Exclude<CallStatus, 'held' | 'running'>;
+  readonly at_ms: number;
+  readonly answer: string | null;
+  readonly side_effect_id?: string | null;
+  readonly side_effect_url?: string | null;
+  readonly settled_log: string;
+  readonly settled_seq: number;
+}
+
+/** Writes the outcome. False when the call was already over: an outcome is never overwritten. */
+export async function settleCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update calls set status = ?, updated_at_ms = ?, answer = ?, side_effect_id = ?, side_effect_url = ?,
+       settled_log = ?, settled_seq = ? where id = ? and ${OPEN}`,
+    ...[fields.status, fields.at_ms, fields.answer, fields.side_effect_id ?? null],
+    ...[fields.side_effect_url ?? null, fields.settled_log, fields.settled_seq, id],
+  );
+  return changes === 1;
+}
+
+export interface CallFilter {
+  readonly tenant: string;
+  readonly agent?: string;
+  readonly run?: string;
+  readonly status?: CallStatus;
+  readonly limit: number;
+  /** Id of the last call of the page before. */
+  readonly before?: string;
+}
+
+/** Calls, newest first. */
+export async function listCalls(tx: Tx, filter: CallFilter): Promise<StoredCall[]> {
+  const where = ['tenant = ?'];
+  const values: SqlValue[] = [filter.tenant];
+  for (const column of ['agent', 'run', 'status'] as const) {
+    const wanted = filter[column];
+    if (wanted === undefined) continue;
+    where.push(`${column} = ?`);
+    values.push(wanted);
+  }
+  if (filter.before !== undefined) {
+    where.push('id < ?');
+    values.push(filter.before);
+  }
+  return tx.all<StoredCall>(
+    `${SELECT} where ${where.join(' and ')} order by id desc limit ?`,
+    ...values,
+    filter.limit,
+  );
+}
+
+/** Calls that were admitted and have no outcome: what recovery looks at after a crash. Oldest first. */
+export async function listUnsettled(tx: Tx): Promise<StoredCall[]> {
+  return tx.all<StoredCall>(`${SELECT} where status = 'running' order by id`);
+}
+
+/** Calls whose outcome is unknown, of all tenants. Oldest first. */
+export async function listInDoubt(tx: Tx): Promise<StoredCall[]> {
+  return tx.all<StoredCall>(`${SELECT} where status = 'in_doubt' order by id`);
+}
+
+/** How many calls of an agent wait for people. */
+export async function countOpenHolds(tx: Tx, tenant: string, agent: string): Promise<number> {
+  const row = await tx.get<{ n: number }>(
+    `select count(*) as n from calls where status = 'held' and tenant = ? and agent = ?`,
+    ...[tenant, agent],
+  );
+  return row?.n ?? 0;
+}

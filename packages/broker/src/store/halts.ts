@@ -1,0 +1,64 @@
+// Halts: what an operator has stopped, and whether that covers a call.
+import type { HaltScope } from '@countersign/contract/wire.ts';
+import type { Tx } from './store.ts';
+
+export interface StoredHalt {
+  readonly id: string;
+  /** Null: in every tenant. */
+  readonly tenant: string | null;
+  readonly scope: HaltScope;
+  /** Name of the agent or tool; null for `tenant` and `everything`. */
+  readonly target: string | null;
+  readonly reason: string;
+  readonly by: string;
+  readonly at_ms: number;
+  readonly lifted_at_ms: number | null;
+  readonly lifted_by: string | null;
+}
+
+const SELECT = `select id, tenant, scope, target, reason, set_by as "by", at_ms, lifted_at_ms, lifted_by from halts`;
+
+/** Writes a halt; in force as soon as the unit of work is committed. */
+export async function insertHalt(
+  tx: Tx,
+  halt: Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>,
+): Promise<void> {
+  await tx.run(
+    'insert into halts (id, tenant, scope, target, reason, set_by, at_ms) values (?, ?, ?, ?, ?, ?, ?)',
+    ...[halt.id, halt.tenant, halt.scope, halt.target, halt.reason, halt.by, halt.at_ms],
+  );
+}
+
+/** The halt with this id, lifted or not. */
+export async function getHalt(tx: Tx, id: string): Promise<StoredHalt | undefined> {
+  return tx.get<StoredHalt>(`${SELECT} where id = ?`, id);
+}
+
+/** Lifts a halt; false when it is unknown or was lifted before. */
+export async function liftHalt(tx: Tx, id: string, by: string, at_ms: number): Promise<boolean> {
+  const { changes } = await tx.run(
+    'update halts set lifted_at_ms = ?, lifted_by = ? where id = ? and lifted_at_ms is null',
+    ...[at_ms, by, id],
+  );
+  return changes === 1;
+}
+
+/** All halts in force, oldest first. */
+export async function activeHalts(tx: Tx): Promise<StoredHalt[]> {
+  return tx.all<StoredHalt>(`${SELECT} where lifted_at_ms is null order by at_ms, id`);
+}
+
+/** The first halt in force that covers a call of this agent with this tool. One statement, for the hot path. */
+export async function matchingHalt(
+  tx: Tx,
+  tenant: string,
+  agent: string,
+  tool: string,
+): Promise<StoredHalt | undefined> {
+  return tx.get<StoredHalt>(
+    `${SELECT} where lifted_at_ms is null and (scope = 'everything' or ((tenant is null or tenant = ?) and
+       (scope = 'tenant' or (scope = 'agent' and target = ?) or (scope = 'tool' and target = ?))))
+     order by at_ms limit 1`,
+    ...[tenant, agent, tool],
+  );
+}

@@ -1,0 +1,169 @@
+// Runs: the calls that answer one trigger, with what trusted code bound to them and what they have read.
+
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Run } from '#rules/run.ts';
+import type { SqlValue, Tx } from './store.ts';
+
+/** A run as it is kept: with where it came from and which model it was opened for. */
+export interface StoredRun extends Run {
+  readonly parent_run_id: string | null;
+  /** Provider, model and digests, as the orchestrator gave them. */
+  readonly model: JsonObject | null;
+}
+
+interface RunRow {
+  readonly id: string;
+  readonly tenant: string;
+  readonly agent: string;
+  readonly ambient: number;
+  readonly trigger_ref: string | null;
+  readonly bound: string;
+  readonly model: string | null;
+  readonly parent_run_id: string | null;
+  readonly labels: string;
+  readonly labels_version: number;
+  readonly opened_at_ms: number;
+  readonly last_used_at_ms: number;
+  readonly ended_at_ms: number | null;
+}
+
+const COLUMNS = `id, tenant, agent, ambient, trigger_ref, bound, model, parent_run_id, labels, labels_version,
+  opened_at_ms, last_used_at_ms, ended_at_ms`;
+const SELECT = `select ${COLUMNS} from runs`;
+
+function fromRow(row: RunRow): StoredRun {
+  const { ambient, trigger_ref, bound, model, labels, ...same } = row;
+  return {
+    ...same,
+    ambient: ambient === 1,
+    trigger: trigger_ref,
+    bound: JSON.parse(bound) as JsonObject,
+    model: model === null ? null : (JSON.parse(model) as JsonObject),
+    labels: JSON.parse(labels) as string[],
+  };
+}
+
+/** Writes a new run. A second live ambient run of the same agent is refused by the database. */
+export async function insertRun(tx: Tx, run: StoredRun): Promise<void> {
+  await tx.run(
+    `insert into runs (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[run.id, run.tenant, run.agent, run.ambient ? 1 : 0, run.trigger, canonicalize(run.bound)],
+    ...[run.model === null ? null : canonicalize(run.model), run.parent_run_id],
+    ...[canonicalize(sorted(run.labels)), run.labels_version],
+    ...[run.opened_at_ms, run.last_used_at_ms, run.ended_at_ms],
+  );
+}
+
+/** The run of this tenant with this id, ended or not. */
+export async function getRun(tx: Tx, tenant: string, id: string): Promise<StoredRun | undefined> {
+  const row = await tx.get<RunRow>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
+  return row === undefined ? undefined : fromRow(row);
+}
+
+const AMBIENT = `${SELECT} where tenant = ? and agent = ? and ambient = 1 and ended_at_ms is null`;
+
+/** The live ambient run of an agent: not ended, and used within `idle_ms`. */
+export async function ambientRun(
+  tx: Tx,
+  tenant: string,
+  agent: string,
+  now_ms: number,
+  idle_ms: number,
+): Promise<StoredRun | undefined> {
+  const row = await tx.get<RunRow>(`${AMBIENT} and last_used_at_ms > ?`, tenant, agent, now_ms - idle_ms);
+  return row === undefined ? undefined : fromRow(row);
+}
+
+/**
+ * The live ambient run of `fresh.agent`, or `fresh` once an idle one has been ended; in one unit of work, so that
+ * an agent never has two and cannot shed labels by asking at the right moment. `ended` is the id of the idle run.
+ */
+export async function openAmbientRun(
+  tx: Tx,
+  fresh: StoredRun,
+  idle_ms: number,
+): Promise<{ run: StoredRun; opened: boolean; ended: string | null }> {
+  const row = await tx.get<RunRow>(AMBIENT, fresh.tenant, fresh.agent);
+  if (row !== undefined && row.last_used_at_ms > fresh.opened_at_ms - idle_ms) {
+    return { run: fromRow(row), opened: false, ended: null };
+  }
+  if (row !== undefined) await endRun(tx, row.id, fresh.opened_at_ms);
+  await insertRun(tx, { ...fresh, ambient: true });
+  return { run: { ...fresh, ambient: true }, opened: true, ended: row?.id ?? null };
+}
+
+/** Notes that a run was used. Lazy on purpose: call it when `last_used_at_ms` is old enough to matter. */
+export async function touchRun(tx: Tx, id: string, now_ms: number): Promise<void> {
+  await tx.run(
+    'update runs set last_used_at_ms = ? where id = ? and last_used_at_ms < ?',
+    now_ms,
+    id,
+    now_ms,
+  );
+}
+
+export interface JoinedLabels {
+  /** Sorted. */
+  readonly labels: readonly string[];
+  readonly version: number;
+  readonly grew: boolean;
+}
+
+/** Joins labels to a run. Labels only ever join; the version grows when the set does. */
+export async function joinLabels(tx: Tx, run_id: string, labels: readonly string[]): Promise<JoinedLabels> {
+  const row = await tx.get<{ labels: string; labels_version: number }>(
+    'select labels, labels_version from runs where id = ?',
+    run_id,
+  );
+  if (row === undefined) throw new Error(`there is no run ${run_id} to join labels to`);
+  const known = JSON.parse(row.labels) as string[];
+  const joined = sorted([...known, ...labels]);
+  if (joined.length === known.length) return { labels: known, version: row.labels_version, grew: false };
+  const version = row.labels_version + 1;
+  await tx.run(
+    'update runs set labels = ?, labels_version = ? where id = ?',
+    ...[canonicalize(joined), version, run_id],
+  );
+  return { labels: joined, version, grew: true };
+}
+
+/** Ends a run; false when it had ended. */
+export async function endRun(tx: Tx, id: string, now_ms: number): Promise<boolean> {
+  const { changes } = await tx.run(
+    'update runs set ended_at_ms = ? where id = ? and ended_at_ms is null',
+    ...[now_ms, id],
+  );
+  return changes === 1;
+}
+
+export interface RunFilter {
+  readonly tenant: string;
+  readonly agent?: string;
+  /** True: only those that have not ended. */
+  readonly live?: boolean;
+  readonly limit: number;
+  /** Id of the last run of the page before. */
+  readonly before?: string;
+}
+
+/** Runs, newest first. */
+export async function listRuns(tx: Tx, filter: RunFilter): Promise<StoredRun[]> {
+  const where = ['tenant = ?'];
+  const values: SqlValue[] = [filter.tenant];
+  if (filter.agent !== undefined) {
+    where.push('agent = ?');
+    values.push(filter.agent);
+  }
+  if (filter.live === true) where.push('ended_at_ms is null');
+  if (filter.before !== undefined) {
+    where.push('id < ?');
+    values.push(filter.before);
+  }
+  const sql = `${SELECT} where ${where.join(' and ')} order by id desc limit ?`;
+  return (await tx.all<RunRow>(sql, ...values, filter.limit)).map(fromRow);
+}
+
+function sorted(labels: readonly string[]): string[] {
+  return [...new Set(labels)].sort();
+}

@@ -1,0 +1,174 @@
+// The shapes that cross the wire between agents, people and the broker (snake_case, times in epoch ms).
+import type { Json, JsonObject } from './json.ts';
+import type { Problem } from './problem.ts';
+
+export type Effect = 'read' | 'write' | 'irreversible';
+
+/** POST /v1/calls. `context` is what the model claims; it is never mistaken for bound context. */
+export interface CallRequest {
+  readonly tool: string;
+  readonly args: JsonObject;
+  readonly context?: JsonObject;
+  /** Judge the call and say what would happen; nothing is admitted and nothing is executed. */
+  readonly dry_run?: boolean;
+}
+
+/**
+ * State of a call. `running` = admitted, not settled. `failed` = known not to have happened.
+ * `unverified` = the deed was sent and the read-back disagrees. `in_doubt` = the outcome is unknown.
+ */
+export type CallStatus =
+  | 'held'
+  | 'running'
+  | 'succeeded'
+  | 'failed'
+  | 'refused'
+  | 'in_doubt'
+  | 'unverified';
+
+/** One rule that asks for people, as the caller and the approver see it. */
+export interface ApprovalAsk {
+  /** `@id` of the policy. */
+  readonly rule: string;
+  readonly quorum: number;
+  readonly group: string;
+  /** Who of the group does not count for this call: `owner` = the agent's owner. */
+  readonly excluding: readonly string[];
+  /** `@because` of the policy. */
+  readonly because: string;
+  readonly approved: number;
+}
+
+export interface ApprovalRef {
+  readonly approval_id: string;
+  readonly url: string;
+  readonly expires_at_ms: number;
+  readonly asks: readonly ApprovalAsk[];
+}
+
+/** What a call answered, on every door. Exactly one of `result`, `problem`, `approval` or none (running). */
+export interface CallAnswer {
+  readonly call_id: string;
+  readonly run_id: string;
+  readonly tool: string;
+  readonly status: CallStatus;
+  readonly dry_run?: true;
+  readonly result?: Json;
+  readonly problem?: Problem;
+  readonly approval?: ApprovalRef;
+  /** Labels that the result carries (`untrusted`, `private`, own ones), sorted. */
+  readonly labels: readonly string[];
+  /** What the deed left in the outside world. */
+  readonly side_effect?: { readonly id?: string; readonly url?: string };
+  /** The answer to a repeated request: the deed was not done again. */
+  readonly replayed?: true;
+}
+
+/** A tool as its agent sees it. */
+export interface ToolView {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly effect: Effect;
+  readonly input_schema: JsonObject;
+  readonly output_schema?: JsonObject;
+  readonly deprecated?: { readonly sunset?: string; readonly replaced_by?: string };
+}
+
+/** POST /v1/runs, by an orchestrator. */
+export interface RunRequest {
+  readonly agent: string;
+  /** Reference of what started the run, e.g. `zendesk:ticket/991`. */
+  readonly trigger: string;
+  /** Bound context: facts that trusted code vouches for. */
+  readonly context?: JsonObject;
+  /** Provider, model and digests, recorded as they come. */
+  readonly model?: JsonObject;
+  readonly parent_run_id?: string;
+}
+
+export interface RunView {
+  readonly run_id: string;
+  readonly agent: string;
+  readonly trigger: string | null;
+  readonly ambient: boolean;
+  readonly context: JsonObject;
+  readonly labels: readonly string[];
+  readonly opened_at_ms: number;
+  readonly ended_at_ms: number | null;
+}
+
+export interface RunOpened extends RunView {
+  /** Presented by the agent at the token endpoint as `run_token`; useless to any other agent. */
+  readonly run_token: string;
+  readonly expires_at_ms: number;
+}
+
+export interface VoteView {
+  readonly rule: string;
+  readonly verdict: 'approve' | 'reject';
+  readonly person: string;
+  readonly at_ms: number;
+  readonly reason: string | null;
+}
+
+export type ApprovalStatus = 'open' | 'approved' | 'rejected' | 'expired' | 'spent' | 'void';
+
+export interface ApprovalView {
+  readonly approval_id: string;
+  readonly call_id: string;
+  readonly run_id: string;
+  readonly agent: string;
+  readonly tool: string;
+  readonly status: ApprovalStatus;
+  readonly created_at_ms: number;
+  readonly expires_at_ms: number;
+  /** The sentence that says the deed. */
+  readonly summary: string;
+  readonly args: JsonObject;
+  readonly claimed: JsonObject;
+  readonly bound: JsonObject;
+  readonly prepared: JsonObject;
+  readonly labels: readonly string[];
+  readonly cost: { readonly minor: number; readonly currency: string } | null;
+  readonly resources: readonly string[];
+  readonly asks: readonly ApprovalAsk[];
+  readonly deed_digest: string;
+  readonly votes: readonly VoteView[];
+}
+
+/** POST /v1/approvals/{id}/votes. `deed_digest` must be the one shown: it binds the vote to the deed. */
+export interface VoteRequest {
+  readonly verdict: 'approve' | 'reject';
+  readonly deed_digest: string;
+  readonly reason?: string;
+}
+
+export type HaltScope = 'agent' | 'tool' | 'tenant' | 'everything';
+
+export interface HaltRequest {
+  readonly scope: HaltScope;
+  /** Name of the agent or tool; absent for `tenant` and `everything`. */
+  readonly target?: string;
+  readonly reason: string;
+}
+
+export interface HaltView extends HaltRequest {
+  readonly halt_id: string;
+  readonly by: string;
+  readonly at_ms: number;
+}
+
+/** A ledger entry with the proof that it is in the log: what an auditor keeps. */
+export interface Receipt {
+  readonly log: string;
+  readonly seq: number;
+  /** Canonical JSON of the entry, exactly the bytes that were hashed. */
+  readonly entry: string;
+  /** RFC 6962 audit path, base64, leaf to root. */
+  readonly proof: readonly string[];
+  /** Signed checkpoint (C2SP signed note) that the proof leads to. */
+  readonly checkpoint: string;
+  /** Salt (base64) and body (canonical JSON) of the payload, for those who may see it. */
+  readonly payload?: { readonly salt: string; readonly body: string };
+}

@@ -1,0 +1,116 @@
+// The agent's client: calls tools through the broker and waits for what people decide.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { CallAnswer, ToolView } from '@countersign/contract/wire.ts';
+import type { KeySource } from './key.ts';
+import { CountersignProblem, CountersignUnreachable } from './problem.ts';
+import { Session } from './session.ts';
+
+export interface CountersignOptions {
+  /** Base URL of the broker, e.g. `https://broker.example`. Must be https unless the host is loopback. */
+  readonly url: string;
+  /** Name of the agent in the bundle. */
+  readonly agent: string;
+  /** The agent's private key: a JWK, a PKCS#8 PEM text, or a function that answers one. */
+  readonly key: KeySource;
+  /** From an orchestrator's `openRun`: the calls belong to that run and see its bound context. */
+  readonly runToken?: string | undefined;
+  /** Allow plain http to a host that is not loopback. */
+  readonly insecure?: boolean | undefined;
+  /** Stands in for the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+export interface CallOptions {
+  /** What the model says about the circumstances (`why`, declared keys). Claimed, never trusted. */
+  readonly context?: JsonObject | undefined;
+  /** Makes a repeat safe: the same key and request answer the first answer, and the deed is done once. */
+  readonly idempotencyKey?: string | undefined;
+  /** Seconds to wait for a held or running call before it is answered as it stands. 0 by default. */
+  readonly wait_s?: number | undefined;
+  /** Judge only: nothing is executed and nothing is admitted. */
+  readonly dryRun?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WaitOptions {
+  /** Seconds to wait in all; 300 by default. */
+  readonly timeout_s?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+// Longer polls gain nothing and are cut by proxies.
+const POLL_S = 25;
+const ATTEMPTS = 3;
+
+/**
+ * An agent's connection to the broker.
+ *
+ * ```ts
+ * const countersign = new Countersign({ url, agent: 'support-refunds', key, runToken });
+ * let answer = await countersign.call('refund_invoice', { invoice: 'INV-1', amount_minor: 4200, reason: 'late' });
+ * if (answer.status === 'held') answer = await countersign.waitFor(answer.call_id);
+ * ```
+ */
+export class Countersign {
+  readonly #session: Session;
+
+  constructor(options: CountersignOptions) {
+    this.#session = new Session({ ...options, name: options.agent });
+  }
+
+  /**
+   * Calls one tool. Answers the call as it stands: `succeeded` with `result`, `held` with `approval` (people are
+   * asked; see `waitFor`), or `running`. Throws `CountersignProblem` for a refusal and for a deed that failed, is in
+   * doubt or is unverified; `CountersignUnreachable` when no broker answered, which is tried again by itself when an
+   * `idempotencyKey` makes that safe.
+   */
+  async call(tool: string, args: JsonObject, options: CallOptions = {}): Promise<CallAnswer> {
+    const { context, idempotencyKey, wait_s, dryRun, signal } = options;
+    const body = {
+      tool,
+      args,
+      ...(context === undefined ? {} : { context }),
+      ...(dryRun === true ? { dry_run: true } : {}),
+    };
+    const headers = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const query = { wait: wait_s };
+        return settled(
+          await this.#session.request<CallAnswer>('POST', '/v1/calls', { body, headers, query, signal }),
+        );
+      } catch (error) {
+        const safe = idempotencyKey !== undefined && attempt < ATTEMPTS;
+        if (!safe || !(error instanceof CountersignUnreachable)) throw error;
+      }
+    }
+  }
+
+  /**
+   * Waits until a call is neither held nor running and answers it; answers it as it stands when the time is over.
+   * Throws like `call`. Nothing is lost by not waiting: the broker carries out an approved call by itself.
+   */
+  async waitFor(callId: string, options: WaitOptions = {}): Promise<CallAnswer> {
+    const end_ms = performance.now() + (options.timeout_s ?? 300) * 1000;
+    for (;;) {
+      const left_s = Math.max(0, (end_ms - performance.now()) / 1000);
+      const answer = await this.#session.request<CallAnswer>('GET', `/v1/calls/${encodeURIComponent(callId)}`, {
+        query: { wait: Math.min(POLL_S, Math.ceil(left_s)) },
+        signal: options.signal,
+      });
+      const open = answer.status === 'held' || answer.status === 'running';
+      if (!open || performance.now() >= end_ms) return settled(answer);
+    }
+  }
+
+  /** The tools that this agent may call, sorted by name; the descriptions say their limits. */
+  async tools(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<readonly ToolView[]> {
+    const { tools } = await this.#session.request<{ tools: ToolView[] }>('GET', '/v1/tools', options);
+    return tools;
+  }
+}
+
+function settled(answer: CallAnswer): CallAnswer {
+  if (answer.problem !== undefined) throw new CountersignProblem(answer.problem, answer);
+  return answer;
+}

@@ -1,0 +1,168 @@
+// The client for people (and what acts for them): approvals, halts, and looking at what happened.
+import type {
+  ApprovalStatus,
+  ApprovalView,
+  CallAnswer,
+  CallStatus,
+  HaltRequest,
+  HaltView,
+  Receipt,
+  RunView,
+  ToolView,
+} from '@countersign/contract/wire.ts';
+import type { KeySource } from './key.ts';
+import { Session } from './session.ts';
+
+export interface PeopleOptions {
+  /** Base URL of the broker. Must be https unless the host is loopback. */
+  readonly url: string;
+  /** Name of the person in the bundle. */
+  readonly person: string;
+  /** The person's private key: a JWK, a PKCS#8 PEM text, or a function that answers one. */
+  readonly key: KeySource;
+  /** Allow plain http to a host that is not loopback. */
+  readonly insecure?: boolean | undefined;
+  /** Stands in for the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** A vote is cast on an approval that was shown: its digest goes along, so that it counts for that deed only. */
+export interface Shown {
+  readonly approval_id: string;
+  readonly deed_digest: string;
+}
+
+/**
+ * A person's connection to the broker.
+ *
+ * ```ts
+ * const ana = new People({ url, person: 'ana', key });
+ * for (const approval of await ana.listApprovals()) {
+ *   console.log(approval.summary);
+ *   await ana.vote(approval, 'approve');
+ * }
+ * ```
+ */
+export class People {
+  readonly #session: Session;
+
+  constructor(options: PeopleOptions) {
+    this.#session = new Session({ ...options, name: options.person });
+  }
+
+  /** Approvals of the person's tenant, newest first; the open ones when no status is named. */
+  async listApprovals(
+    options: { readonly status?: ApprovalStatus | undefined; readonly limit?: number | undefined } = {},
+  ): Promise<readonly ApprovalView[]> {
+    const query = { status: options.status ?? 'open', limit: options.limit };
+    return (await this.#session.request<{ approvals: ApprovalView[] }>('GET', '/v1/approvals', { query })).approvals;
+  }
+
+  /** One approval: the sentence, the exact arguments, what was prepared, the rules that ask, the digest. */
+  showApproval(approvalId: string): Promise<ApprovalView> {
+    return this.#session.request('GET', `/v1/approvals/${encodeURIComponent(approvalId)}`);
+  }
+
+  /**
+   * Votes on the deed that was shown. Throws `CountersignProblem`: `conflict` when the deed is another one by now or
+   * the approval is no longer open, `forbidden` when this person does not count for any rule that asks.
+   */
+  vote(shown: Shown, verdict: 'approve' | 'reject', reason?: string): Promise<ApprovalView> {
+    const body = { verdict, deed_digest: shown.deed_digest, ...(reason === undefined ? {} : { reason }) };
+    return this.#session.request('POST', `/v1/approvals/${encodeURIComponent(shown.approval_id)}/votes`, { body });
+  }
+
+  /** Stops an agent, a tool, the tenant or everything. For operators. */
+  setHalt(request: HaltRequest): Promise<HaltView> {
+    return this.#session.request('POST', '/v1/halts', { body: request });
+  }
+
+  /** Ends a halt. For operators. */
+  async liftHalt(haltId: string): Promise<void> {
+    await this.#session.request('DELETE', `/v1/halts/${encodeURIComponent(haltId)}`);
+  }
+
+  /** The halts in force. */
+  async listHalts(): Promise<readonly HaltView[]> {
+    return (await this.#session.request<{ halts: HaltView[] }>('GET', '/v1/halts')).halts;
+  }
+
+  /** Calls, newest first. `status: 'in_doubt'` lists those whose outcome is not known. */
+  async listCalls(
+    options: {
+      readonly status?: CallStatus | undefined;
+      readonly agent?: string | undefined;
+      readonly run?: string | undefined;
+      readonly limit?: number | undefined;
+      readonly before?: string | undefined;
+    } = {},
+  ): Promise<readonly CallAnswer[]> {
+    const query = { ...options };
+    return (await this.#session.request<{ calls: CallAnswer[] }>('GET', '/v1/calls', { query })).calls;
+  }
+
+  /** One call as it stands. */
+  showCall(callId: string): Promise<CallAnswer> {
+    return this.#session.request('GET', `/v1/calls/${encodeURIComponent(callId)}`);
+  }
+
+  /** Runs, newest first. */
+  async listRuns(options: { readonly limit?: number | undefined } = {}): Promise<readonly RunView[]> {
+    return (await this.#session.request<{ runs: RunView[] }>('GET', '/v1/runs', { query: { ...options } })).runs;
+  }
+
+  /** One run: who, why, bound to what, with which labels. */
+  showRun(runId: string): Promise<RunView> {
+    return this.#session.request('GET', `/v1/runs/${encodeURIComponent(runId)}`);
+  }
+
+  /** Ends a run. For operators. */
+  endRun(runId: string): Promise<RunView> {
+    return this.#session.request('POST', `/v1/runs/${encodeURIComponent(runId)}/end`);
+  }
+
+  /** Tools as the broker shows them to this principal. */
+  async tools(): Promise<readonly ToolView[]> {
+    return (await this.#session.request<{ tools: ToolView[] }>('GET', '/v1/tools')).tools;
+  }
+
+  /** A ledger entry with its inclusion proof and the signed checkpoint. For auditors. */
+  showReceipt(log: string, seq: number): Promise<Receipt> {
+    return this.#session.request('GET', `/v1/ledger/${encodeURIComponent(log)}/entries/${seq}/receipt`);
+  }
+
+  /** The newest signed checkpoint and the key that verifies it: keep it, to notice a ledger that was rolled back. */
+  latestCheckpoint(log?: string): Promise<Checkpoint> {
+    return this.#session.request('GET', '/v1/ledger/checkpoint', { query: { log } });
+  }
+
+  /** Loads the bundle folder anew and puts it into force; a broken one is refused and the old one goes on. */
+  activateBundle(): Promise<Activated> {
+    return this.#session.request('POST', '/v1/bundle/activate');
+  }
+
+  /** The bundle in force. */
+  showBundle(): Promise<BundleView> {
+    return this.#session.request('GET', '/v1/bundle');
+  }
+}
+
+export interface Checkpoint {
+  readonly log: string;
+  /** Signed note (C2SP). */
+  readonly checkpoint: string;
+  /** Verifier key of the note's signer (C2SP). */
+  readonly vkey: string;
+}
+
+export interface Activated {
+  readonly revision: string;
+  readonly warnings: readonly unknown[];
+}
+
+export interface BundleView {
+  readonly revision: string;
+  readonly activated_at_ms: number;
+  readonly tools: readonly unknown[];
+  readonly agents: readonly unknown[];
+}

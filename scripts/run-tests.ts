@@ -1,0 +1,52 @@
+// The one gate: types, lint, then every test; closes with `N passed, N failed` alone on a line.
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+
+const root = resolve(import.meta.dirname, '..');
+
+/** Steps that must hold before tests are worth running. Each counts as one test. */
+const CHECKS = [
+  { name: 'types', command: ['tsc', '-p', '.'] },
+  { name: 'lint and format', command: ['biome', 'ci', '--reporter=summary', '.'] },
+] as const;
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+for (const { name, command } of CHECKS) {
+  const [program, ...args] = command;
+  const { status } = spawnSync(join(root, 'node_modules/.bin', program), args, { cwd: root, stdio: 'inherit' });
+  process.stdout.write(`${status === 0 ? 'ok' : 'FAILED'}: ${name}\n`);
+  if (status === 0) passed++;
+  else failed++;
+}
+
+const wanted = process.argv.slice(2);
+const files = globSync('packages/*/{src,test}/**/*.test.ts', { cwd: root })
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort()
+  .map((file) => join(root, file));
+
+const stream = run({ files, concurrency: 2, timeout: 600_000 });
+stream.on('test:pass', (event) => {
+  if (event.details.type === 'suite' || isFile(event.name)) return;
+  if (event.skip !== undefined && event.skip !== false) skipped++;
+  else passed++;
+});
+stream.on('test:fail', (event) => {
+  if (event.details.type !== 'suite') failed++;
+});
+stream.compose(new spec()).pipe(process.stdout);
+stream.on('end', () => {
+  process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+});
+
+/** A file that runs as a process of its own is reported as a test too; it is not one. */
+function isFile(name: string): boolean {
+  return files.includes(name) || files.includes(join(root, name));
+}
