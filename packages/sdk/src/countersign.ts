@@ -94,10 +94,14 @@ export class Countersign {
     const end_ms = performance.now() + (options.timeout_s ?? 300) * 1000;
     for (;;) {
       const left_s = Math.max(0, (end_ms - performance.now()) / 1000);
-      const answer = await this.#session.request<CallAnswer>('GET', `/v1/calls/${encodeURIComponent(callId)}`, {
-        query: { wait: Math.min(POLL_S, Math.ceil(left_s)) },
-        signal: options.signal,
-      });
+      const answer = await this.#session.request<CallAnswer>(
+        'GET',
+        `/v1/calls/${encodeURIComponent(callId)}`,
+        {
+          query: { wait: Math.min(POLL_S, Math.ceil(left_s)) },
+          signal: options.signal,
+        },
+      );
       const open = answer.status === 'held' || answer.status === 'running';
       if (!open || performance.now() >= end_ms) return settled(answer);
     }

@@ -12,10 +12,7 @@ export interface PrivateJwk {
  * A private JWK, a PKCS#8 PEM text, or a function that answers one of these (asked for every new token, so that a key
  * can come from a vault and can change).
  */
-export type KeySource =
-  | PrivateJwk
-  | string
-  | (() => PrivateJwk | string | Promise<PrivateJwk | string>);
+export type KeySource = PrivateJwk | string | (() => PrivateJwk | string | Promise<PrivateJwk | string>);
 
 const LIFETIME_S = 60;
 
@@ -50,7 +47,9 @@ function readKey(given: PrivateJwk | string): KeyObject {
       ? createPrivateKey(given)
       : createPrivateKey({ key: given as JsonWebKey, format: 'jwk' });
   } catch {
-    throw new TypeError('key: expected a private JWK or a PKCS#8 PEM text; make one with `countersign keys new`');
+    throw new TypeError(
+      'key: expected a private JWK or a PKCS#8 PEM text; make one with `countersign keys new`',
+    );
   }
 }
 

@@ -55,7 +55,8 @@ export class People {
     options: { readonly status?: ApprovalStatus | undefined; readonly limit?: number | undefined } = {},
   ): Promise<readonly ApprovalView[]> {
     const query = { status: options.status ?? 'open', limit: options.limit };
-    return (await this.#session.request<{ approvals: ApprovalView[] }>('GET', '/v1/approvals', { query })).approvals;
+    return (await this.#session.request<{ approvals: ApprovalView[] }>('GET', '/v1/approvals', { query }))
+      .approvals;
   }
 
   /** One approval: the sentence, the exact arguments, what was prepared, the rules that ask, the digest. */
@@ -69,7 +70,9 @@ export class People {
    */
   vote(shown: Shown, verdict: 'approve' | 'reject', reason?: string): Promise<ApprovalView> {
     const body = { verdict, deed_digest: shown.deed_digest, ...(reason === undefined ? {} : { reason }) };
-    return this.#session.request('POST', `/v1/approvals/${encodeURIComponent(shown.approval_id)}/votes`, { body });
+    return this.#session.request('POST', `/v1/approvals/${encodeURIComponent(shown.approval_id)}/votes`, {
+      body,
+    });
   }
 
   /** Stops an agent, a tool, the tenant or everything. For operators. */
@@ -108,7 +111,8 @@ export class People {
 
   /** Runs, newest first. */
   async listRuns(options: { readonly limit?: number | undefined } = {}): Promise<readonly RunView[]> {
-    return (await this.#session.request<{ runs: RunView[] }>('GET', '/v1/runs', { query: { ...options } })).runs;
+    return (await this.#session.request<{ runs: RunView[] }>('GET', '/v1/runs', { query: { ...options } }))
+      .runs;
   }
 
   /** One run: who, why, bound to what, with which labels. */
@@ -126,9 +130,20 @@ export class People {
     return (await this.#session.request<{ tools: ToolView[] }>('GET', '/v1/tools')).tools;
   }
 
+  /** Entries of a log in order, from `from` on. For auditors and operators. */
+  readLedger(
+    options: {
+      readonly log?: string | undefined;
+      readonly from?: number | undefined;
+      readonly limit?: number | undefined;
+    } = {},
+  ): Promise<LedgerPage> {
+    return this.#session.request('GET', '/v1/ledger/entries', { query: { ...options } });
+  }
+
   /** A ledger entry with its inclusion proof and the signed checkpoint. For auditors. */
   showReceipt(log: string, seq: number): Promise<Receipt> {
-    return this.#session.request('GET', `/v1/ledger/${encodeURIComponent(log)}/entries/${seq}/receipt`);
+    return this.#session.request('GET', `/v1/ledger/receipts/${encodeURIComponent(log)}/${seq}`);
   }
 
   /** The newest signed checkpoint and the key that verifies it: keep it, to notice a ledger that was rolled back. */
@@ -138,7 +153,7 @@ export class People {
 
   /** Loads the bundle folder anew and puts it into force; a broken one is refused and the old one goes on. */
   activateBundle(): Promise<Activated> {
-    return this.#session.request('POST', '/v1/bundle/activate');
+    return this.#session.request('POST', '/v1/bundle');
   }
 
   /** The bundle in force. */
@@ -155,14 +170,25 @@ export interface Checkpoint {
   readonly vkey: string;
 }
 
-export interface Activated {
+export interface BundleView {
+  /** `sha256:<hex>` over all files. */
   readonly revision: string;
+  readonly activated_at_ms: number;
+  readonly tools: number;
+  readonly agents: number;
+}
+
+export interface Activated extends BundleView {
   readonly warnings: readonly unknown[];
 }
 
-export interface BundleView {
-  readonly revision: string;
-  readonly activated_at_ms: number;
-  readonly tools: readonly unknown[];
-  readonly agents: readonly unknown[];
+export interface LedgerPage {
+  readonly log: string;
+  readonly entries: readonly {
+    readonly seq: number;
+    /** Canonical JSON: exactly the bytes that were hashed. */
+    readonly entry: string;
+    /** Canonical JSON of the payload, unless it was erased. */
+    readonly payload?: string;
+  }[];
 }

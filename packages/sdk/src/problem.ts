@@ -67,6 +67,7 @@ export class CountersignUnreachable extends Error {
 export function problemOf(body: unknown): Problem | undefined {
   if (typeof body !== 'object' || body === null) return undefined;
   const { code, detail } = body as { code?: unknown; detail?: unknown };
-  if (typeof code !== 'string' || typeof detail !== 'string' || !Object.hasOwn(problems, code)) return undefined;
+  if (typeof code !== 'string' || typeof detail !== 'string' || !Object.hasOwn(problems, code))
+    return undefined;
   return body as Problem;
 }

@@ -1,4 +1,5 @@
 // One principal's standing with a broker: fetches access tokens, renews them, and sends requests with them.
+import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { clientAssertion, type KeySource } from './key.ts';
 import { CountersignProblem, CountersignUnreachable, problemOf } from './problem.ts';
 
@@ -136,7 +137,9 @@ function checkedUrl(text: string, insecure: boolean): string {
   try {
     url = new URL(text);
   } catch {
-    throw new TypeError(`url: expected the broker's base URL, e.g. https://broker.example, got ${JSON.stringify(text)}`);
+    throw new TypeError(
+      `url: expected the broker's base URL, e.g. https://broker.example, got ${JSON.stringify(text)}`,
+    );
   }
   const loopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (loopback || insecure))) {
@@ -155,7 +158,8 @@ function refusedToken(
   body: { error_description?: unknown } | undefined,
 ): Error {
   if (status >= 500) return new CountersignUnreachable(`${url}/oauth/token answered ${status}`);
-  const said = typeof body?.error_description === 'string' ? ` The broker says: ${body.error_description}` : '';
+  const said =
+    typeof body?.error_description === 'string' ? ` The broker says: ${body.error_description}` : '';
   return new CountersignProblem({
     type: 'urn:countersign:problem:unauthenticated',
     code: 'unauthenticated',
@@ -171,7 +175,12 @@ async function answerOf<Body>(response: Response): Promise<Body> {
   if (response.ok) return body as Body;
   const problem = problemOf(body);
   if (problem !== undefined) throw new CountersignProblem(problem);
-  throw new CountersignUnreachable(`${new URL(response.url).origin} answered ${response.status} without a problem`);
+  const answer = body as CallAnswer | undefined;
+  const recorded = problemOf(answer?.problem);
+  if (recorded !== undefined) throw new CountersignProblem(recorded, answer);
+  throw new CountersignUnreachable(
+    `${new URL(response.url).origin} answered ${response.status} without a problem`,
+  );
 }
 
 async function bodyOf(response: Response): Promise<unknown> {
@@ -180,6 +189,8 @@ async function bodyOf(response: Response): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    throw new CountersignUnreachable(`expected JSON with status ${response.status}, got ${text.slice(0, 60)}`);
+    throw new CountersignUnreachable(
+      `expected JSON with status ${response.status}, got ${text.slice(0, 60)}`,
+    );
   }
 }

@@ -2,16 +2,17 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ApprovalStatus, ApprovalView, VoteRequest } from '@countersign/contract/wire.ts';
 import { electorateOf } from '#call/electorate.ts';
+import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { countVotes, isEntitled } from '#rules/approval.ts';
 import type { Person, Principal } from '#rules/principal.ts';
 import {
-  type ApprovalRow,
   getApproval,
   insertVote,
   listApprovals as listRows,
-  setApprovalStatus,
-  type VoteRow,
+  type StoredApproval,
+  type StoredVote,
+  setStatus,
   votesOf,
 } from '#store/approvals.ts';
 import type { Tx } from '#store/store.ts';
@@ -90,7 +91,7 @@ export async function vote(
       });
     }
     await world.ledger.append(tx, {
-      log: row.tenant,
+      log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'approval.voted',
       facts: { approval: row.id, call: row.call_id, verdict: request.verdict, rules: rules.map((ask) => ask.rule) },
@@ -106,7 +107,7 @@ export async function vote(
 function refuseVote(
   world: World,
   person: Person,
-  row: ApprovalRow,
+  row: StoredApproval,
   request: VoteRequest,
 ): Result<never> | null {
   if (row.status !== 'open') return fail('conflict', `This approval is ${row.status}; it takes no votes.`);
@@ -120,7 +121,7 @@ function refuseVote(
 async function closeIfDecided(
   tx: Tx,
   world: World,
-  row: ApprovalRow,
+  row: StoredApproval,
   verdict: VoteRequest['verdict'],
   now: number,
 ): Promise<void> {
@@ -128,17 +129,17 @@ async function closeIfDecided(
   const complete = row.asks.every((ask) => satisfied.has(ask.rule));
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
   if (closed === null) return;
-  await setApprovalStatus(tx, row.id, 'open', closed, now);
+  await setStatus(tx, row.id, 'open', closed, now);
   await world.ledger.append(tx, {
-    log: row.tenant,
+    log: tenantLog(row.tenant),
     at_ms: now,
     kind: 'approval.closed',
     facts: { approval: row.id, call: row.call_id, status: closed },
-    payload: {},
+    payload: null,
   });
 }
 
-async function viewOf(tx: Tx, row: ApprovalRow, world: World): Promise<ApprovalView> {
+async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<ApprovalView> {
   const votes = await votesOf(tx, row.id);
   const counted = countVotes(row.asks, votes, electorateOf(world.bundle(), row.tenant, row.agent));
   const shown = row.shown as unknown as Pick<
@@ -168,6 +169,6 @@ async function viewOf(tx: Tx, row: ApprovalRow, world: World): Promise<ApprovalV
   };
 }
 
-function voteView(row: VoteRow): ApprovalView['votes'][number] {
+function voteView(row: StoredVote): ApprovalView['votes'][number] {
   return { rule: row.rule, verdict: row.verdict, person: row.person, at_ms: row.at_ms, reason: row.reason };
 }

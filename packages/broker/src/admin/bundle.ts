@@ -2,18 +2,18 @@
 import type { Json } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { Bundle, Loaded, Mistake } from '#bundle/bundle.ts';
+import { INSTALLATION_LOG } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
+import type { Facts } from '#rules/ledger-entry.ts';
 import type { Person } from '#rules/principal.ts';
 import { insertActivation, latestActivation } from '#store/activations.ts';
 import { fail, hasRole, ok, type Result } from './result.ts';
 
-const INSTALLATION = 'installation';
-
 /** What activation needs beyond the world: reading the folder, and putting a bundle in force. */
 export interface Activation {
   readonly load: () => Promise<Loaded>;
-  /** Starts and stops connectors, then swaps the bundle in one step. */
-  readonly swap: (bundle: Bundle) => Promise<void>;
+  /** Starts what the bundle needs beside what runs. `commit` puts it in force in one step. */
+  readonly prepare: (bundle: Bundle) => Promise<{ commit: () => void; abandon: () => Promise<void> }>;
 }
 
 export interface BundleView {
@@ -37,8 +37,22 @@ export async function activateBundle(
     return fail('bundle_invalid', `The bundle has ${issues.length} mistakes; the old one goes on serving.`, { issues });
   }
   const { bundle, warnings } = loaded;
-  const activated_at_ms = await recordActivation(world, bundle, person.name);
-  await activation.swap(bundle);
+  let prepared: Awaited<ReturnType<Activation['prepare']>>;
+  try {
+    prepared = await activation.prepare(bundle);
+  } catch (error) {
+    const why = (error as Error).message;
+    await record(world, 'bundle.refused', { bundle: bundle.revision }, { by: person.name, why });
+    return fail('bundle_invalid', `A connector cannot be started: ${why}. The old bundle goes on serving.`);
+  }
+  let activated_at_ms: number;
+  try {
+    activated_at_ms = await recordActivation(world, bundle, person.name);
+  } catch (error) {
+    await prepared.abandon();
+    throw error;
+  }
+  prepared.commit();
   return ok({ ...viewOf(bundle, activated_at_ms), warnings });
 }
 
@@ -48,7 +62,7 @@ export async function recordActivation(world: World, bundle: Bundle, by: string)
   await world.store.write(async (tx) => {
     await insertActivation(tx, { revision: bundle.revision, at_ms: now, by, files: bundle.files });
     await world.ledger.append(tx, {
-      log: INSTALLATION,
+      log: INSTALLATION_LOG,
       at_ms: now,
       kind: 'bundle.activated',
       facts: { bundle: bundle.revision, tools: bundle.tools.size, agents: bundle.agents.size },
@@ -74,8 +88,8 @@ function issueOf(mistake: Mistake): Issue {
   return { pointer: `${mistake.file}:${mistake.line}:${mistake.column}`, message: `${mistake.message}${hint}` };
 }
 
-async function record(world: World, kind: 'bundle.refused', facts: Record<string, Json>, payload: Record<string, Json>) {
+async function record(world: World, kind: 'bundle.refused', facts: Facts, payload: Json) {
   await world.store.write((tx) =>
-    world.ledger.append(tx, { log: INSTALLATION, at_ms: world.clock.now(), kind, facts, payload }),
+    world.ledger.append(tx, { log: INSTALLATION_LOG, at_ms: world.clock.now(), kind, facts, payload }),
   );
 }

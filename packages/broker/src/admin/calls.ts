@@ -3,7 +3,7 @@ import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import { answerOf } from '#call/answer.ts';
 import type { World } from '#call/world.ts';
 import type { Principal } from '#rules/principal.ts';
-import { type CallRow, getCall, listCalls as listRows } from '#store/calls.ts';
+import { getCall, listCalls as listRows, type StoredCall } from '#store/calls.ts';
 import { hasRole, notFound, ok, type Result } from './result.ts';
 
 const UNFINISHED: readonly CallStatus[] = ['held', 'running'];
@@ -64,7 +64,7 @@ export async function listCalls(
   );
 }
 
-function maySee(principal: Principal, row: CallRow): boolean {
+function maySee(principal: Principal, row: StoredCall): boolean {
   if (principal.kind === 'agent') return row.agent === principal.name;
   return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
 }

@@ -1,13 +1,13 @@
 // Halts: the kill switch of an agent, a tool, a tenant or everything.
 import { newId } from '@countersign/contract/ids.ts';
 import type { HaltRequest, HaltView } from '@countersign/contract/wire.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
-import { activeHalts, type HaltRow, insertHalt, liftHalt as liftRow } from '#store/halts.ts';
+import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
-/** Name of the log of what concerns the installation and not one tenant. */
-const INSTALLATION = 'installation';
+type NewHalt = Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>;
 
 /** Stops from now on, across restarts, until lifted. By operators and admins; `everything` by admins only. */
 export async function setHalt(world: World, person: Person, request: HaltRequest): Promise<Result<HaltView>> {
@@ -15,7 +15,7 @@ export async function setHalt(world: World, person: Person, request: HaltRequest
   const refused = checkTarget(world, person, request);
   if (refused !== null) return refused;
   const now = world.clock.now();
-  const row: HaltRow = {
+  const row = {
     id: newId('hlt', now, world.random),
     tenant: request.scope === 'everything' ? null : person.tenant,
     scope: request.scope,
@@ -27,7 +27,7 @@ export async function setHalt(world: World, person: Person, request: HaltRequest
   await world.store.write(async (tx) => {
     await insertHalt(tx, row);
     await world.ledger.append(tx, {
-      log: row.tenant ?? INSTALLATION,
+      log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
       at_ms: now,
       kind: 'halt.set',
       facts: { halt: row.id, scope: row.scope, ...(row.target === null ? {} : { target: row.target }) },
@@ -50,7 +50,7 @@ export async function liftHalt(world: World, person: Person, id: string): Promis
     const now = world.clock.now();
     await liftRow(tx, id, person.name, now);
     await world.ledger.append(tx, {
-      log: row.tenant ?? INSTALLATION,
+      log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
       at_ms: now,
       kind: 'halt.lifted',
       facts: { halt: id },
@@ -89,7 +89,7 @@ function checkTarget(world: World, person: Person, request: HaltRequest): Result
   return known ? null : fail('invalid_arguments', `There is no ${scope} of that name to halt.`);
 }
 
-function viewOf(row: HaltRow): HaltView {
+function viewOf(row: NewHalt): HaltView {
   return {
     halt_id: row.id,
     scope: row.scope,

@@ -1,16 +1,14 @@
 // The ledger as people entitled to it read it.
 import type { Receipt } from '@countersign/contract/wire.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
+import { readEntries, receipt, type ReadEntry } from '#store/ledger.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 export interface LedgerPage {
   readonly log: string;
-  readonly entries: readonly {
-    readonly seq: number;
-    readonly entry: string;
-    readonly payload: { readonly salt: string; readonly body: string } | null;
-  }[];
+  readonly entries: readonly ReadEntry[];
 }
 
 /** Entries of the tenant's log (or, for admins and auditors, of the installation's) from `from` on. */
@@ -19,42 +17,40 @@ export async function readLedger(
   person: Person,
   page: { readonly log?: string; readonly from: number; readonly limit: number },
 ): Promise<Result<LedgerPage>> {
-  const log = logOf(person, page.log);
+  const log = logFor(person, page.log);
   if (log === null) return notFound();
-  const entries = await world.store.read((tx) => world.ledger.readEntries(tx, log, page.from, page.limit));
-  return ok({ log, entries });
+  return ok({ log, entries: await world.store.read((tx) => readEntries(tx, log, page.from, page.limit)) });
 }
 
-/** An entry with the proof that it is in the log, under the newest signed checkpoint. */
+/** An entry with its payload and the proof that it is in the log, under a fresh signed checkpoint. */
 export async function showReceipt(
   world: World,
   person: Person,
   log: string,
   seq: number,
 ): Promise<Result<Receipt>> {
-  if (logOf(person, log) === null) return notFound();
-  await world.ledger.checkpoint(log);
-  const receipt = await world.store.read((tx) => world.ledger.receipt(tx, log, seq));
-  return receipt === undefined ? notFound() : ok(receipt);
+  if (logFor(person, log) === null) return notFound();
+  await world.ledger.checkpoint(world.store, log, world.signer, world.clock.now());
+  const found = await world.store.read((tx) => receipt(tx, log, seq, { payload: true }));
+  return found === null ? notFound() : ok(found);
 }
 
-/** The newest signed checkpoint, to be kept outside, and the key that verifies it. */
+/** A fresh signed checkpoint, to be kept outside, and the key that verifies it. */
 export async function latestCheckpoint(
   world: World,
   person: Person,
   log?: string,
 ): Promise<Result<{ readonly log: string; readonly checkpoint: string; readonly vkey: string }>> {
-  const name = logOf(person, log);
+  const name = logFor(person, log);
   if (name === null) return notFound();
-  await world.ledger.checkpoint(name);
-  const checkpoint = await world.store.read((tx) => world.ledger.latestCheckpoint(tx, name));
-  if (checkpoint === undefined) return fail('not_found', 'This log has no entries yet.');
-  return ok({ log: name, checkpoint, vkey: world.ledger.vkey });
+  const checkpoint = await world.ledger.checkpoint(world.store, name, world.signer, world.clock.now());
+  if (checkpoint === null) return fail('not_found', 'This log has no entries yet.');
+  return ok({ log: name, checkpoint: checkpoint.note, vkey: world.signer.vkey });
 }
 
-function logOf(person: Person, wanted: string | undefined): string | null {
+function logFor(person: Person, wanted: string | undefined): string | null {
   if (!hasRole(person, 'auditor', 'operator', 'admin')) return null;
-  const log = wanted ?? person.tenant;
-  if (log === person.tenant) return log;
-  return log === 'installation' && hasRole(person, 'auditor', 'admin') ? log : null;
+  const own = tenantLog(person.tenant);
+  if (wanted === undefined || wanted === own) return own;
+  return wanted === INSTALLATION_LOG && hasRole(person, 'auditor', 'admin') ? wanted : null;
 }

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { newId } from '@countersign/contract/ids.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
+import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Orchestrator, Principal } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
@@ -48,13 +49,13 @@ export async function openRun(
     const parent =
       request.parent_run_id === undefined ? null : await getRun(tx, agent.tenant, request.parent_run_id);
     if (parent === undefined) return fail('invalid_arguments', 'There is no such parent run.');
-    await insertRun(tx, run, { parent_run_id: parent?.id ?? null, model: request.model ?? null });
+    await insertRun(tx, { ...run, parent_run_id: parent?.id ?? null, model: request.model ?? null });
     let labels: readonly string[] = [];
     if (parent !== null && parent.labels.length > 0) {
       labels = (await joinLabels(tx, run.id, parent.labels)).labels;
     }
     await world.ledger.append(tx, {
-      log: agent.tenant,
+      log: tenantLog(agent.tenant),
       at_ms: now,
       kind: 'run.opened',
       facts: {
@@ -85,7 +86,7 @@ export async function listRuns(
   principal: Principal,
   filter: { readonly limit: number },
 ): Promise<Result<RunView[]>> {
-  const runs = await world.store.read((tx) => listRows(tx, principal.tenant, filter.limit));
+  const runs = await world.store.read((tx) => listRows(tx, { tenant: principal.tenant, limit: filter.limit }));
   return ok(runs.filter((run) => maySee(principal, run)).map(viewOf));
 }
 
@@ -101,7 +102,7 @@ export async function endRun(world: World, principal: Principal, id: string): Pr
     const now = world.clock.now();
     await endRow(tx, run.id, now);
     await world.ledger.append(tx, {
-      log: run.tenant,
+      log: tenantLog(run.tenant),
       at_ms: now,
       kind: 'run.ended',
       facts: { run: run.id },

@@ -1,5 +1,6 @@
 // The compiled bundle: everything the broker may do, immutable, named by its digest.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
@@ -66,6 +67,8 @@ export interface Bundle {
   readonly policies: PolicySet;
   /** What the facts of all calls share: entities and typed views, built once. */
   readonly facts: FactBase;
+  /** Mistakes of a value for a declared key of bound context; empty when it fits. */
+  readonly checkContext: (key: string, value: unknown) => readonly Issue[];
   /** Cedar schema generated from the manifests, for people and editors. */
   readonly cedar_schema: string;
   /** Canonical text of every file, by path relative to the bundle: what the revision digests. */

@@ -1,12 +1,13 @@
 // Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import { setApprovalStatus } from '#store/approvals.ts';
-import { findByKey, insertCall, updateCall } from '#store/calls.ts';
+import { setStatus } from '#store/approvals.ts';
+import { insertCall, resumeCall } from '#store/calls.ts';
 import { matchingHalt } from '#store/halts.ts';
 import { getRun, joinLabels } from '#store/runs.ts';
 import type { Tx } from '#store/store.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
-import { callRow } from './call-row.ts';
+import { callRow, deedOf, keysSince } from './call-row.ts';
+import { tenantLog } from './logs.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -35,19 +36,21 @@ async function admitIn(tx: Tx, call: Decided, world: World): Promise<Admittance>
   const resumed = call.proof.kind === 'resumed';
   if (call.grants.approvalId !== null) {
     const status = call.approval === null ? 'void' : 'spent';
-    const spent = await setApprovalStatus(tx, call.grants.approvalId, 'approved', status, now);
+    const spent = await setStatus(tx, call.grants.approvalId, 'approved', status, now);
     if (!spent) return refuse(problem('conflict', 'The approval of this call was spent or withdrawn.'));
   }
   if (resumed) {
-    const mine = await updateCall(tx, call.id, 'held', { status: 'running', updated_at_ms: now });
+    const mine = await resumeCall(tx, call.id, { deed: deedOf(call), revision: call.bundle.revision, at_ms: now });
     if (!mine) return refuse(problem('conflict', 'This call is not waiting any more.'));
   } else {
-    await insertCall(tx, callRow(call, 'running', now));
+    const inserted = await insertCall(tx, callRow(call, 'running', now), keysSince(call));
+    if (!inserted) return { ok: false, step: { again: 'the key was taken meanwhile' } };
   }
   const labels = [...new Set([...call.tool.output.labels, ...call.preparedLabels])];
   if (labels.length > 0) await joinLabels(tx, call.run.id, labels);
+  const log = tenantLog(call.agent.tenant);
   const { seq } = await world.ledger.append(tx, {
-    log: call.agent.tenant,
+    log,
     at_ms: now,
     kind: 'call.admitted',
     facts: {
@@ -71,7 +74,7 @@ async function admitIn(tx: Tx, call: Decided, world: World): Promise<Admittance>
       ...(call.approval === null ? {} : { deed_digest: call.approval.deedDigest }),
     },
   });
-  return { ok: true, log: call.agent.tenant, seq };
+  return { ok: true, log, seq };
 }
 
 type Changed = { readonly stop: Problem } | { readonly again: string };
@@ -87,11 +90,6 @@ async function changedSince(tx: Tx, call: Decided, world: World): Promise<Change
     return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
   }
   if (run.labels_version !== call.labelsVersion) return { again: 'the run read something else meanwhile' };
-  if (call.idempotencyKey !== null && call.proof.kind !== 'resumed') {
-    const since_ms = call.receivedAt_ms - call.bundle.settings.idempotency.keep_ms;
-    const taken = await findByKey(tx, tenant, name, call.idempotencyKey, since_ms);
-    if (taken !== undefined) return { again: 'the key was taken meanwhile' };
-  }
   return null;
 }
 

@@ -1,13 +1,15 @@
 // The answer to a call that is stored: what its caller is told now, whatever state it is in.
 import type { ApprovalAsk, ApprovalRef, CallAnswer } from '@countersign/contract/wire.ts';
-import { getApproval } from '#store/approvals.ts';
-import type { CallRow } from '#store/calls.ts';
+import { countVotes } from '#rules/approval.ts';
+import { getApproval, votesOf } from '#store/approvals.ts';
+import type { StoredCall } from '#store/calls.ts';
 import { readPayload } from '#store/ledger.ts';
 import type { Tx } from '#store/store.ts';
+import { electorateOf } from './electorate.ts';
 import type { World } from './world.ts';
 
 /** The settled answer as it was first given; for a call that is not settled, its present state. */
-export async function answerOf(tx: Tx, row: CallRow, world: World): Promise<CallAnswer> {
+export async function answerOf(tx: Tx, row: StoredCall, world: World): Promise<CallAnswer> {
   const open: CallAnswer = {
     call_id: row.id,
     run_id: row.run,
@@ -18,12 +20,14 @@ export async function answerOf(tx: Tx, row: CallRow, world: World): Promise<Call
   if (row.settled_log !== null && row.settled_seq !== null) {
     const payload = await readPayload(tx, row.settled_log, row.settled_seq);
     // An erased payload leaves the state, which the entry still proves.
-    return payload === undefined ? open : (payload.answer as unknown as CallAnswer);
+    return payload === null ? open : (payload as unknown as { readonly answer: CallAnswer }).answer;
   }
   if (row.status === 'held' && row.approval_id !== null) {
     const approval = await getApproval(tx, row.tenant, row.approval_id);
     if (approval !== undefined) {
-      return { ...open, approval: approvalRef(approval.id, approval.asks, approval.expires_at_ms, world) };
+      const electorate = electorateOf(world.bundle(), row.tenant, row.agent);
+      const { asks } = countVotes(approval.asks, await votesOf(tx, approval.id), electorate);
+      return { ...open, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
     }
   }
   return open;

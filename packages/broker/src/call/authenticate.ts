@@ -2,9 +2,10 @@
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { Caller } from '#identity/identity.ts';
 import type { Run } from '#rules/run.ts';
-import { ambientRun, getRun, insertRun } from '#store/runs.ts';
+import { ambientRun, getRun, openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
 import { newId } from '@countersign/contract/ids.ts';
 import type { Asked, Authenticated } from './call.ts';
+import { tenantLog } from './logs.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -44,6 +45,7 @@ async function runOf(
     runId === null ? ambientRun(tx, tenant, name, call.receivedAt_ms, idle_ms) : getRun(tx, tenant, runId),
   );
   if (run !== undefined) {
+    await keepAlive(run, call.receivedAt_ms, world);
     if (run.agent !== name) return { stop: problem('unauthenticated', 'The token is not valid here.') };
     if (run.ended_at_ms !== null) {
       return { stop: problem('run_ended', `Run ${run.id} has ended; ask for a new run.`) };
@@ -51,42 +53,52 @@ async function runOf(
     return { go: run };
   }
   if (runId !== null) return { stop: problem('unauthenticated', 'The token is not valid here.') };
-  return { go: await openAmbientRun(call, tenant, name, idle_ms, world) };
+  return { go: await openAmbient(call, tenant, name, idle_ms, world) };
 }
 
-/** Two first calls at once must share one ambient run: the second look happens inside the transaction. */
-function openAmbientRun(
+/** The idle time of an ambient run counts from its last use; a minute more or less is no matter. */
+async function keepAlive(run: Run, now_ms: number, world: World): Promise<void> {
+  if (run.ambient && now_ms - run.last_used_at_ms > TOUCH_AFTER_MS) {
+    await world.store.write((tx) => touchRun(tx, run.id, now_ms));
+  }
+}
+
+const TOUCH_AFTER_MS = 60_000;
+
+/** Two first calls at once share one ambient run: the store looks again inside the transaction. */
+function openAmbient(
   call: Asked,
   tenant: string,
   agent: string,
   idle_ms: number,
   world: World,
 ): Promise<Run> {
+  const now = call.receivedAt_ms;
+  const fresh: StoredRun = {
+    id: newId('run', now, world.random),
+    tenant,
+    agent,
+    ambient: true,
+    trigger: null,
+    bound: {},
+    labels: [],
+    labels_version: 0,
+    opened_at_ms: now,
+    last_used_at_ms: now,
+    ended_at_ms: null,
+    parent_run_id: null,
+    model: null,
+  };
   return world.store.write(async (tx) => {
-    const existing = await ambientRun(tx, tenant, agent, call.receivedAt_ms, idle_ms);
-    if (existing !== undefined) return existing;
-    const now = call.receivedAt_ms;
-    const run: Run = {
-      id: newId('run', now, world.random),
-      tenant,
-      agent,
-      ambient: true,
-      trigger: null,
-      bound: {},
-      labels: [],
-      labels_version: 0,
-      opened_at_ms: now,
-      last_used_at_ms: now,
-      ended_at_ms: null,
-    };
-    await insertRun(tx, run, { parent_run_id: null, model: null });
-    await world.ledger.append(tx, {
-      log: tenant,
-      at_ms: now,
-      kind: 'run.opened',
-      facts: { run: run.id, agent, ambient: true },
-      payload: {},
-    });
+    const { run, opened, ended } = await openAmbientRun(tx, fresh, idle_ms);
+    const log = tenantLog(tenant);
+    if (ended !== null) {
+      await world.ledger.append(tx, { log, at_ms: now, kind: 'run.ended', facts: { run: ended }, payload: null });
+    }
+    if (opened) {
+      const facts = { run: run.id, agent, ambient: true };
+      await world.ledger.append(tx, { log, at_ms: now, kind: 'run.opened', facts, payload: null });
+    }
     return run;
   });
 }

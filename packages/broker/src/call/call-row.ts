@@ -1,4 +1,5 @@
 // The stored form of a call: what listing, resuming and recovering need.
+import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { NewCall } from '#store/calls.ts';
 import type { Validated } from './call.ts';
@@ -21,7 +22,16 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     idempotency_key: call.idempotencyKey,
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
-    deed: status === 'held' ? { args: call.input.args, claimed: call.input.claimed } : null,
-    approval_id: null,
+    deed: status === 'held' ? deedOf(call) : null,
   };
+}
+
+/** Canonical JSON of what a held call needs to enter the walk again. */
+export function deedOf(call: Validated): string {
+  return canonicalize({ args: call.input.args, claimed: call.input.claimed });
+}
+
+/** Older keys than this are free again. */
+export function keysSince(call: Validated): number {
+  return call.receivedAt_ms - call.bundle.settings.idempotency.keep_ms;
 }

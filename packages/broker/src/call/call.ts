@@ -9,6 +9,7 @@ import type { Credential } from '#rules/credential.ts';
 import type { Decision } from '#rules/decision.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
+import type { StoredVote } from '#store/approvals.ts';
 import type { Tool } from '#rules/tool.ts';
 
 export type Door = 'http' | 'mcp' | 'cli' | 'resume';
@@ -76,20 +77,13 @@ export interface Labelled extends Prepared {
   readonly labelsVersion: number;
 }
 
-export interface Vote {
-  readonly rule: string;
-  readonly person: string;
-  readonly verdict: 'approve' | 'reject';
-  readonly deed_digest: string;
-}
-
 /** What people have granted for this call so far. */
 export interface Granted extends Labelled {
   readonly grants: {
     readonly approvalId: string | null;
     readonly deedDigest: string | null;
     readonly expiresAt_ms: number | null;
-    readonly votes: readonly Vote[];
+    readonly votes: readonly StoredVote[];
   };
 }
 

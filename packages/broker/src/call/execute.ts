@@ -1,4 +1,5 @@
 // Execute: the deed, once. What cannot be known is told as such and never repeated.
+import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
 import type { Reply } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
@@ -29,7 +30,7 @@ async function perform(call: Minted, scope: Scope, world: World): Promise<Reply>
   let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world);
   if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
   const redacted = redactReply(reply, call.tool.output.redact);
-  if (write) await world.store.write((tx) => setReply(tx, call.id, redacted as unknown as Json));
+  if (write) await world.store.write((tx) => setReply(tx, call.id, canonicalize(redacted as unknown as Json)));
   return redacted;
 }
 

@@ -1,5 +1,5 @@
 // Grants: what people have granted for this call, loaded as facts for the decision.
-import { getApprovalOfCall, votesOf } from '#store/approvals.ts';
+import { listApprovals, votesOf } from '#store/approvals.ts';
 import type { Granted, Labelled } from './call.ts';
 import type { Stage } from './step.ts';
 
@@ -7,8 +7,9 @@ import type { Stage } from './step.ts';
 export const grants: Stage<Labelled, Granted> = async (call, world) => {
   if (call.proof.kind !== 'resumed') return { go: { ...call, grants: NONE } };
   const loaded = await world.store.read(async (tx) => {
-    const approval = await getApprovalOfCall(tx, call.agent.tenant, call.id);
-    if (approval === undefined || approval.status !== 'approved') return NONE;
+    const filter = { tenant: call.agent.tenant, call_id: call.id, status: 'approved', limit: 1 } as const;
+    const [approval] = await listApprovals(tx, filter);
+    if (approval === undefined) return NONE;
     return {
       approvalId: approval.id,
       deedDigest: approval.deed_digest,

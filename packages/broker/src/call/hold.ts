@@ -1,17 +1,22 @@
 // Hold: the call and the question to people become durable together, before anybody is told.
 import { newId } from '@countersign/contract/ids.ts';
+import { digestOf } from '@countersign/contract/digest.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
-import { insertApproval, setApprovalStatus } from '#store/approvals.ts';
-import { countOpenHolds, findTwin, insertCall, updateCall } from '#store/calls.ts';
+import { insertApproval, setStatus, wasRejected } from '#store/approvals.ts';
+import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.ts';
 import type { Tx } from '#store/store.ts';
 import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
-import { callRow } from './call-row.ts';
+import { callRow, deedOf, keysSince } from './call-row.ts';
+import { tenantLog } from './logs.ts';
 import type { World } from './world.ts';
 
-export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem };
+export type Held =
+  | { readonly answer: CallAnswer }
+  | { readonly stop: Problem }
+  | { readonly again: string };
 
 /**
  * Records a held call. A repeat of a held call joins it, a rejection stands for the run, and the number of open
@@ -20,14 +25,15 @@ export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem };
 export async function holdCall(call: Decided, world: World): Promise<Held> {
   const approval = call.approval!;
   const resumed = call.proof.kind === 'resumed';
-  const held = await world.store.write(async (tx): Promise<Held> => {
+  const work = async (tx: Tx): Promise<Held> => {
     if (!resumed) {
       const earlier = await earlierAnswer(tx, call, world);
       if (earlier !== null) return earlier;
     }
     const now = world.clock.now();
     const id = newId('apr', now, world.random);
-    if (call.grants.approvalId !== null) await setApprovalStatus(tx, call.grants.approvalId, 'approved', 'void', now);
+    const shown = shownOf(call);
+    if (call.grants.approvalId !== null) await setStatus(tx, call.grants.approvalId, 'approved', 'void', now);
     await insertApproval(tx, {
       id,
       tenant: call.agent.tenant,
@@ -35,16 +41,23 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
       run: call.run.id,
       agent: call.agent.name,
       tool: call.tool.name,
+      status: 'open',
       deed_digest: approval.deedDigest,
       asks: approval.asks,
-      shown: shownOf(call),
+      shown,
+      shown_digest: digestOf(shown),
       created_at_ms: now,
       expires_at_ms: approval.expiresAt_ms,
+      closed_at_ms: null,
     });
-    if (resumed) await updateCall(tx, call.id, 'held', { status: 'held', approval_id: id, updated_at_ms: now });
-    else await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id });
+    if (resumed) {
+      const hold = { approval_id: id, deed: deedOf(call), revision: call.bundle.revision, at_ms: now };
+      await setHold(tx, call.id, hold);
+    } else if (!(await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id }, keysSince(call)))) {
+      throw new KeyTaken();
+    }
     await world.ledger.append(tx, {
-      log: call.agent.tenant,
+      log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: 'call.held',
       facts: {
@@ -56,19 +69,27 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
         rules: approval.asks.map((ask) => ask.rule),
         bundle: call.bundle.revision,
       },
-      payload: { args: call.input.args, claimed: call.input.claimed, deed_digest: approval.deedDigest, shown: shownOf(call) },
+      payload: { deed_digest: approval.deedDigest, shown },
     });
     return { answer: heldAnswer(call, id, world) };
-  });
-  world.signals.notify('approvals');
-  return held;
+  };
+  try {
+    return await world.store.write(work);
+  } catch (error) {
+    if (error instanceof KeyTaken) return { again: 'the key was taken meanwhile' };
+    throw error;
+  }
 }
+
+/** Thrown inside the unit of work, so that nothing of it stays. */
+class KeyTaken extends Error {}
 
 async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
-  const twin = await findTwin(tx, tenant, name, call.run.id, call.input.requestDigest);
-  if (twin?.status === 'held') return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
-  if (twin?.status === 'refused') {
+  const digest = call.input.requestDigest;
+  const twin = await findHeldTwin(tx, tenant, name, call.run.id, digest);
+  if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
+  if (await wasRejected(tx, tenant, name, call.run.id, digest)) {
     const detail = 'A person rejected this very call in this run. Do not ask again; do something else.';
     return { stop: problem('approval_rejected', detail) };
   }

@@ -86,6 +86,7 @@ async function walkOnce(asked: Asked, world: World): Promise<Performed | null> {
   if ('again' in step) return null;
   if ('hold' in step) {
     const held = await holdCall(call as Decided, world);
+    if ('again' in held) return null;
     return 'stop' in held ? refused(call, held.stop, 'hold', false, world) : answered(held.answer);
   }
   if (isAdmitted(call) && at !== 'settle') {

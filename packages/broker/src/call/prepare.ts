@@ -6,6 +6,7 @@ import type { PrepareStep } from '#rules/tool.ts';
 import { readOnce } from './attempt.ts';
 import type { Gated, Prepared } from './call.ts';
 import { haltProblem } from './gate.ts';
+import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -47,7 +48,7 @@ function refusal(step: PrepareStep, kind: 'rejected' | 'not_sent' | 'unknown') {
 async function record(call: Gated, prepared: JsonObject, world: World): Promise<void> {
   await world.store.write((tx) =>
     world.ledger.append(tx, {
-      log: call.agent.tenant,
+      log: tenantLog(call.agent.tenant),
       at_ms: world.clock.now(),
       kind: 'prepare.read',
       facts: { call: call.id, run: call.run.id, tool: call.tool.name, steps: Object.keys(prepared) },

@@ -3,6 +3,7 @@ import { problem } from '@countersign/contract/problem.ts';
 import { findByKey } from '#store/calls.ts';
 import { answerOf } from './answer.ts';
 import type { Recalled, Validated } from './call.ts';
+import { keysSince } from './call-row.ts';
 import { haltProblem } from './gate.ts';
 import type { Stage } from './step.ts';
 
@@ -13,9 +14,8 @@ import type { Stage } from './step.ts';
 export const recall: Stage<Validated, Recalled> = async (call, world) => {
   const key = call.idempotencyKey;
   if (key === null || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
-  const since_ms = call.receivedAt_ms - call.bundle.settings.idempotency.keep_ms;
   const { tenant } = call.agent;
-  const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, since_ms));
+  const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
   if (first === undefined) return { go: { ...call, fresh: true } };
   if (first.request_digest !== call.input.requestDigest) {
     return {

@@ -3,8 +3,9 @@ import type { Json } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { insertCall, settleCall } from '#store/calls.ts';
-import type { Asked, Authenticated, Validated } from './call.ts';
+import type { Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
+import { tenantLog } from './logs.ts';
 import type { World } from './world.ts';
 
 export type Refusable = Authenticated & Partial<Validated>;
@@ -32,7 +33,7 @@ export async function refuseCall(
   await world.store.write(async (tx) => {
     const now = world.clock.now();
     const { log, seq } = await world.ledger.append(tx, {
-      log: call.agent.tenant,
+      log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: 'call.refused',
       facts: {
@@ -56,18 +57,15 @@ export async function refuseCall(
     });
     const settled = {
       status: 'refused',
-      updated_at_ms: now,
+      at_ms: now,
       settled_log: log,
       settled_seq: seq,
-      side_effect_id: null,
-      side_effect_url: null,
     } as const;
     if (resumed) {
       await settleCall(tx, call.id, settled);
     } else if (call.tool !== undefined && call.input !== undefined) {
       const row = callRow({ ...call, tool: call.tool, input: call.input }, 'refused', now);
-      await insertCall(tx, { ...row, idempotency_key: null });
-      await settleCall(tx, call.id, settled);
+      await insertCall(tx, { ...row, idempotency_key: null, settled_log: log, settled_seq: seq });
     }
   });
   world.signals.notify(call.id);

@@ -8,6 +8,7 @@ import { quoteForeign } from '#rules/summary.ts';
 import { settleCall } from '#store/calls.ts';
 import { joinLabels } from '#store/runs.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
+import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -16,8 +17,10 @@ export interface Settled extends Verified {
   readonly answer: CallAnswer;
 }
 
+type FinalStatus = Exclude<CallStatus, 'held' | 'running'>;
+
 interface Outcome {
-  readonly status: CallStatus;
+  readonly status: FinalStatus;
   readonly result?: Json;
   readonly problem?: Problem;
   readonly labels: readonly string[];
@@ -86,7 +89,7 @@ function outcomeOf(call: Verified, world: World): Outcome {
   return { status: 'succeeded', result, labels, discovered };
 }
 
-function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { status: CallStatus; problem: Problem } {
+function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { status: FinalStatus; problem: Problem } {
   const { name, effect } = call.tool;
   switch (reply.kind) {
     case 'rejected': {
@@ -133,7 +136,7 @@ async function recordOutcome(
     const now = world.clock.now();
     if (discovered.length > 0) await joinLabels(tx, call.run.id, discovered);
     const { log, seq } = await world.ledger.append(tx, {
-      log: call.agent.tenant,
+      log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: answer.status === 'in_doubt' ? 'call.in_doubt' : 'call.settled',
       facts: {
@@ -151,8 +154,8 @@ async function recordOutcome(
       payload: { answer: answer as unknown as Json },
     });
     await settleCall(tx, call.id, {
-      status: answer.status,
-      updated_at_ms: now,
+      status: answer.status as FinalStatus,
+      at_ms: now,
       settled_log: log,
       settled_seq: seq,
       side_effect_id: answer.side_effect?.id ?? null,

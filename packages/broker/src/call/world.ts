@@ -1,4 +1,5 @@
 // What a stage may touch: the world, built in main.ts and handed down.
+import type { NoteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Connector } from '#connectors/connector.ts';
 import type { Credentials } from '#credentials/create-credentials.ts';
@@ -16,6 +17,8 @@ export interface World {
   readonly log: Log;
   readonly store: Store;
   readonly ledger: Ledger;
+  /** Signs the ledger's checkpoints. */
+  readonly signer: NoteSigner;
   /** The bundle in force. A call keeps the one it was resolved by and is judged again if it changes. */
   readonly bundle: () => Bundle;
   readonly connector: (name: string) => Connector | undefined;

@@ -63,7 +63,7 @@ export async function chooseIsolation(
     if (isolation.reason.trim() === '') throw new ConnectorRefused('isolation none needs a reason');
     return { kind: 'none', launch: (env, redact) => scratchLaunch(target.command, target.args, env, redact) };
   }
-  const reach = checkReach(isolation, protect);
+  const reach = checkReach(isolation, target.code, protect);
   const missing = isolation.kind === 'node-permission' ? 'not asked for' : await whyNoBwrap();
   if (missing === null) {
     const bwrap = findBwrap() as string;
@@ -110,23 +110,38 @@ function codeFolder(script: string): string {
   return modules === -1 ? dirname(script) : parts.slice(0, modules + 1).join(sep);
 }
 
-/** Listed paths must be absolute and exist, and none may hold or lie in a protected folder (bundle, store, keys). */
-function checkReach(isolation: Exclude<Isolation, { kind: 'none' }>, protect: readonly string[]): Reach {
+/** Listed paths must be absolute and exist, and no path may hold or lie in a protected folder (bundle, store, keys). */
+function checkReach(
+  isolation: Exclude<Isolation, { kind: 'none' }>,
+  code: readonly string[],
+  protect: readonly string[],
+): Reach {
   for (const path of [...isolation.read, ...isolation.write]) {
     if (!isAbsolute(path)) throw new ConnectorRefused(`isolation path ${path} must be absolute`);
     if (!existsSync(path)) throw new ConnectorRefused(`isolation path ${path} does not exist`);
-    const touched = protect.find((folder) => overlaps(realpathSync(path), real(folder)));
-    if (touched !== undefined)
-      throw new ConnectorRefused(`isolation path ${path} reaches ${touched}, which no tool may reach`);
+    refuseProtected(`isolation path ${path}`, path, protect);
   }
+  for (const path of code)
+    refuseProtected(`the program's own folder ${path}`, path, protect, '; move it into a folder of its own');
   return { read: isolation.read, write: isolation.write };
+}
+
+function refuseProtected(what: string, path: string, protect: readonly string[], advice = ''): void {
+  const touched = protect.find((folder) => overlaps(realpathSync(path), real(folder)));
+  if (touched !== undefined)
+    throw new ConnectorRefused(`${what} reaches ${touched}, which no tool may reach${advice}`);
 }
 
 /** True when one path is the other or lies in it. */
 export function overlaps(one: string, other: string): boolean {
-  const a = resolve(one) + sep;
-  const b = resolve(other) + sep;
+  const a = asFolder(one);
+  const b = asFolder(other);
   return a.startsWith(b) || b.startsWith(a);
+}
+
+function asFolder(path: string): string {
+  const absolute = resolve(path);
+  return absolute.endsWith(sep) ? absolute : absolute + sep;
 }
 
 function real(path: string): string {

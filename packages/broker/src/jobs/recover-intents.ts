@@ -2,8 +2,9 @@
 import type { Json } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
-import { type CallRow, listUnsettled, settleCall } from '#store/calls.ts';
+import { listUnsettled, type StoredCall, settleCall } from '#store/calls.ts';
 
 /** Runs before any door opens, so that every `running` row is one that a crash has left. Answers how many. */
 export async function recoverIntents(world: World): Promise<number> {
@@ -13,7 +14,7 @@ export async function recoverIntents(world: World): Promise<number> {
   return rows.length;
 }
 
-async function recoverOne(world: World, row: CallRow): Promise<void> {
+async function recoverOne(world: World, row: StoredCall): Promise<void> {
   const read = row.effect === 'read';
   const why = read
     ? problem('upstream_unavailable', 'The broker stopped during this read; reading again is safe.')
@@ -30,19 +31,12 @@ async function recoverOne(world: World, row: CallRow): Promise<void> {
   await world.store.write(async (tx) => {
     const now = world.clock.now();
     const { log, seq } = await world.ledger.append(tx, {
-      log: row.tenant,
+      log: tenantLog(row.tenant),
       at_ms: now,
       kind: read ? 'call.settled' : 'call.in_doubt',
       facts: { call: row.id, run: row.run, tool: row.tool, status, problem: why.code, recovered: true },
       payload: { answer: answer as unknown as Json },
     });
-    await settleCall(tx, row.id, {
-      status,
-      updated_at_ms: now,
-      settled_log: log,
-      settled_seq: seq,
-      side_effect_id: null,
-      side_effect_url: null,
-    });
+    await settleCall(tx, row.id, { status, at_ms: now, settled_log: log, settled_seq: seq });
   });
 }

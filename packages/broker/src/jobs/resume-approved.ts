@@ -2,8 +2,8 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { performCall } from '#call/perform-call.ts';
 import type { World } from '#call/world.ts';
-import { type ApprovalRow, listUnclosed } from '#store/approvals.ts';
-import { type CallRow, getCall } from '#store/calls.ts';
+import { listUnresumed, type StoredApproval } from '#store/approvals.ts';
+import { getCall, type StoredCall } from '#store/calls.ts';
 import { closeHeld } from './close-held.ts';
 
 /**
@@ -11,7 +11,7 @@ import { closeHeld } from './close-held.ts';
  * so that a call resumed twice is done once. Answers how many calls it took up.
  */
 export async function resumeApproved(world: World): Promise<number> {
-  const approved = await world.store.read((tx) => listUnclosed(tx, 'approved'));
+  const approved = await world.store.read((tx) => listUnresumed(tx, 'approved'));
   for (const approval of approved) {
     const row = await world.store.read((tx) => getCall(tx, approval.tenant, approval.call_id));
     if (row !== undefined) await resumeOne(world, approval, row);
@@ -19,8 +19,8 @@ export async function resumeApproved(world: World): Promise<number> {
   return approved.length;
 }
 
-async function resumeOne(world: World, approval: ApprovalRow, row: CallRow): Promise<void> {
-  const deed = row.deed as unknown as { readonly args: JsonObject; readonly claimed: JsonObject };
+async function resumeOne(world: World, approval: StoredApproval, row: StoredCall): Promise<void> {
+  const deed = JSON.parse(row.deed ?? '{}') as { readonly args: JsonObject; readonly claimed: JsonObject };
   const performed = await performCall(
     {
       id: row.id,

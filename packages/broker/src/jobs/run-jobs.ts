@@ -1,6 +1,7 @@
 // The broker's own work between requests: resuming, expiring, signing checkpoints, forgetting used assertions.
 import type { World } from '#call/world.ts';
 import { purgeAssertions } from '#store/assertions.ts';
+import { logs } from '#store/ledger.ts';
 import { closeDecided } from './close-held.ts';
 import { resumeApproved } from './resume-approved.ts';
 
@@ -21,7 +22,7 @@ export function runJobs(world: World): Jobs {
       await resumeApproved(world);
       await closeDecided(world);
     }),
-    loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => world.ledger.checkpointAll()),
+    loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
     ),
@@ -32,6 +33,13 @@ export function runJobs(world: World): Jobs {
       await Promise.all(loops);
     },
   };
+}
+
+/** Signs every log that has grown since its last checkpoint. */
+export async function signCheckpoints(world: World): Promise<void> {
+  for (const log of await world.store.read((tx) => logs(tx))) {
+    await world.ledger.checkpoint(world.store, log, world.signer, world.clock.now());
+  }
 }
 
 async function loop(

@@ -41,10 +41,12 @@ export function judgeParamHeaders(
     const value = valueAt(args, path);
     if (value === undefined || value === null || typeof value === 'object') continue;
     const sent = headers[header];
-    if (typeof sent !== 'string') return mismatch(shown, `the header is missing, but arguments has ${path.join('.')}`);
+    if (typeof sent !== 'string')
+      return mismatch(shown, `the header is missing, but arguments has ${path.join('.')}`);
     const decoded = decodeHeaderValue(sent);
     if (decoded === null) return mismatch(shown, 'the header is not well-formed base64 of UTF-8');
-    if (!headerSays(decoded, value)) return mismatch(shown, `the header and arguments.${path.join('.')} differ`);
+    if (!headerSays(decoded, value))
+      return mismatch(shown, `the header and arguments.${path.join('.')} differ`);
   }
   return null;
 }

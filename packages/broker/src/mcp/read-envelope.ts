@@ -29,12 +29,13 @@ export type Envelope =
   | { readonly kind: 'refused'; readonly id?: RequestId; readonly error: WireError };
 
 /** The method table: which members the params may have besides `_meta`, and which of them `Mcp-Name` mirrors. */
-export const METHODS: ReadonlyMap<string, { readonly members: readonly string[]; readonly named?: string }> = new Map([
-  ['server/discover', { members: [] }],
-  ['tools/list', { members: ['cursor'] }],
-  // The last two belong to multi-round requests, which this door never starts; a client may still repeat them.
-  ['tools/call', { members: ['name', 'arguments', 'inputResponses', 'requestState'], named: 'name' }],
-]);
+export const METHODS: ReadonlyMap<string, { readonly members: readonly string[]; readonly named?: string }> =
+  new Map([
+    ['server/discover', { members: [] }],
+    ['tools/list', { members: ['cursor'] }],
+    // The last two belong to multi-round requests, which this door never starts; a client may still repeat them.
+    ['tools/call', { members: ['name', 'arguments', 'inputResponses', 'requestState'], named: 'name' }],
+  ]);
 
 const MEMBERS = new Set(['jsonrpc', 'id', 'method', 'params']);
 const DATED = /^\d{4}-\d{2}-\d{2}$/;
@@ -45,29 +46,33 @@ const OLDEST_STATELESS = '2026-07-28';
  * telling one is answered: JSON-RPC shape, revision, `_meta`, headers against body, method, name, members.
  */
 export function readEnvelope(body: Json, headers: IncomingHttpHeaders): Envelope {
-  if (Array.isArray(body)) return shapeless('expected one JSON-RPC message, got a batch; send each on its own');
+  if (Array.isArray(body))
+    return shapeless('expected one JSON-RPC message, got a batch; send each on its own');
   if (!isJsonObject(body)) return shapeless('expected a JSON-RPC message, got something else');
-  if (body['jsonrpc'] !== '2.0') return shapeless('expected "jsonrpc": "2.0"', idOf(body));
+  if (body.jsonrpc !== '2.0') return shapeless('expected "jsonrpc": "2.0"', idOf(body));
   if ('result' in body || 'error' in body) return shapeless('expected a request, got a response', idOf(body));
   const { method } = body;
   if (typeof method !== 'string') return shapeless('expected "method" to be a string', idOf(body));
   const unknown = Object.keys(body).find((key) => !MEMBERS.has(key));
   if (unknown !== undefined) return shapeless(`unknown member ${quoted(unknown)}`, idOf(body));
-  const params = body['params'] ?? {};
+  const params = body.params ?? {};
   if (!('id' in body)) return readNotification(method, headers);
   const id = idOf(body);
   if (id === undefined) return shapeless('expected "id" to be a string or a number');
   if (!isJsonObject(params)) return shapeless('expected "params" to be an object', id);
   const error = judge(method, params, headers);
   if (error !== null) return { kind: 'refused', id, error };
-  return { kind: 'request', request: { id, method, params, meta: params['_meta'] as JsonObject } };
+  return { kind: 'request', request: { id, method, params, meta: params._meta as JsonObject } };
 }
 
 /** Nothing depends on notifications here: they are accepted and dropped, unless their headers contradict them. */
 function readNotification(method: string, headers: IncomingHttpHeaders): Envelope {
   const named = headers['mcp-method'];
   if (named === undefined || named === method) return { kind: 'notification' };
-  return { kind: 'refused', error: mismatch('Mcp-Method', `the header says ${shown(named)}, the body ${quoted(method)}`) };
+  return {
+    kind: 'refused',
+    error: mismatch('Mcp-Method', `the header says ${shown(named)}, the body ${quoted(method)}`),
+  };
 }
 
 function judge(method: string, params: JsonObject, headers: IncomingHttpHeaders): WireError | null {
@@ -82,41 +87,55 @@ function judge(method: string, params: JsonObject, headers: IncomingHttpHeaders)
 /** Revision and `_meta`. A contradiction between header and body comes before the question whether we speak either. */
 function judgeVersion(params: JsonObject, headers: IncomingHttpHeaders): WireError | null {
   const header = one(headers['mcp-protocol-version']);
-  const meta = params['_meta'];
+  const meta = params._meta;
   const claimed = isJsonObject(meta) ? meta[META.protocolVersion] : undefined;
   if (claimed === undefined && (header === undefined || isHandshakeVersion(header))) {
-    const requested = header ?? params['protocolVersion'];
+    const requested = header ?? params.protocolVersion;
     return unsupported(typeof requested === 'string' ? requested : undefined);
   }
   const incomplete = judgeMeta(meta);
   if (incomplete !== null) return incomplete;
   if (header === undefined) return mismatch('MCP-Protocol-Version', 'the header is missing');
   if (header !== claimed) {
-    return mismatch('MCP-Protocol-Version', `the header says ${shown(header)}, _meta ${quoted(claimed as string)}`);
+    return mismatch(
+      'MCP-Protocol-Version',
+      `the header says ${shown(header)}, _meta ${quoted(claimed as string)}`,
+    );
   }
   return SUPPORTED_VERSIONS.includes(header) ? null : unsupported(header);
 }
 
 function judgeMeta(meta: Json | undefined): WireError | null {
-  if (!isJsonObject(meta)) return invalid('params._meta: expected an object with the keys of the protocol revision');
+  if (!isJsonObject(meta))
+    return invalid('params._meta: expected an object with the keys of the protocol revision');
   if (typeof meta[META.protocolVersion] !== 'string') {
-    return invalid(`params._meta["${META.protocolVersion}"]: expected a string such as "${SUPPORTED_VERSIONS[0]}"`);
+    return invalid(
+      `params._meta["${META.protocolVersion}"]: expected a string such as "${SUPPORTED_VERSIONS[0]}"`,
+    );
   }
   if (!isJsonObject(meta[META.clientCapabilities])) {
-    return invalid(`params._meta["${META.clientCapabilities}"]: expected an object, {} if the client has none`);
+    return invalid(
+      `params._meta["${META.clientCapabilities}"]: expected an object, {} if the client has none`,
+    );
   }
   const info = meta[META.clientInfo];
-  if (info !== undefined && !isJsonObject(info)) return invalid(`params._meta["${META.clientInfo}"]: expected an object`);
+  if (info !== undefined && !isJsonObject(info))
+    return invalid(`params._meta["${META.clientInfo}"]: expected an object`);
   return null;
 }
 
 function judgeMethod(method: string, headers: IncomingHttpHeaders): WireError | null {
   const named = headers['mcp-method'];
   if (named === undefined) return mismatch('Mcp-Method', 'the header is missing');
-  if (named !== method) return mismatch('Mcp-Method', `the header says ${shown(named)}, the body ${quoted(method)}`);
+  if (named !== method)
+    return mismatch('Mcp-Method', `the header says ${shown(named)}, the body ${quoted(method)}`);
   if (METHODS.has(method)) return null;
   const known = [...METHODS.keys()].join(', ');
-  return { status: 404, code: METHOD_NOT_FOUND, message: `Method not found: ${quoted(method)}. This server has: ${known}.` };
+  return {
+    status: 404,
+    code: METHOD_NOT_FOUND,
+    message: `Method not found: ${quoted(method)}. This server has: ${known}.`,
+  };
 }
 
 function judgeName(method: string, params: JsonObject, headers: IncomingHttpHeaders): WireError | null {
@@ -161,7 +180,12 @@ function unsupported(requested: string | undefined): WireError {
 
 /** Header and body must agree, or a proxy that trusts the one could be led past the other. */
 export function mismatch(header: string, what: string): WireError {
-  return { status: 400, code: HEADER_MISMATCH, message: `Header mismatch: ${header}: ${what}.`, data: { header } };
+  return {
+    status: 400,
+    code: HEADER_MISMATCH,
+    message: `Header mismatch: ${header}: ${what}.`,
+    data: { header },
+  };
 }
 
 export function invalid(message: string, status = 400): WireError {

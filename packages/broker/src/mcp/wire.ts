@@ -55,7 +55,11 @@ export function resultReply(id: RequestId, members: string, meta = ''): WireRepl
 /** An error. Where the request's id could not be read there is none in the answer either. */
 export function errorReply(id: RequestId | undefined, error: WireError): WireReply {
   const { status, code, message, data } = error;
-  const body = { jsonrpc: '2.0', ...(id === undefined ? {} : { id }), error: { code, message, ...(data === undefined ? {} : { data }) } };
+  const body = {
+    jsonrpc: '2.0',
+    ...(id === undefined ? {} : { id }),
+    error: { code, message, ...(data === undefined ? {} : { data }) },
+  };
   return { status, body: JSON.stringify(body) };
 }
 

@@ -3,6 +3,7 @@
 import { parseApproval } from './approval.ts';
 import type { ActionAncestors } from './cedar-frame.ts';
 import { Frame } from './cedar-frame.ts';
+import { Paths } from './cedar-path.ts';
 import type { CompiledPolicy, PolicyFallback } from './cedar-policy.ts';
 import { compilePolicy } from './cedar-policy.ts';
 import { CedarError, entityKey } from './cedar-value.ts';
@@ -33,7 +34,8 @@ export function compilePolicySet(input: {
 }): PolicySet {
   const { policies, actionAncestors, fallback } = input;
   const sorted = [...policies].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const compiled = sorted.map((policy) => compilePolicy(policy.id, policy.json, fallback));
+  const paths = new Paths();
+  const compiled = sorted.map((policy) => compilePolicy(policy.id, policy.json, paths, fallback));
   const annotations = readAnnotations(sorted, compiled);
   const slices = sliceByAction(compiled, actionAncestors);
   const judge = (request: DecisionRequest): Judgement => {

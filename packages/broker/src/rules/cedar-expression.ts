@@ -1,6 +1,6 @@
 // Compiles one Cedar expression, in the JSON policy format, to a closure.
 import { callExtension, extensionFunctions } from './cedar-extension.ts';
-import { compareWithNumber, containsText, equalsScalar } from './cedar-fast.ts';
+import { compareWithNumber, containedIn, containsText, equalsScalar } from './cedar-fast.ts';
 import type { Evaluate } from './cedar-frame.ts';
 import { compileLike, compileLiteral } from './cedar-literal.ts';
 import type { Code } from './cedar-node.ts';
@@ -14,6 +14,7 @@ import {
   isOfType,
   unaryOperators,
 } from './cedar-operators.ts';
+import type { Paths } from './cedar-path.ts';
 import type { Value } from './cedar-value.ts';
 import { asBoolean } from './cedar-value.ts';
 import { UNKNOWN } from './decision.ts';
@@ -21,25 +22,32 @@ import { UNKNOWN } from './decision.ts';
 /** Deeper policies are left to the official engine: closures of this depth cannot exhaust the stack. */
 const DEPTH_MAX = 200;
 
-type Compiler = (body: unknown, depth: number) => Code;
+/** Where an expression stands: how deep, and in which set of policies. */
+export interface Site {
+  readonly depth: number;
+  readonly paths: Paths;
+}
+
+type Compiler = (body: unknown, site: Site) => Code;
 
 /**
  * Compiles an expression of the JSON policy format.
  * @throws CedarUnsupported for anything that is not known exactly: nothing is skipped and nothing guessed.
  */
-export function compileExpression(json: unknown, depth = 0): Code {
-  if (depth > DEPTH_MAX) throw new CedarUnsupported(`an expression nested deeper than ${DEPTH_MAX}`);
+export function compileExpression(json: unknown, site: Site): Code {
+  if (site.depth > DEPTH_MAX) throw new CedarUnsupported(`an expression nested deeper than ${DEPTH_MAX}`);
   const key = soleKey(json, 'an expression');
   const body = (json as Record<string, unknown>)[key];
   const compiler = compilers.get(key);
-  if (compiler !== undefined) return compiler(body, depth + 1);
-  if (extensionFunctions.has(key) && Array.isArray(body)) return compileCall(key, body, depth + 1);
+  const deeper = { depth: site.depth + 1, paths: site.paths };
+  if (compiler !== undefined) return compiler(body, deeper);
+  if (extensionFunctions.has(key) && Array.isArray(body)) return compileCall(key, body, deeper);
   throw new CedarUnsupported(`the expression \`${key}\``);
 }
 
 const compilers: ReadonlyMap<string, Compiler> = new Map<string, Compiler>([
   ['Value', (body) => constantOf(() => compileLiteral(body))],
-  ['Var', compileVariable],
+  ['Var', (body, site) => site.paths.variable(body)],
   ['Set', compileSet],
   ['Record', compileRecord],
   ['.', compileAttribute],
@@ -53,57 +61,48 @@ const compilers: ReadonlyMap<string, Compiler> = new Map<string, Compiler>([
   ...[...binaryOperators].map(([name, apply]): [string, Compiler] => [name, compileBinary(name, apply)]),
 ]);
 
-function compileVariable(body: unknown): Code {
-  switch (body) {
-    case 'principal':
-      return { run: (frame) => frame.principal };
-    case 'action':
-      return { run: (frame) => frame.action };
-    case 'resource':
-      return { run: (frame) => frame.resource };
-    case 'context':
-      return { run: (frame) => frame.context };
-    default:
-      throw new CedarUnsupported(`the variable ${JSON.stringify(body)}`);
-  }
-}
-
-function compileSet(body: unknown, depth: number): Code {
+function compileSet(body: unknown, site: Site): Code {
   if (!Array.isArray(body)) throw new CedarUnsupported('a Set that is no list');
-  const elements = body.map((element) => compileExpression(element, depth));
+  const elements = body.map((element) => compileExpression(element, site));
   if (elements.every((element) => element.constant !== undefined)) {
     const values = elements.map((element) => element.constant?.value as Value);
     return constantOf(() => values);
   }
-  return { run: (frame) => elements.map((element) => element.run(frame)) };
-}
-
-function compileRecord(body: unknown, depth: number): Code {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new CedarUnsupported('a Record that is no object');
-  }
-  const fields = Object.entries(body).map(
-    ([name, value]) => [name, compileExpression(value, depth)] as const,
-  );
+  // An UNKNOWN operand may turn out to err, and the whole set with it; an UNKNOWN element of a fact cannot.
   const run: Evaluate = (frame) => {
-    const record: Record<string, unknown> = Object.create(null);
-    for (const [name, code] of fields) record[name] = code.run(frame);
-    return record;
+    const values = elements.map((element) => element.run(frame));
+    return values.includes(UNKNOWN) ? UNKNOWN : values;
   };
   return { run };
 }
 
-function compileAttribute(body: unknown, depth: number): Code {
+function compileRecord(body: unknown, site: Site): Code {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new CedarUnsupported('a Record that is no object');
+  }
+  const fields = Object.entries(body).map(([name, value]) => [name, compileExpression(value, site)] as const);
+  const run: Evaluate = (frame) => {
+    const record: Record<string, unknown> = Object.create(null);
+    let unknown = false;
+    for (const [name, code] of fields) {
+      const value = code.run(frame);
+      record[name] = value;
+      unknown ||= value === UNKNOWN;
+    }
+    return unknown ? UNKNOWN : record;
+  };
+  return { run };
+}
+
+function compileAttribute(body: unknown, site: Site): Code {
   const { left, attr } = fieldsOf(body, ['left', 'attr']);
-  const name = nameOf(attr);
-  const { run } = compileExpression(left, depth);
-  return { run: (frame) => getAttribute(run(frame), name, frame) };
+  return site.paths.attribute(compileExpression(left, site), nameOf(attr));
 }
 
 /** `left has a.b.c` is `left has a && left.a has b && left.a.b has c`. */
-function compileHas(body: unknown, depth: number): Code {
+function compileHas(body: unknown, site: Site): Code {
   const { left, attr } = fieldsOf(body, ['left', 'attr']);
-  const { run } = compileExpression(left, depth);
+  const { run } = compileExpression(left, site);
   const [first, ...rest] = Array.isArray(attr) ? attr.map(nameOf) : [nameOf(attr)];
   if (first === undefined) throw new CedarUnsupported('`has` without an attribute');
   if (rest.length === 0) return { run: (frame) => hasAttribute(run(frame), first, frame) };
@@ -123,19 +122,19 @@ function compileHas(body: unknown, depth: number): Code {
   };
 }
 
-function compileLikeExpression(body: unknown, depth: number): Code {
+function compileLikeExpression(body: unknown, site: Site): Code {
   const { left, pattern } = fieldsOf(body, ['left', 'pattern']);
-  const { run } = compileExpression(left, depth);
+  const { run } = compileExpression(left, site);
   const matches = compileLike(pattern);
   return { run: (frame) => matches(run(frame)) };
 }
 
-function compileIs(body: unknown, depth: number): Code {
+function compileIs(body: unknown, site: Site): Code {
   const { left, entity_type, in: ancestor } = fieldsOf(body, ['left', 'entity_type'], ['in']);
   const type = typeNameIn(entity_type);
-  const { run } = compileExpression(left, depth);
+  const { run } = compileExpression(left, site);
   if (ancestor === undefined) return { run: (frame) => isOfType(run(frame), type) };
-  const above = compileExpression(ancestor, depth);
+  const above = compileExpression(ancestor, site);
   return {
     run: (frame) => {
       const value = run(frame);
@@ -146,10 +145,10 @@ function compileIs(body: unknown, depth: number): Code {
 }
 
 /** An undecided left side leaves the whole undecided: the right side would only be reached in some completions. */
-function compileAnd(body: unknown, depth: number): Code {
+function compileAnd(body: unknown, site: Site): Code {
   const { left, right } = fieldsOf(body, ['left', 'right']);
-  const first = compileExpression(left, depth).run;
-  const second = compileExpression(right, depth).run;
+  const first = compileExpression(left, site).run;
+  const second = compileExpression(right, site).run;
   return {
     run: (frame) => {
       const truth = asBoolean(first(frame));
@@ -158,10 +157,10 @@ function compileAnd(body: unknown, depth: number): Code {
   };
 }
 
-function compileOr(body: unknown, depth: number): Code {
+function compileOr(body: unknown, site: Site): Code {
   const { left, right } = fieldsOf(body, ['left', 'right']);
-  const first = compileExpression(left, depth).run;
-  const second = compileExpression(right, depth).run;
+  const first = compileExpression(left, site).run;
+  const second = compileExpression(right, site).run;
   return {
     run: (frame) => {
       const truth = asBoolean(first(frame));
@@ -170,11 +169,11 @@ function compileOr(body: unknown, depth: number): Code {
   };
 }
 
-function compileIf(body: unknown, depth: number): Code {
+function compileIf(body: unknown, site: Site): Code {
   const parts = fieldsOf(body, ['if', 'then', 'else']);
-  const guard = compileExpression(parts.if, depth).run;
-  const consequent = compileExpression(parts.then, depth).run;
-  const alternative = compileExpression(parts.else, depth).run;
+  const guard = compileExpression(parts.if, site).run;
+  const consequent = compileExpression(parts.then, site).run;
+  const alternative = compileExpression(parts.else, site).run;
   return {
     run: (frame) => {
       const truth = asBoolean(guard(frame));
@@ -185,18 +184,18 @@ function compileIf(body: unknown, depth: number): Code {
 }
 
 function compileUnary(apply: UnaryOperator): Compiler {
-  return (body, depth) => {
+  return (body, site) => {
     const { arg } = fieldsOf(body, ['arg']);
-    const { run } = compileExpression(arg, depth);
+    const { run } = compileExpression(arg, site);
     return { run: (frame) => apply(run(frame)) };
   };
 }
 
 function compileBinary(name: string, apply: BinaryOperator): Compiler {
-  return (body, depth) => {
+  return (body, site) => {
     const { left, right } = fieldsOf(body, ['left', 'right']);
-    const first = compileExpression(left, depth);
-    const second = compileExpression(right, depth);
+    const first = compileExpression(left, site);
+    const second = compileExpression(right, site);
     const fast = compileFast(name, first, second, apply);
     if (fast !== undefined) return { run: fast };
     const [runFirst, runSecond] = [first.run, second.run];
@@ -206,6 +205,8 @@ function compileBinary(name: string, apply: BinaryOperator): Compiler {
 
 /** The shapes that nearly every policy consists of: a fact beside a literal. */
 function compileFast(name: string, left: Code, right: Code, apply: BinaryOperator): Evaluate | undefined {
+  const whole = left.constant?.value;
+  if (name === 'contains' && Array.isArray(whole)) return containedIn(whole, right.run);
   const literal = right.constant?.value;
   if (literal === undefined) return undefined;
   if (typeof literal === 'number') {
@@ -217,11 +218,11 @@ function compileFast(name: string, left: Code, right: Code, apply: BinaryOperato
   return undefined;
 }
 
-/** Arguments are evaluated in order, then counted and checked. A constructor of a literal runs once, here. */
-function compileCall(name: string, body: readonly unknown[], depth: number): Code {
-  const args = body.map((arg) => compileExpression(arg, depth));
+/** Arguments are evaluated in order, then counted and checked. What needs no request is computed once, here. */
+function compileCall(name: string, body: readonly unknown[], site: Site): Code {
+  const args = body.map((arg) => compileExpression(arg, site));
   const literals = args.map((arg) => arg.constant?.value);
-  if (extensionFunctions.get(name)?.constructs && literals.every((value) => value !== undefined)) {
+  if (literals.every((value) => value !== undefined)) {
     return constantOf(() => callExtension(name, literals as Value[]));
   }
   return {

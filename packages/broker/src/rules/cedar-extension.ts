@@ -9,8 +9,6 @@ import { UNKNOWN } from './decision.ts';
 /** A pure function of its arguments, none of them UNKNOWN; throws CedarError. */
 interface ExtensionFunction {
   readonly arity: 1 | 2;
-  /** Reads a text: applied once while compiling where the text is a literal. */
-  readonly constructs: boolean;
   readonly call: (first: Value, second: Value) => Value;
 }
 
@@ -29,13 +27,11 @@ export function callExtension(name: string, args: readonly Value[]): Value {
 
 const textForm = (parse: (text: string) => Value): ExtensionFunction => ({
   arity: 1,
-  constructs: true,
   call: (text) => parse(asString(text)),
 });
 
 const unary = <T>(as: (value: Value) => T, call: (value: T) => Value): ExtensionFunction => ({
   arity: 1,
-  constructs: false,
   call: (value) => call(as(value)),
 });
 
@@ -45,7 +41,6 @@ const binary = <L, R>(
   call: (left: L, right: R) => Value,
 ): ExtensionFunction => ({
   arity: 2,
-  constructs: false,
   call: (left, right) => call(asLeft(left), asRight(right)),
 });
 

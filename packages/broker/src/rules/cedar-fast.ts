@@ -3,7 +3,7 @@ import { containsValue, equalValues } from './cedar-equal.ts';
 import type { Evaluate } from './cedar-frame.ts';
 import type { BinaryOperator } from './cedar-operators.ts';
 import { not } from './cedar-operators.ts';
-import type { Value } from './cedar-value.ts';
+import type { SetValue, Value } from './cedar-value.ts';
 import { asSet } from './cedar-value.ts';
 import { UNKNOWN } from './decision.ts';
 
@@ -62,5 +62,15 @@ export function containsText(run: Evaluate, literal: string): Evaluate {
     const set = asSet(value);
     if (set.includes(literal)) return true;
     return set.includes(UNKNOWN) ? containsValue(set, literal) : false;
+  };
+}
+
+/** `["a", "b"].contains(fact)`: a literal set of texts is looked up, not compared element by element. */
+export function containedIn(set: SetValue, run: Evaluate): Evaluate | undefined {
+  if (!set.every((element) => typeof element === 'string')) return undefined;
+  const texts: ReadonlySet<unknown> = new Set(set);
+  return (frame) => {
+    const value = run(frame);
+    return value === UNKNOWN ? UNKNOWN : texts.has(value);
   };
 }

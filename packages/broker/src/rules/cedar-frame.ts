@@ -15,7 +15,8 @@ export class Frame {
   readonly resource: EntityRef | typeof UNKNOWN;
   readonly context: RecordValue | typeof UNKNOWN;
   private readonly actionAncestors: ActionAncestors;
-  private readonly found = new Map<string, FactEntity | undefined>();
+  private readonly principalFacts: FactEntity | undefined;
+  private readonly principalAncestors: ReadonlySet<string> | undefined;
 
   constructor(request: DecisionRequest, actionAncestors: ActionAncestors) {
     this.request = request;
@@ -25,20 +26,20 @@ export class Frame {
     this.resource =
       request.resource === UNKNOWN ? UNKNOWN : new EntityRef(request.resource.type, request.resource.id);
     this.context = request.context;
+    // Nearly every policy asks for the principal's roles, so they are found once.
+    this.principalFacts = request.entities(this.principal.key);
+    this.principalAncestors = actionAncestors.get(this.principal.key) ?? this.principalFacts?.ancestors;
   }
 
   /** The facts of an entity; undefined when there are none, which is not an error by itself. */
   entity(ref: EntityRef): FactEntity | undefined {
-    const known = this.found.get(ref.key);
-    if (known !== undefined || this.found.has(ref.key)) return known;
-    const entity = this.request.entities(ref.key);
-    this.found.set(ref.key, entity);
-    return entity;
+    return ref === this.principal ? this.principalFacts : this.request.entities(ref.key);
   }
 
   /** Whether `ref` is the entity of key `ancestor` or below it. */
   isIn(ref: EntityRef, ancestor: string): boolean {
     if (ref.key === ancestor) return true;
+    if (ref === this.principal) return this.principalAncestors?.has(ancestor) ?? false;
     const ancestors = this.actionAncestors.get(ref.key) ?? this.entity(ref)?.ancestors;
     return ancestors?.has(ancestor) ?? false;
   }

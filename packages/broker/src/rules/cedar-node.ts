@@ -8,10 +8,14 @@ export class CedarUnsupported extends Error {
   override readonly name = 'CedarUnsupported';
 }
 
-/** A compiled expression; `constant` where it needs no request and does not err. */
+/**
+ * A compiled expression; `constant` where it needs no request and does not err, `path` where it is a variable
+ * or a chain of attributes on one.
+ */
 export interface Code {
   readonly run: Evaluate;
   readonly constant?: { readonly value: Value };
+  readonly path?: string;
 }
 
 /** Code for a value computed once. Where computing it errs, every evaluation errs in the same way. */

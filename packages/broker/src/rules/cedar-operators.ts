@@ -44,7 +44,7 @@ export const binaryOperators: ReadonlyMap<string, BinaryOperator> = new Map<stri
   ['-', (left, right) => arithmetic(left, right, subtractLong)],
   ['*', (left, right) => arithmetic(left, right, multiplyLong)],
   ['in', isIn],
-  ['contains', (left, right) => (left === UNKNOWN ? UNKNOWN : containsValue(asSet(left), right))],
+  ['contains', contains],
   ['containsAll', (left, right) => onSets(left, right, containsAllValues)],
   ['containsAny', (left, right) => onSets(left, right, containsAnyValue)],
   ['hasTag', hasTag],
@@ -78,6 +78,13 @@ function arithmetic(left: Value, right: Value, apply: (a: Long, b: Long) => Long
   const first = left === UNKNOWN ? UNKNOWN : asLong(left);
   const second = right === UNKNOWN ? UNKNOWN : asLong(right);
   return first === UNKNOWN || second === UNKNOWN ? UNKNOWN : apply(first, second);
+}
+
+function contains(left: Value, right: Value): Truth {
+  if (left === UNKNOWN) return UNKNOWN;
+  const set = asSet(left);
+  // An UNKNOWN operand may turn out to err, even beside an empty set.
+  return right === UNKNOWN ? UNKNOWN : containsValue(set, right);
 }
 
 function onSets(

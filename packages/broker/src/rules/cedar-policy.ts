@@ -1,8 +1,11 @@
 // Compiles one policy: its scope and conditions as a row of tests that must all hold.
+
+import type { Site } from './cedar-expression.ts';
 import { compileExpression } from './cedar-expression.ts';
 import type { Evaluate, Frame } from './cedar-frame.ts';
 import { CedarUnsupported, fieldsOf } from './cedar-node.ts';
 import { not } from './cedar-operators.ts';
+import type { Paths } from './cedar-path.ts';
 import type { ActionScope } from './cedar-scope.ts';
 import { compileActionScope, compileScope } from './cedar-scope.ts';
 import { asBoolean, CedarError } from './cedar-value.ts';
@@ -18,6 +21,9 @@ export type PolicyFallback = (
   request: DecisionRequest,
 ) => 'true' | 'false' | 'unknown' | { readonly error: string };
 
+/** A longer chain of `&&` is evaluated as nested pairs, with the same outcome on known facts. */
+const CHAIN_MAX = 100;
+
 export interface CompiledPolicy {
   readonly id: string;
   readonly effect: 'permit' | 'forbid';
@@ -29,7 +35,12 @@ export interface CompiledPolicy {
 }
 
 /** Compiles a policy, or hands it to `fallback` where something in it is not known exactly. */
-export function compilePolicy(id: string, json: unknown, fallback: PolicyFallback): CompiledPolicy {
+export function compilePolicy(
+  id: string,
+  json: unknown,
+  paths: Paths,
+  fallback: PolicyFallback,
+): CompiledPolicy {
   const effect = (json as { effect?: unknown } | null)?.effect;
   if (effect !== 'permit' && effect !== 'forbid') {
     throw new Error(`policy ${id}: expected effect permit or forbid, got ${JSON.stringify(effect)}`);
@@ -45,7 +56,7 @@ export function compilePolicy(id: string, json: unknown, fallback: PolicyFallbac
       compileScope(policy.principal, (frame) => frame.principal),
       compileScope(policy.resource, (frame) => frame.resource),
     ].filter((test) => test !== undefined);
-    const tests = [...scope, ...compileConditions(policy.conditions)];
+    const tests = [...scope, ...compileConditions(policy.conditions, { depth: 0, paths })];
     return { id, effect, actions: compileActionScope(policy.action), fallback: null, applies: allOf(tests) };
   } catch (error) {
     if (!(error instanceof CedarUnsupported)) throw error;
@@ -69,36 +80,39 @@ function askFallback(answer: ReturnType<PolicyFallback>): boolean | typeof UNKNO
   return answer === 'unknown' ? UNKNOWN : answer === 'true';
 }
 
-function compileConditions(json: unknown): Evaluate[] {
+function compileConditions(json: unknown, site: Site): Evaluate[] {
   if (!Array.isArray(json)) throw new CedarUnsupported('conditions that are no list');
   return json.flatMap((condition) => {
     const { kind, body } = fieldsOf(condition, ['kind', 'body']);
     if (kind !== 'when' && kind !== 'unless') throw new CedarUnsupported(`a condition \`${String(kind)}\``);
-    return kind === 'when' ? conjuncts(body, 0) : refutals(body, 0);
+    return kind === 'when' ? conjuncts(body, site) : refutals(body, site);
   });
 }
 
 /** `a && b` as tests a, b: the same order, the same short circuit, the same errors. */
-function conjuncts(json: unknown, depth: number): Evaluate[] {
-  const both = operands(json, '&&', depth);
-  if (both === undefined) return [compileExpression(json, depth).run];
-  return [...conjuncts(both.left, depth + 1), ...conjuncts(both.right, depth + 1)];
+function conjuncts(json: unknown, site: Site): Evaluate[] {
+  const both = operands(json, '&&', site);
+  if (both === undefined) return [compileExpression(json, site).run];
+  const deeper = { ...site, depth: site.depth + 1 };
+  return [...conjuncts(both.left, deeper), ...conjuncts(both.right, deeper)];
 }
 
 /** `!(a || b)` as tests !a, !b. */
-function refutals(json: unknown, depth: number): Evaluate[] {
-  const both = operands(json, '||', depth);
-  if (both !== undefined) return [...refutals(both.left, depth + 1), ...refutals(both.right, depth + 1)];
-  const { run } = compileExpression(json, depth);
+function refutals(json: unknown, site: Site): Evaluate[] {
+  const both = operands(json, '||', site);
+  const deeper = { ...site, depth: site.depth + 1 };
+  if (both !== undefined) return [...refutals(both.left, deeper), ...refutals(both.right, deeper)];
+  const { run } = compileExpression(json, site);
   return [(frame) => not(asBoolean(run(frame)))];
 }
 
 function operands(
   json: unknown,
   operator: string,
-  depth: number,
+  site: Site,
 ): { left: unknown; right: unknown } | undefined {
-  const chained = typeof json === 'object' && json !== null && Object.hasOwn(json, operator) && depth < 100;
+  const chained =
+    typeof json === 'object' && json !== null && Object.hasOwn(json, operator) && site.depth < CHAIN_MAX;
   return chained ? fieldsOf((json as Record<string, unknown>)[operator], ['left', 'right']) : undefined;
 }
 

@@ -1,5 +1,7 @@
 // Turns the facts of a call into the requests that policy judges: one for each resource, typed as the schema says.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { datetimeOf, entityOf } from './cedar-fact.ts';
+import { entityKey } from './cedar-value.ts';
 import type { DecisionRequest, EntityUid, FactEntity, FactValue } from './decision.ts';
 import { UNKNOWN } from './decision.ts';
 import type { Agent } from './principal.ts';
@@ -53,11 +55,6 @@ export interface CallFacts {
   readonly resources: readonly string[] | typeof UNKNOWN;
 }
 
-/** The key of an entity in `FactEntity.ancestors` and `DecisionRequest.entities`. */
-export function entityKey(uid: EntityUid): string {
-  return `${uid.type}::${JSON.stringify(uid.id)}`;
-}
-
 /**
  * One request for each resource that the call touches, in order; all of them must be permitted. A malformed
  * resource is a broken invariant and throws: policy must never judge a resource other than the one touched.
@@ -95,12 +92,13 @@ export function resourceParts(text: string): { system: string; kind: string; id:
 }
 
 /** Cedar action groups of a tool, without the `Action::` prefix. Everything irreversible is a write too. */
-export function actionGroups(tool: Pick<Tool, 'effect' | 'egress' | 'connector'>): string[] {
+export function actionGroups(tool: Pick<Tool, 'effect' | 'egress' | 'connector' | 'lifecycle'>): string[] {
   const groups = [`connector:${tool.connector}`];
   if (tool.effect === 'read') groups.push('read');
   else groups.push('write');
   if (tool.effect === 'irreversible') groups.push('irreversible');
   if (tool.egress.length > 0) groups.push('egress');
+  if (tool.lifecycle.status === 'imported') groups.push('imported');
   return groups;
 }
 
@@ -120,8 +118,8 @@ export function factBase(parts: {
     const tenant: EntityUid = { type: 'Tenant', id: agent.tenant };
     const roles = agent.roles.map((id): EntityUid => ({ type: 'Role', id }));
     const attrs: FactRecord = {
-      owner: { __entity: { type: 'Person', id: agent.owner } },
-      tenant: { __entity: { type: 'Tenant', id: agent.tenant } },
+      owner: entityOf('Person', agent.owner),
+      tenant: entityOf('Tenant', agent.tenant),
       mode: agent.mode,
       roles: [...agent.roles],
     };
@@ -161,7 +159,7 @@ function contextOf(call: CallFacts, facts: ToolFacts): FactRecord {
       call.run.trigger === null
         ? { id: call.run.id, ambient: call.run.ambient }
         : { id: call.run.id, ambient: call.run.ambient, trigger: call.run.trigger },
-    now: { __extn: { fn: 'datetime', arg: new Date(call.now_ms).toISOString() } },
+    now: datetimeOf(call.now_ms),
   };
   if (call.cost === UNKNOWN) context.cost = UNKNOWN;
   else if (call.cost !== null) context.cost = { minor: call.cost.minor, currency: call.cost.currency };

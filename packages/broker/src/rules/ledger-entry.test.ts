@@ -50,3 +50,8 @@ test('an entry without payload commits to nothing', () => {
 test('a short salt is refused', () => {
   assert.throws(() => buildEntry({ ...draft, salt: new Uint8Array(4) }), TypeError);
 });
+
+test('a fact that is a number is an integer that every reader reads alike', () => {
+  assert.throws(() => buildEntry({ ...draft, facts: { amount: 0.1 } }), TypeError);
+  assert.throws(() => buildEntry({ ...draft, facts: { amount: 2 ** 60 } }), TypeError);
+});

@@ -60,6 +60,12 @@ export const SALT_BYTES = 16;
 export function buildEntry(draft: EntryDraft): Entry {
   const { log, seq, at_ms, kind, facts, salt, payload } = draft;
   if (salt.length !== SALT_BYTES) throw new TypeError(`expected a salt of ${SALT_BYTES} bytes`);
+  for (const [name, fact] of Object.entries(facts)) {
+    // INVARIANT: every entry passes the strict decoder, which the verifier uses.
+    if (typeof fact === 'number' && !Number.isSafeInteger(fact)) {
+      throw new TypeError(`expected the fact ${name} to be an integer`);
+    }
+  }
   const body = payload === null ? null : canonicalize(payload);
   const commitment = body === null ? null : commitmentOf(salt, body);
   const text = canonicalize({ at_ms, commitment, facts, kind, log, seq, v: 1 });

@@ -144,3 +144,30 @@ export async function listExpired(tx: Tx, now_ms: number): Promise<StoredApprova
   const sql = `${SELECT} where status = 'open' and expires_at_ms <= ? order by expires_at_ms`;
   return (await tx.all<ApprovalRow>(sql, now_ms)).map(fromRow);
 }
+
+/** Approvals that people have decided, of calls that still wait for what follows from it. Oldest first. */
+export async function listUnresumed(tx: Tx, status: 'approved' | 'rejected'): Promise<StoredApproval[]> {
+  const columns = COLUMNS.split(',').map((column) => `a.${column.trim()}`);
+  const rows = await tx.all<ApprovalRow>(
+    `select ${columns.join(', ')} from approvals a join calls c on c.id = a.call_id and c.approval_id = a.id
+     where c.status = 'held' and a.status = ? order by a.id`,
+    status,
+  );
+  return rows.map(fromRow);
+}
+
+/** Whether a person rejected this very request earlier in the run: a rejection stands for the whole run. */
+export async function wasRejected(
+  tx: Tx,
+  tenant: string,
+  agent: string,
+  run: string,
+  request_digest: string,
+): Promise<boolean> {
+  const row = await tx.get(
+    `select 1 as found from calls c join approvals a on a.call_id = c.id
+     where c.run = ? and c.tenant = ? and c.agent = ? and c.request_digest = ? and a.status = 'rejected' limit 1`,
+    ...[run, tenant, agent, request_digest],
+  );
+  return row !== undefined;
+}

@@ -27,11 +27,9 @@ export interface StoredCall {
   readonly reply: string | null;
   readonly side_effect_id: string | null;
   readonly side_effect_url: string | null;
-  /** Place of the entry that settled it. */
+  /** Place of the entry that settled it; its payload holds the answer, given again to a repeated request. */
   readonly settled_log: string | null;
   readonly settled_seq: number | null;
-  /** Canonical JSON of the answer, given again to a repeated request. */
-  readonly answer: string | null;
 }
 
 /** A call as it is first written; what is not known yet may be left out. */
@@ -44,13 +42,12 @@ type Later =
   | 'side_effect_id'
   | 'side_effect_url'
   | 'settled_log'
-  | 'settled_seq'
-  | 'answer';
+  | 'settled_seq';
 
 const COLUMNS = [
   ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
   ...['status', 'request_digest', 'idempotency_key', 'created_at_ms', 'updated_at_ms', 'deed', 'approval_id'],
-  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq', 'answer'],
+  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq'],
 ] as const satisfies readonly (keyof StoredCall)[];
 const SELECT = `select ${COLUMNS.join(', ')} from calls`;
 const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(() => '?').join(', ')})
@@ -147,7 +144,6 @@ export async function resumeCall(
 export interface Settlement {
   readonly status: Exclude<CallStatus, 'held' | 'running'>;
   readonly at_ms: number;
-  readonly answer: string | null;
   readonly side_effect_id?: string | null;
   readonly side_effect_url?: string | null;
   readonly settled_log: string;
@@ -157,9 +153,9 @@ export interface Settlement {
 /** Writes the outcome. False when the call was already over: an outcome is never overwritten. */
 export async function settleCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
   const { changes } = await tx.run(
-    `update calls set status = ?, updated_at_ms = ?, answer = ?, side_effect_id = ?, side_effect_url = ?,
+    `update calls set status = ?, updated_at_ms = ?, side_effect_id = ?, side_effect_url = ?,
        settled_log = ?, settled_seq = ? where id = ? and ${OPEN}`,
-    ...[fields.status, fields.at_ms, fields.answer, fields.side_effect_id ?? null],
+    ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
     ...[fields.side_effect_url ?? null, fields.settled_log, fields.settled_seq, id],
   );
   return changes === 1;

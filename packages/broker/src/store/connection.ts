@@ -57,6 +57,11 @@ export function isUnavailable(error: unknown): boolean {
   return typeof code === 'number' && UNAVAILABLE.has(code % 256);
 }
 
+/** node:sqlite answers rows without a prototype; the rest of the house expects ordinary objects. */
+function plain(row: object): object {
+  return { ...row };
+}
+
 /** The Tx of one unit of work. INVARIANT: nothing of it works once the unit has ended. */
 export class UnitTx implements Tx {
   /** The first error of the disk, kept even where the work swallowed it. */
@@ -72,7 +77,8 @@ export class UnitTx implements Tx {
 
   async get<R extends object = Row>(sql: string, ...params: SqlValue[]): Promise<R | undefined> {
     try {
-      return this.#statement(sql).get(...params) as R | undefined;
+      const row = this.#statement(sql).get(...params);
+      return row === undefined ? undefined : (plain(row) as R);
     } catch (error) {
       throw this.#judge(error);
     }
@@ -80,7 +86,9 @@ export class UnitTx implements Tx {
 
   async all<R extends object = Row>(sql: string, ...params: SqlValue[]): Promise<R[]> {
     try {
-      return this.#statement(sql).all(...params) as R[];
+      return this.#statement(sql)
+        .all(...params)
+        .map(plain) as R[];
     } catch (error) {
       throw this.#judge(error);
     }

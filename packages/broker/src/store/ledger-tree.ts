@@ -31,7 +31,8 @@ async function subtreeHash(tx: Tx, log: string, level: number, index: number): P
 function peaksOf(from: number, to: number): { level: number; index: number }[] {
   const peaks: { level: number; index: number }[] = [];
   for (let at = from; at < to; ) {
-    const level = Math.floor(Math.log2(to - at));
+    let level = 0;
+    while (2 ** (level + 1) <= to - at) level++;
     // INVARIANT: ranges of RFC 6962 start at a multiple of their width rounded up to a power of two.
     peaks.push({ level, index: at / 2 ** level });
     at += 2 ** level;
@@ -58,7 +59,9 @@ export async function readFrontier(tx: Tx, log: string, size: number): Promise<F
 
 /** Largest power of two below `n`. */
 function splitOf(n: number): number {
-  return 2 ** Math.ceil(Math.log2(n) - 1);
+  let width = 1;
+  while (width * 2 < n) width *= 2;
+  return width;
 }
 
 /** Audit path of the leaf at `seq` in the tree of `size` leaves, leaf to root (RFC 6962 §2.1.1). */

@@ -228,6 +228,13 @@ export async function readEntries(tx: Tx, log: string, from: number, limit: numb
   );
 }
 
+/** The payload of one entry, or null when there is none or it was erased. */
+export async function readPayload(tx: Tx, log: string, seq: number): Promise<Json> {
+  const sql = 'select body from payloads where log = ? and seq = ?';
+  const row = await tx.get<{ body: string }>(sql, log, seq);
+  return row === undefined ? null : (JSON.parse(row.body) as Json);
+}
+
 /** Erases a payload; every proof stays intact. Answers whether there was one. */
 export async function erasePayload(tx: Tx, log: string, seq: number): Promise<boolean> {
   const { changes } = await tx.run('delete from payloads where log = ? and seq = ?', log, seq);

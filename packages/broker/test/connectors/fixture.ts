@@ -152,3 +152,13 @@ export async function withConnector<T>(
     await connector.close();
   }
 }
+
+export function sqlSpec(file: string, more: JsonObject = {}): ConnectorSpec {
+  return {
+    name: 'desk',
+    kind: 'sql',
+    owner: 'ops',
+    options: { engine: 'sqlite', file, ...more },
+    credential: null,
+  };
+}

@@ -82,7 +82,7 @@ async function exercise(url: string, era: string): Promise<void> {
 
 test('the official server of the 2026 era understands every call, also with mirrored parameters', async () => {
   const handler = createMcpHandler(() => officialServer(), { legacy: 'reject' });
-  const http = await listen((request, response) => void toNodeHandler(handler)(request, response));
+  const http = await listen((request, response) => void toNodeHandler(handler)(request as never, response));
   try {
     await exercise(http.url, 'modern');
   } finally {
@@ -93,7 +93,7 @@ test('the official server of the 2026 era understands every call, also with mirr
 
 test('the official server understands every call when it answers as an event stream', async () => {
   const handler = createMcpHandler(() => officialServer(), { responseMode: 'sse' });
-  const http = await listen((request, response) => void toNodeHandler(handler)(request, response));
+  const http = await listen((request, response) => void toNodeHandler(handler)(request as never, response));
   try {
     await exercise(http.url, 'modern');
   } finally {
@@ -150,7 +150,7 @@ test('the official stateless fallback of the 2025 era is understood', async () =
   const http = await listen((request, response) => {
     // Only the 2025 half of the official handler: modern requests meet an old server.
     if (request.headers['mcp-protocol-version'] === '2026-07-28') response.writeHead(400).end();
-    else void toNodeHandler(handler)(request, response);
+    else void toNodeHandler(handler)(request as never, response);
   });
   try {
     await exercise(http.url, 'legacy');
@@ -162,7 +162,7 @@ test('the official stateless fallback of the 2025 era is understood', async () =
 
 test('the listing for the command line carries the digests that drift compares', async () => {
   const handler = createMcpHandler(() => officialServer());
-  const http = await listen((request, response) => void toNodeHandler(handler)(request, response));
+  const http = await listen((request, response) => void toNodeHandler(handler)(request as never, response));
   try {
     const listed = await listUpstreamTools(httpSpec(http.url), testDeps());
     assert.ok(listed.ok);

@@ -136,8 +136,8 @@ class HttpLink implements McpLink {
     const left = request.timeout_ms - (performance.now() - started);
     if (left < LEAST_RESEND_MS)
       return { kind: 'not_sent', reason: 'the session ended and no time is left for a new one' };
-    if (this.#session === session) {
-      this.#era = null;
+    if (this.#session === session) this.#era = null;
+    if (this.#era === null) {
       const failed = await this.establish(left);
       if (failed !== null) return { kind: 'not_sent', reason: failed };
     }

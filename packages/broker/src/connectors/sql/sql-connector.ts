@@ -9,7 +9,7 @@ import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { overlaps } from '../isolation.ts';
 import { checkSqlOperation, isRead } from './check-sql-operation.ts';
-import type { SqlJob, SqlSettings } from './sql-database.ts';
+import { type SqlJob, type SqlSettings, sharedNow } from './sql-database.ts';
 
 /** Part of a job's time after which the worker stops waiting for locks, so that its answer still arrives. */
 const LOCK_SHARE = 0.8;
@@ -62,6 +62,9 @@ class SqlConnector implements Connector {
     this.name = name;
     this.#settings = settings;
     this.#deps = deps;
+    // Started early: a thread takes longer to start than most calls have time.
+    this.#worker = this.#startWorker();
+    this.#worker.unref();
   }
 
   /** SQL has no definition to drift; an operation that must not run is paused here as well. */
@@ -88,7 +91,7 @@ class SqlConnector implements Connector {
         attempt,
         settle,
         timer: setTimeout(() => this.#giveUp(waiting, 'no answer in time', true), attempt.timeout_ms),
-        deadline_ms: performance.now() + attempt.timeout_ms,
+        deadline_ms: sharedNow() + attempt.timeout_ms,
       };
       attempt.signal.addEventListener('abort', onAbort);
       this.#queue.push(waiting);
@@ -126,14 +129,9 @@ class SqlConnector implements Connector {
     if (waiting === undefined) return;
     this.#running = waiting;
     const { call_id, operation, inputs } = waiting.attempt;
-    const left = Math.max(0, waiting.deadline_ms - performance.now());
-    const job: SqlJob = {
-      call_id,
-      operation,
-      inputs,
-      timeout_ms: left * LOCK_SHARE,
-      at_ms: this.#deps.clock.now(),
-    };
+    const now = sharedNow();
+    const lock_until_ms = now + (waiting.deadline_ms - now) * LOCK_SHARE;
+    const job: SqlJob = { call_id, operation, inputs, lock_until_ms, at_ms: this.#deps.clock.now() };
     this.#worker ??= this.#startWorker();
     this.#worker.ref();
     this.#worker.postMessage(job);

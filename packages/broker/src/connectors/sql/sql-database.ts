@@ -18,8 +18,8 @@ export interface SqlJob {
   readonly call_id: string;
   readonly operation: JsonObject;
   readonly inputs: JsonObject;
-  /** Until when waiting for a lock makes sense, in ms from now. */
-  readonly timeout_ms: number;
+  /** Until when waiting for a lock makes sense, on the monotonic clock that threads share (see `sharedNow`). */
+  readonly lock_until_ms: number;
   readonly at_ms: number;
 }
 
@@ -27,6 +27,11 @@ export interface SqlSettings {
   readonly file: string;
   readonly rows_max: number;
   readonly response_bytes: number;
+}
+
+/** Monotonic time that means the same in every thread of the process. */
+export function sharedNow(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 type Params = Record<string, SQLInputValue>;
@@ -86,10 +91,9 @@ export class SqlDatabase {
   }
 
   #write(operation: SqlWrite, params: Params, job: SqlJob): Reply {
-    const until = performance.now() + job.timeout_ms;
     for (;;) {
       const reply = this.#writeOnce(operation, params, job);
-      if (reply.kind !== 'not_sent' || performance.now() + BUSY_WAIT_MS >= until) return reply;
+      if (reply.kind !== 'not_sent' || sharedNow() + BUSY_WAIT_MS >= job.lock_until_ms) return reply;
     }
   }
 

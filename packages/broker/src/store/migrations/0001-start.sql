@@ -63,8 +63,7 @@ create table calls (
   side_effect_id text,
   side_effect_url text,
   settled_log text,
-  settled_seq bigint,
-  answer text
+  settled_seq bigint
 );
 
 create unique index calls_key on calls (tenant, agent, idempotency_key) where idempotency_key is not null;

@@ -1,0 +1,46 @@
+// Checks a bundle file against the published JSON Schema of its kind, with the place of every mistake.
+import { type JsonObject, isJsonObject } from '@countersign/contract/json.ts';
+import { type Check, compileSchema } from '#rules/json-schema.ts';
+import agent from '../../schemas/agent.schema.json' with { type: 'json' };
+import connector from '../../schemas/connector.schema.json' with { type: 'json' };
+import countersign from '../../schemas/countersign.schema.json' with { type: 'json' };
+import jwk from '../../schemas/jwk.schema.json' with { type: 'json' };
+import orchestrator from '../../schemas/orchestrator.schema.json' with { type: 'json' };
+import person from '../../schemas/person.schema.json' with { type: 'json' };
+import test from '../../schemas/test.schema.json' with { type: 'json' };
+import tool from '../../schemas/tool.schema.json' with { type: 'json' };
+import type { Mistakes } from './mistake.ts';
+import type { Source } from './parse-yaml.ts';
+
+const schemas = { agent, connector, countersign, jwk, orchestrator, person, test, tool } as const;
+export type FileKind = keyof typeof schemas;
+
+const checks = new Map<FileKind, Check>();
+
+/** The published schema of a file kind. */
+export function schemaOf(kind: FileKind): JsonObject {
+  return schemas[kind] as unknown as JsonObject;
+}
+
+/** The check of a file kind, compiled when first asked for. */
+export function checkOf(kind: FileKind): Check {
+  let check = checks.get(kind);
+  if (check === undefined) {
+    const compiled = compileSchema(schemaOf(kind));
+    if (!compiled.ok) throw new Error(`the schema of ${kind} files is broken: ${JSON.stringify(compiled.faults)}`);
+    check = compiled.check;
+    checks.set(kind, check);
+  }
+  return check;
+}
+
+/** The value of a file when its shape is right; otherwise null, and the mistakes are told. */
+export function checkShape(source: Source, kind: FileKind, mistakes: Mistakes): JsonObject | null {
+  const issues = checkOf(kind)(source.value);
+  for (const { pointer, message } of issues) {
+    const [sentence = message, hint] = message.split('; ');
+    const on = sentence.startsWith('unknown key') || sentence.startsWith('missing') ? 'key' : 'value';
+    mistakes.error(source.file, source.at(pointer, on), sentence, hint);
+  }
+  return issues.length === 0 && isJsonObject(source.value) ? source.value : null;
+}

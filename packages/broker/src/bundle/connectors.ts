@@ -1,0 +1,172 @@
+// Compiles connector files: paths made absolute, secrets by reference only, nothing that reaches the broker itself.
+import { resolve } from 'node:path';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { escapeStep } from '#rules/json-schema.ts';
+import type { ConnectorSpec } from './bundle.ts';
+import { parseDuration } from './duration.ts';
+import type { Mistakes } from './mistake.ts';
+import type { Source } from './parse-yaml.ts';
+import { overlaps, realPath } from './reach.ts';
+
+export interface ConnectorFile {
+  readonly source: Source;
+  readonly value: JsonObject;
+}
+
+type Wrong = (pointer: string, message: string, hint?: string) => void;
+
+const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
+  mcp: ['transport', 'refresh'],
+  sql: ['engine', 'file', 'rows_max'],
+};
+const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential'];
+
+/** `protect`: real paths that no connector may reach (the bundle, the data folder). */
+export function compileConnectors(
+  files: readonly ConnectorFile[],
+  root: string,
+  protect: readonly string[],
+  mistakes: Mistakes,
+): Map<string, ConnectorSpec> {
+  const connectors = new Map<string, ConnectorSpec>();
+  const secrets = files.flatMap(({ value }) => secretPath(value, root));
+  for (const { source, value } of files) {
+    const wrong: Wrong = (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint);
+    const name = value.name as string;
+    if (connectors.has(name)) {
+      wrong('/name', `the connector "${name}" exists twice`);
+      continue;
+    }
+    const kind = value.kind as ConnectorSpec['kind'];
+    for (const key of Object.keys(value)) {
+      if (COMMON.includes(key) || KEYS[kind].includes(key)) continue;
+      mistakes.error(source.file, source.at(`/${key}`, 'key'), `"${key}" does not belong to a ${kind} connector`, `known: ${KEYS[kind].join(', ')}`);
+    }
+    leakedSecrets(value, '', wrong);
+    const reach = reachCheck([...protect, ...secrets], wrong);
+    const options = kind === 'mcp' ? mcpOptions(value, root, reach, wrong, source, mistakes) : sqlOptions(value, root, reach, wrong);
+    connectors.set(name, {
+      name,
+      kind,
+      owner: value.owner as string,
+      options,
+      credential: credentialOf(value, root, wrong),
+    });
+  }
+  return connectors;
+}
+
+type Reach = (pointer: string, path: string) => string;
+
+/** Makes a path absolute, and refuses one that touches what no tool may reach. */
+function reachCheck(protect: readonly string[], wrong: Wrong): Reach {
+  return (pointer, path) => {
+    const real = realPath(path);
+    const touched = protect.find((it) => overlaps(real, it));
+    if (touched !== undefined) {
+      wrong(pointer, `the path reaches ${touched}, which no tool may reach`, 'bundle, state, keys and secrets stay out of reach');
+    }
+    return path;
+  };
+}
+
+function sqlOptions(value: JsonObject, root: string, reach: Reach, wrong: Wrong): JsonObject {
+  if (value.engine === undefined) wrong('', 'missing "engine"', 'known: sqlite');
+  if (value.file === undefined) wrong('', 'missing "file"', 'the database file');
+  const file = reach('/file', resolve(root, String(value.file ?? '')));
+  return { engine: 'sqlite', file, rows_max: (value.rows_max as number | undefined) ?? 100 };
+}
+
+function mcpOptions(
+  value: JsonObject,
+  root: string,
+  reach: Reach,
+  wrong: Wrong,
+  source: Source,
+  mistakes: Mistakes,
+): JsonObject {
+  const transport = (value.transport ?? {}) as JsonObject;
+  if ((transport.stdio === undefined) === (transport.http === undefined)) {
+    wrong('/transport', 'expected exactly one of stdio and http');
+  }
+  const refresh = value.refresh === undefined ? {} : { refresh_ms: parseDuration(value.refresh as string) };
+  if (transport.stdio === undefined) return { transport, ...refresh };
+  const stdio = transport.stdio as JsonObject;
+  const isolation = stdio.isolation as JsonObject;
+  if (isolation.kind === 'none') {
+    const at = '/transport/stdio/isolation';
+    if (isolation.reason === undefined) wrong(at, 'isolation none needs a reason');
+    mistakes.warn(source.file, source.at(at), 'isolation none: this program has the reach of the broker', 'the review shows it');
+  } else if (isolation.reason !== undefined) {
+    wrong('/transport/stdio/isolation/reason', 'a reason goes with isolation none only');
+  }
+  const paths = (key: 'read' | 'write'): JsonObject =>
+    isolation[key] === undefined
+      ? {}
+      : {
+          [key]: (isolation[key] as readonly string[]).map((path, index) =>
+            reach(`/transport/stdio/isolation/${key}/${index}`, resolve(root, path)),
+          ),
+        };
+  const program = {
+    command: programPath(stdio.command as string, root),
+    args: ((stdio.args ?? []) as readonly string[]).map((arg) => (/^\.\.?\//.test(arg) ? resolve(root, arg) : arg)),
+    ...(stdio.env === undefined ? {} : { env: stdio.env }),
+    isolation: { ...isolation, ...paths('read'), ...paths('write') },
+  };
+  return { transport: { stdio: program }, ...refresh } as JsonObject;
+}
+
+function programPath(command: string, root: string): string {
+  return command.includes('/') ? resolve(root, command) : command;
+}
+
+function secretPath(value: JsonObject, root: string): string[] {
+  const reference = (value.credential as JsonObject | undefined)?.value;
+  if (typeof reference !== 'string' || !reference.startsWith('file:')) return [];
+  return [realPath(resolve(root, reference.slice('file:'.length)))];
+}
+
+function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorSpec['credential'] {
+  const credential = value.credential as Record<string, string> | undefined;
+  if (credential === undefined) return null;
+  const { provider = 'static', value: reference = '', ...options } = credential;
+  if (!/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(reference)) {
+    wrong('/credential/value', 'expected a reference, got what may be the secret itself', 'write env:NAME or file:path');
+  }
+  if ((options.header === undefined) === (options.env === undefined)) {
+    wrong('/credential', 'expected exactly one of header and env');
+  }
+  const absolute = reference.startsWith('file:') ? `file:${resolve(root, reference.slice(5))}` : reference;
+  return { provider, options: { ...options, value: absolute } };
+}
+
+const SECRET_NAME = /(token|secret|passw(or)?d|api_?key|credential|private_?key)/i;
+const SECRET_FORMS: readonly RegExp[] = [
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
+  /\b(sk|rk|pk)_(live|test)_[A-Za-z0-9]{8,}/,
+  /\bgh[pousr]_[A-Za-z0-9]{20,}/,
+  /\bxox[abprs]-[A-Za-z0-9-]{10,}/,
+  /\b(AKIA|ASIA)[0-9A-Z]{16}\b/,
+  /\bAIza[0-9A-Za-z_-]{30,}/,
+  /\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\./,
+  /:\/\/[^/\s:@]+:[^/\s@]+@/,
+  /\b[Bb]earer [A-Za-z0-9._~+/-]{16,}/,
+];
+
+// Best effort, against slips: a secret in a reviewed file is in every clone of it. Never quotes what it found.
+function leakedSecrets(value: Json, pointer: string, wrong: Wrong): void {
+  if (typeof value === 'string') {
+    const name = pointer.slice(pointer.lastIndexOf('/') + 1);
+    const named = SECRET_NAME.test(name) && pointer.includes('/env/') && value.length > 0;
+    if (named || SECRET_FORMS.some((form) => form.test(value))) {
+      wrong(pointer, 'this looks like a secret', 'put it in credential.value as env:NAME or file:path');
+    }
+  } else if (Array.isArray(value)) {
+    value.forEach((item, index) => {
+      leakedSecrets(item, `${pointer}/${index}`, wrong);
+    });
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, item] of Object.entries(value)) leakedSecrets(item, `${pointer}/${escapeStep(key)}`, wrong);
+  }
+}

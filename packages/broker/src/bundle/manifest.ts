@@ -1,0 +1,275 @@
+// Compiles one tool manifest: expressions parsed, schemas ready, every mistake with its place.
+import { digestOf } from '@countersign/contract/digest.ts';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import type { Effect } from '@countersign/contract/wire.ts';
+import { type Check, compileSchema } from '#rules/json-schema.ts';
+import type { Expression, Template } from '#rules/expression.ts';
+import { compileExpression, compileTemplate, type Place } from '#rules/cel.ts';
+import type { Bind, Tool } from '#rules/tool.ts';
+import { parseDuration } from './duration.ts';
+import type { Mistakes, Position } from './mistake.ts';
+import type { Source } from './parse-yaml.ts';
+
+/** One member chain that an expression of a manifest reads, for lint. */
+export interface Use {
+  /** Top key of the manifest, e.g. `bind`. */
+  readonly section: string;
+  /** JSON pointer of the leaf. */
+  readonly pointer: string;
+  readonly at: Position;
+  readonly path: readonly string[];
+  /** Asked for by `has(...)`. */
+  readonly optional: boolean;
+}
+
+export interface Manifest {
+  readonly source: Source;
+  readonly value: JsonObject;
+  readonly tool: Tool;
+  readonly uses: readonly Use[];
+  /** Literal text that each resource begins with. */
+  readonly resourcePrefixes: readonly string[];
+  /** Every bind with its pointer; `reads` where it must not change anything. */
+  readonly binds: readonly { readonly pointer: string; readonly reads: boolean; readonly value: JsonObject }[];
+}
+
+const TIMEOUT_DEFAULT_MS = 10_000;
+const CREDENTIAL_TTL_DEFAULT_MS = 300_000;
+
+/** `value` has the right shape (tool.schema.json). Null when expressions or schemas in it are broken. */
+export function compileManifest(value: JsonObject, source: Source, mistakes: Mistakes): Manifest | null {
+  const compiler = new Compiler(value, source, mistakes);
+  const tool = compiler.tool();
+  if (compiler.failed) return null;
+  return {
+    source,
+    value,
+    tool,
+    uses: compiler.uses,
+    resourcePrefixes: compiler.resourcePrefixes,
+    binds: compiler.binds,
+  };
+}
+
+const NOTHING: Expression = { source: '', reads: new Set(), evaluate: () => null };
+const EMPTY: Template = { reads: new Set(), fill: () => ({}) };
+const ACCEPTS: Check = () => [];
+
+class Compiler {
+  readonly uses: Use[] = [];
+  readonly resourcePrefixes: string[] = [];
+  readonly binds: { pointer: string; reads: boolean; value: JsonObject }[] = [];
+  failed = false;
+  readonly #value: JsonObject;
+  readonly #source: Source;
+  readonly #mistakes: Mistakes;
+
+  constructor(value: JsonObject, source: Source, mistakes: Mistakes) {
+    this.#value = value;
+    this.#source = source;
+    this.#mistakes = mistakes;
+  }
+
+  tool(): Tool {
+    const value = this.#value;
+    const lifecycle = (value.lifecycle ?? {}) as Partial<Tool['lifecycle']>;
+    const input = value.input as JsonObject;
+    const name = value.name as string;
+    return {
+      name,
+      version: value.version as string,
+      owner: value.owner as string,
+      connector: value.connector as string,
+      description: value.description as string,
+      effect: value.effect as Effect,
+      digest: digestOf(value),
+      lifecycle: {
+        status: lifecycle.status ?? 'active',
+        ...(lifecycle.sunset === undefined ? {} : { sunset: lifecycle.sunset }),
+        ...(lifecycle.replaced_by === undefined ? {} : { replaced_by: lifecycle.replaced_by }),
+      },
+      input,
+      checkInput: this.#schema(input, '/input'),
+      requires: ((value.context as JsonObject | undefined)?.required ?? []) as readonly string[],
+      prepare: this.#prepare(),
+      pin: this.#expressions('pin', 'pin'),
+      resources: this.#expressions('resources', 'resources', this.resourcePrefixes),
+      preconditions: this.#list('preconditions').map((each, index) => ({
+        expr: this.#expression(`/preconditions/${index}/expr`, each.expr, 'preconditions'),
+        message: each.message as string,
+      })),
+      bind: this.#bind('/bind', value.bind as JsonObject, 'bind', value.effect === 'read'),
+      timeout_ms: value.timeout === undefined ? TIMEOUT_DEFAULT_MS : parseDuration(value.timeout as string),
+      output: this.#output(),
+      egress: value.egress === undefined ? [] : typeof value.egress === 'string' ? [value.egress] : (value.egress as readonly string[]),
+      summary: this.#summary(name),
+      ...this.#deed(),
+    };
+  }
+
+  /** What only some tools carry; absent keys stay absent. */
+  #deed(): Pick<Tool, 'cost' | 'credential' | 'idempotency' | 'sideEffect' | 'verify' | 'lookup' | 'compensate'> {
+    const { cost, credential, idempotency, sideEffect, verify, lookup, compensate } = this.#value as Record<string, JsonObject | undefined>;
+    return {
+      ...(cost && {
+        cost: {
+          minor: this.#expression('/cost/minor', cost.minor, 'cost'),
+          currency: this.#expression('/cost/currency', cost.currency, 'cost'),
+        },
+      }),
+      ...(credential && {
+        credential: {
+          provider: 'static',
+          scope: this.#template('/credential/scope', credential.scope ?? {}, 'credential'),
+          max_ttl_ms: credential.max_ttl === undefined ? CREDENTIAL_TTL_DEFAULT_MS : parseDuration(credential.max_ttl as string),
+        },
+      }),
+      ...(idempotency && {
+        idempotency: {
+          strategy: idempotency.strategy as NonNullable<Tool['idempotency']>['strategy'],
+          ...this.#optional('key', '/idempotency/key', idempotency.key, 'idempotency'),
+        },
+      }),
+      ...(sideEffect && {
+        sideEffect: {
+          ...this.#optional('id', '/sideEffect/id', sideEffect.id, 'sideEffect'),
+          ...this.#optional('url', '/sideEffect/url', sideEffect.url, 'sideEffect'),
+        },
+      }),
+      ...(verify && {
+        verify: {
+          bind: this.#bind('/verify/bind', verify.bind as JsonObject, 'verify', true),
+          expect: (verify.expect as readonly Json[]).map((each, index) => this.#expression(`/verify/expect/${index}`, each, 'verifyExpect')),
+        },
+      }),
+      ...(lookup && {
+        lookup: {
+          bind: this.#bind('/lookup/bind', lookup.bind as JsonObject, 'lookup', true),
+          found: this.#expression('/lookup/found', lookup.found, 'lookupFound'),
+          ...this.#optional('id', '/lookup/id', lookup.id, 'lookupFound'),
+        },
+      }),
+      ...(compensate && {
+        compensate: {
+          kind: compensate.kind as NonNullable<Tool['compensate']>['kind'],
+          ...(compensate.tool === undefined ? {} : { tool: compensate.tool as string }),
+          ...(compensate.args === undefined ? {} : { args: this.#template('/compensate/args', compensate.args, 'compensate') }),
+          ...(compensate.runbook === undefined ? {} : { runbook: compensate.runbook as string }),
+        },
+      }),
+    };
+  }
+
+  #prepare(): Tool['prepare'] {
+    return this.#list('prepare').map((step, index) => {
+      const output = step.output as JsonObject;
+      return {
+        id: step.id as string,
+        bind: this.#bind(`/prepare/${index}/bind`, step.bind as JsonObject, 'prepare', true),
+        output,
+        checkOutput: this.#schema(output, `/prepare/${index}/output`),
+        labels: (step.labels ?? []) as readonly string[],
+      };
+    });
+  }
+
+  #output(): Tool['output'] {
+    const output = (this.#value.output ?? {}) as JsonObject;
+    const fields = Object.entries((output.fields ?? {}) as Record<string, readonly string[]>);
+    return {
+      ...(output.schema === undefined
+        ? {}
+        : {
+            schema: output.schema as JsonObject,
+            checkOutput: this.#schema(output.schema as JsonObject, '/output/schema'),
+          }),
+      ...(output.project === undefined
+        ? {}
+        : { project: this.#template('/output/project', output.project, 'project') }),
+      labels: (output.labels ?? []) as readonly string[],
+      fields: fields.map(([pointer, labels]) => ({ pointer, labels })),
+      redact: (output.redact ?? []) as readonly string[],
+    };
+  }
+
+  #summary(name: string): Tool['summary'] {
+    const summary = this.#value.summary as readonly string[] | undefined;
+    if (summary === undefined) return [`call ${name}`];
+    return summary.map((part, index) => {
+      if (!part.startsWith('=')) return part;
+      if (part.startsWith('==')) return part.slice(1);
+      return this.#expression(`/summary/${index}`, part.slice(1), 'summary', 1);
+    });
+  }
+
+  #bind(pointer: string, value: JsonObject, place: Place, reads: boolean): Bind {
+    this.binds.push({ pointer, reads, value });
+    const kind = value.sql === undefined ? 'mcp' : 'sql';
+    const inputsKey = kind === 'sql' ? 'params' : 'args';
+    const { [inputsKey]: inputs = {}, ...operation } = value[kind] as JsonObject;
+    return { operation, inputs: this.#template(`${pointer}/${kind}/${inputsKey}`, inputs, place) };
+  }
+
+  #list(key: string): readonly JsonObject[] {
+    return (this.#value[key] ?? []) as readonly JsonObject[];
+  }
+
+  #expressions(key: string, place: Place, prefixes?: string[]): Expression[] {
+    const list = (this.#value[key] ?? []) as readonly Json[];
+    return list.map((each, index) => this.#expression(`/${key}/${index}`, each, place, 0, prefixes));
+  }
+
+  #optional<K extends string>(key: K, pointer: string, value: Json | undefined, place: Place): { [P in K]?: Expression } {
+    if (value === undefined) return {};
+    return { [key]: this.#expression(pointer, value, place) } as { [P in K]: Expression };
+  }
+
+  #expression(pointer: string, value: Json | undefined, place: Place, skip = 0, prefixes?: string[]): Expression {
+    const source = String(value);
+    // Two kinds of field, two habits: `=` marks CEL where literals stand beside it, and is a slip where all is CEL.
+    if (skip === 0 && source.startsWith('=') && !source.startsWith('==')) {
+      this.#wrong(pointer, 0, 'this field is always an expression', 'leave out the =');
+      return NOTHING;
+    }
+    const compiled = compileExpression(source, place);
+    if (!compiled.ok) {
+      for (const { offset, message, hint } of compiled.mistakes) this.#wrong(pointer, offset + skip, message, hint);
+      return NOTHING;
+    }
+    prefixes?.push(compiled.prefix);
+    for (const { path, offset, optional } of compiled.paths) this.#use(pointer, path, offset + skip, optional);
+    return compiled.expression;
+  }
+
+  #template(pointer: string, tree: Json, place: Place): Template {
+    const compiled = compileTemplate(tree, place);
+    const leafPointer = (path: readonly (string | number)[]): string =>
+      path.reduce<string>((at, step) => `${at}/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`, pointer);
+    if (!compiled.ok) {
+      for (const { path, offset, message, hint } of compiled.mistakes) this.#wrong(leafPointer(path), offset, message, hint);
+      return EMPTY;
+    }
+    for (const { leaf, path, offset, optional } of compiled.paths) this.#use(leafPointer(leaf), path, offset, optional);
+    return compiled.template;
+  }
+
+  #schema(schema: JsonObject, pointer: string): Check {
+    const compiled = compileSchema(schema);
+    if (compiled.ok) return compiled.check;
+    for (const fault of compiled.faults) {
+      this.failed = true;
+      this.#mistakes.error(this.#source.file, this.#source.at(`${pointer}${fault.pointer}`, 'key'), fault.message, fault.hint);
+    }
+    return ACCEPTS;
+  }
+
+  #use(pointer: string, path: readonly string[], offset: number, optional: boolean): void {
+    const section = pointer.split('/')[1] ?? '';
+    this.uses.push({ section, pointer, at: this.#source.at(pointer, 'value', offset), path, optional });
+  }
+
+  #wrong(pointer: string, offset: number, message: string, hint?: string): void {
+    this.failed = true;
+    this.#mistakes.error(this.#source.file, this.#source.at(pointer, 'value', offset), message, hint);
+  }
+}

@@ -1,0 +1,130 @@
+// Compiles the policies of a bundle with the baseline: parsed, typed against the generated schema, approvals checked.
+import { type ApprovalText, parseApproval } from '#rules/approval.ts';
+import { compilePolicySet } from '#rules/cedar-compile.ts';
+import { engineFallback, type ParsedPolicy, parsePolicies, validatePolicies } from '#rules/cedar-engine.ts';
+import { entityKey } from '#rules/cedar-value.ts';
+import type { PolicySet } from '#rules/decision.ts';
+import { actionGroups } from '#rules/facts.ts';
+import type { Tool } from '#rules/tool.ts';
+import { BASELINE_IDS } from './baseline.ts';
+import { hintFor, type Mistakes, type Position } from './mistake.ts';
+import type { Principals } from './principals.ts';
+
+/** Name under which the baseline appears in mistakes and among the files of the bundle. */
+export const BASELINE_FILE = 'policies/(baseline).cedar';
+
+const ANNOTATIONS: readonly string[] = ['id', 'approval', 'because', 'description'];
+
+interface Placed {
+  readonly file: string;
+  readonly policy: ParsedPolicy;
+}
+
+/** `texts`: path → text of every .cedar file, the baseline among them. Null when they cannot be compiled. */
+export function compilePolicies(
+  texts: ReadonlyMap<string, string>,
+  schema: string,
+  tools: readonly Tool[],
+  people: Pick<Principals, 'people' | 'groups' | 'agents'>,
+  mistakes: Mistakes,
+): PolicySet | null {
+  const placed = parseAll(texts, mistakes);
+  for (const each of placed) checkAnnotations(each, people, mistakes);
+  validateAll(placed, schema, mistakes);
+  if (mistakes.hasErrors) return null;
+  const policies = placed.map((it) => it.policy);
+  const actionAncestors = ancestorsOf(tools);
+  const fallback = engineFallback(policies, actionAncestors);
+  return compilePolicySet({ policies, actionAncestors, fallback });
+}
+
+/** For every action all groups above it, as entity keys. */
+export function ancestorsOf(tools: readonly Tool[]): Map<string, Set<string>> {
+  const key = (id: string): string => entityKey({ type: 'Action', id });
+  return new Map(tools.map((tool) => [key(tool.name), new Set(actionGroups(tool).map(key))]));
+}
+
+function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Placed[] {
+  const placed: Placed[] = [];
+  const where = new Map<string, string>();
+  for (const [file, text] of texts) {
+    const parsed = parsePolicies(text);
+    for (const it of parsed.mistakes) {
+      if (it.severity === 'error') mistakes.error(file, it, it.message, it.hint);
+      else mistakes.warn(file, it, it.message, it.hint);
+    }
+    for (const policy of parsed.policies) {
+      const first = where.get(policy.id);
+      if (file !== BASELINE_FILE && BASELINE_IDS.includes(policy.id)) {
+        mistakes.error(file, policy, `the policy id "${policy.id}" belongs to the baseline`, 'give it an id of its own');
+      } else if (first !== undefined) {
+        mistakes.error(file, policy, `the policy id "${policy.id}" exists in ${first} too`, 'give each policy an id of its own');
+      } else {
+        where.set(policy.id, file);
+        placed.push({ file, policy });
+      }
+    }
+  }
+  return placed;
+}
+
+function checkAnnotations({ file, policy }: Placed, people: Pick<Principals, 'people' | 'groups' | 'agents'>, mistakes: Mistakes): void {
+  const wrong = (name: string, message: string, hint?: string): void => mistakes.error(file, annotationAt(policy, name), message, hint);
+  for (const name of Object.keys(policy.annotations)) {
+    // A misspelt @approval would be a plain forbid, a misspelt @because a denial that explains nothing.
+    if (!ANNOTATIONS.includes(name)) wrong(name, `unknown annotation @${name}`, hintFor(name, ANNOTATIONS));
+  }
+  const text = policy.annotations.approval;
+  if (text === undefined || file === BASELINE_FILE) return;
+  if (policy.json.effect !== 'forbid') {
+    wrong('approval', '@approval stands on a permit', 'write a forbid for what needs people, and a permit for the rest');
+    return;
+  }
+  const parsed = parseApproval(text);
+  if (!parsed.ok) wrong('approval', parsed.message);
+  else {
+    const reason = whyUnreachable(parsed.approval, people);
+    if (reason !== null) wrong('approval', reason.message, reason.hint);
+  }
+}
+
+/** Why nobody could ever satisfy this ask, or null when enough people could. */
+export function whyUnreachable(
+  ask: ApprovalText,
+  { people, groups, agents }: Pick<Principals, 'people' | 'groups' | 'agents'>,
+): { message: string; hint: string | undefined } | null {
+  const members = groups.get(ask.group);
+  if (members === undefined) return { message: `no group "${ask.group}"`, hint: hintFor(ask.group, groups.keys()) };
+  const eligible = [...members].filter((name) => {
+    const person = people.get(name);
+    return person?.status === 'active' && person.roles.includes('approver');
+  });
+  const owners = new Set([...agents.values()].map((agent) => agent.owner));
+  const excluded = ask.excluding.includes('owner') && eligible.some((name) => owners.has(name)) ? 1 : 0;
+  const count = eligible.length - excluded;
+  if (ask.quorum <= count) return null;
+  const without = excluded === 0 ? '' : ' besides an owner';
+  return {
+    message: `asks for ${ask.quorum} of "${ask.group}", which has ${count} active approver${count === 1 ? '' : 's'}${without}`,
+    hint: 'add people with the role approver to the group, or ask for fewer',
+  };
+}
+
+function annotationAt({ text, line, column }: ParsedPolicy, name: string): Position {
+  const before = text.slice(0, Math.max(0, text.search(new RegExp(`@\\s*${name}\\b`))));
+  const lines = before.split('\n');
+  const last = lines.at(-1) ?? '';
+  return lines.length === 1 ? { line, column: column + last.length } : { line: line + lines.length - 1, column: last.length + 1 };
+}
+
+function validateAll(placed: readonly Placed[], schema: string, mistakes: Mistakes): void {
+  const files = new Map(placed.map(({ file, policy }) => [policy.id, file]));
+  for (const found of validatePolicies(placed.map((it) => it.policy), schema)) {
+    const file = found.policy === null ? undefined : files.get(found.policy);
+    const message = found.message.replace(/^for policy `[^`]*`, /, '');
+    // A bundle without egress tools makes the baseline's rule about them "impossible"; that is as it should be.
+    if (found.severity === 'warning' && (file === BASELINE_FILE || file === undefined)) continue;
+    if (found.severity === 'error') mistakes.error(file ?? BASELINE_FILE, found, message, found.hint);
+    else mistakes.warn(file ?? BASELINE_FILE, found, message, found.hint);
+  }
+}

@@ -1,0 +1,97 @@
+// Reads the files of a bundle folder, and only what lies in it: no links out of it, nothing beyond the limits.
+import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { hintFor, type Mistakes } from './mistake.ts';
+
+export const FOLDERS = ['agents', 'orchestrators', 'people', 'connectors', 'tools', 'policies', 'tests', 'keys'] as const;
+const FILE_BYTES_MAX = 1_048_576;
+const FILES_MAX = 2_000;
+const DEPTH_MAX = 6;
+const TOP = { line: 1, column: 1 };
+
+/** Path relative to the folder (with `/`) → text, for every file that is part of the bundle. */
+export type FileTexts = ReadonlyMap<string, string>;
+
+/** `root` is the real path of the folder; null when it cannot be read. */
+export async function readFiles(
+  dir: string,
+  mistakes: Mistakes,
+): Promise<{ readonly root: string; readonly texts: FileTexts } | null> {
+  let root: string;
+  try {
+    root = await realpath(dir);
+    if (!(await lstat(root)).isDirectory()) throw new Error('not a folder');
+  } catch {
+    mistakes.error('.', TOP, `the bundle folder ${dir} cannot be read`);
+    return null;
+  }
+  const texts = new Map<string, string>();
+  await readFolder(root, '', 0, texts, mistakes);
+  return { root, texts };
+}
+
+async function readFolder(
+  root: string,
+  folder: string,
+  depth: number,
+  texts: Map<string, string>,
+  mistakes: Mistakes,
+): Promise<void> {
+  const entries = await readdir(join(root, folder), { withFileTypes: true });
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.name.startsWith('.')) continue;
+    if (entry.isSymbolicLink() && !(await staysInside(root, path))) {
+      mistakes.error(path, TOP, 'the link leads out of the bundle folder', 'keep the file itself in the bundle');
+      continue;
+    }
+    const stat = await lstat(await realpath(join(root, path)));
+    if (stat.isDirectory()) {
+      if (entry.isSymbolicLink()) mistakes.error(path, TOP, 'folders may not be links');
+      else if (depth >= DEPTH_MAX) mistakes.error(path, TOP, `folders are deeper than ${DEPTH_MAX}`);
+      else await readFolder(root, path, depth + 1, texts, mistakes);
+    } else if (stat.isFile()) {
+      if (!belongs(path, mistakes)) continue;
+      if (stat.size > FILE_BYTES_MAX) mistakes.error(path, TOP, `the file is larger than ${FILE_BYTES_MAX} bytes`);
+      else if (texts.size >= FILES_MAX) mistakes.error(path, TOP, `the bundle has more than ${FILES_MAX} files`);
+      else await readText(root, path, texts, mistakes);
+    } else mistakes.error(path, TOP, 'neither a file nor a folder');
+  }
+}
+
+async function staysInside(root: string, path: string): Promise<boolean> {
+  try {
+    return (await realpath(join(root, path))).startsWith(root + sep);
+  } catch {
+    return false;
+  }
+}
+
+async function readText(root: string, path: string, texts: Map<string, string>, mistakes: Mistakes): Promise<void> {
+  const bytes = await readFile(join(root, path));
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    texts.set(path, text.replaceAll('\r\n', '\n'));
+  } catch {
+    mistakes.error(path, TOP, 'the file is not UTF-8');
+  }
+}
+
+// A file that nobody reads is a policy that somebody believes in: everything must have a place.
+function belongs(path: string, mistakes: Mistakes): boolean {
+  if (/\.(md|txt|cedarschema)$/.test(path)) return false;
+  if (path === 'countersign.yaml') return true;
+  const slash = path.indexOf('/');
+  const folder = slash < 0 ? '' : path.slice(0, slash);
+  const ending = folder === 'policies' ? /\.cedar$/ : folder === 'keys' ? /\.(jwk|json)$/ : /\.yaml$/;
+  if ((FOLDERS as readonly string[]).includes(folder)) {
+    if (ending.test(path)) return true;
+    const kind = folder === 'policies' ? '.cedar' : folder === 'keys' ? '.jwk' : '.yaml';
+    mistakes.error(path, TOP, `not a file of ${folder}/`, `files there end in ${kind}`);
+    return false;
+  }
+  const hint = folder === '' ? hintFor(path, ['countersign.yaml']) : hintFor(folder, FOLDERS);
+  mistakes.error(path, TOP, 'not a file of a bundle', hint);
+  return false;
+}

@@ -1,0 +1,137 @@
+// Compiles countersign.yaml into settings: every default in one place, every limit checked.
+import { resolve } from 'node:path';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { type ApprovalText, parseApproval } from '#rules/approval.ts';
+import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
+import type { Settings } from './bundle.ts';
+import { parseDuration } from './duration.ts';
+import { unboundedReason } from './lint-schema.ts';
+import { hintFor, type Mistakes } from './mistake.ts';
+import type { Source } from './parse-yaml.ts';
+import { compileSchema } from '#rules/json-schema.ts';
+import { overlaps, realPath } from './reach.ts';
+
+export interface CompiledSettings {
+  readonly settings: Settings;
+  /** `approvals.default`, parsed. */
+  readonly ask: ApprovalText | null;
+}
+
+/** What holds where the file says nothing. */
+const DEFAULTS = {
+  host: '127.0.0.1',
+  port: 8787,
+  data_dir: '../.countersign',
+  tenants: ['default'],
+  ttl: '1h',
+  max_open_per_agent: 20,
+  access_ttl: '5m',
+  run_ttl: '8h',
+  ambient_idle: '30m',
+  keep: '48h',
+  body_bytes: 1_048_576,
+  depth: 32,
+  result_bytes: 4_194_304,
+} as const;
+
+/** Longest life of an access token: revoking an agent must take effect within it. */
+const ACCESS_TTL_MAX_MS = 300_000;
+
+/** `value` has the right shape (countersign.schema.json). `root`: real path of the bundle folder. */
+export function compileSettings(
+  value: JsonObject,
+  source: Source,
+  root: string,
+  mistakes: Mistakes,
+): CompiledSettings {
+  const part = (key: string): Record<string, never> => (value[key] ?? {}) as never;
+  const wrong = (pointer: string, message: string, hint?: string): void =>
+    mistakes.error(source.file, source.at(pointer), message, hint);
+  const ms = (section: string, key: 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep'): number =>
+    parseDuration((part(section)[key] as string | undefined) ?? DEFAULTS[key]);
+
+  const access_ttl_ms = ms('tokens', 'access_ttl');
+  if (access_ttl_ms > ACCESS_TTL_MAX_MS) wrong('/tokens/access_ttl', 'expected at most 5m');
+  const quorum = (part('activation').quorum as number | undefined) ?? 0;
+  if (quorum !== 0) wrong('/activation/quorum', `a quorum of ${quorum} is not supported yet`, 'use 0 for now');
+  const data_dir = realPath(resolve(root, (value.data_dir as string | undefined) ?? DEFAULTS.data_dir));
+  if (overlaps(data_dir, root)) {
+    wrong('/data_dir', 'state and bundle must lie apart', 'use a folder outside, e.g. ../.countersign');
+  }
+  const listen = part('listen');
+  const limits = part('limits');
+  const approvals = part('approvals');
+  return {
+    ask: askOf(approvals.default as string | undefined, wrong),
+    settings: {
+      listen: { host: listen.host ?? DEFAULTS.host, port: listen.port ?? DEFAULTS.port },
+      public_url: (value.public_url as string | undefined) ?? null,
+      data_dir,
+      tenants: (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants,
+      context: contextOf((value.context ?? {}) as JsonObject, wrong),
+      labels: (value.labels as readonly string[] | undefined) ?? [],
+      approvals: {
+        default: approvals.default ?? null,
+        ttl_ms: ms('approvals', 'ttl'),
+        max_open_per_agent: approvals.max_open_per_agent ?? DEFAULTS.max_open_per_agent,
+      },
+      tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
+      runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
+      idempotency: { keep_ms: ms('idempotency', 'keep') },
+      limits: {
+        body_bytes: limits.body_bytes ?? DEFAULTS.body_bytes,
+        depth: limits.depth ?? DEFAULTS.depth,
+        result_bytes: limits.result_bytes ?? DEFAULTS.result_bytes,
+      },
+      activation: { quorum },
+      waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
+    },
+  };
+}
+
+type Wrong = (pointer: string, message: string, hint?: string) => void;
+
+function askOf(text: string | undefined, wrong: Wrong): ApprovalText | null {
+  if (text === undefined) return null;
+  const parsed = parseApproval(text);
+  if (parsed.ok) return parsed.approval;
+  wrong('/approvals/default', parsed.message.replace('@approval', 'approvals.default '));
+  return null;
+}
+
+function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {
+  const out: Record<string, JsonObject> = {};
+  for (const [key, value] of Object.entries(context)) {
+    const schema = value as JsonObject;
+    const pointer = `/context/${key}`;
+    if (schema.type !== 'string' && schema.type !== 'integer' && schema.type !== 'boolean') {
+      wrong(pointer, 'bound context is text, a whole number, or true or false', 'set type to string, integer or boolean');
+      continue;
+    }
+    const compiled = compileSchema(schema);
+    if (!compiled.ok) {
+      for (const fault of compiled.faults) wrong(`${pointer}${fault.pointer}`, fault.message, fault.hint);
+      continue;
+    }
+    const reason = schema.type === 'string' && schema.pattern !== undefined ? null : unboundedReason(schema);
+    if (reason !== null && schema.type === 'string') wrong(pointer, reason.message, reason.hint);
+    out[key] = schema;
+  }
+  return out;
+}
+
+function waiversOf(waivers: Settings['waivers'], wrong: Wrong): Settings['waivers'] {
+  waivers.forEach((waiver, index) => {
+    const pointer = `/waivers/${index}`;
+    if (!BASELINE_IDS.includes(waiver.policy)) {
+      wrong(`${pointer}/policy`, `no baseline policy "${waiver.policy}"`, hintFor(waiver.policy, BASELINE_IDS));
+    } else if (waiver.policy === UNWAIVABLE) {
+      wrong(`${pointer}/policy`, `"${waiver.policy}" cannot be waived`, 'review the tool and make it active');
+    }
+    const day = new Date(`${waiver.expires}T00:00:00Z`);
+    if (Number.isNaN(day.getTime()) || !day.toISOString().startsWith(waiver.expires)) {
+      wrong(`${pointer}/expires`, `"${waiver.expires}" is not a day`, 'write YYYY-MM-DD');
+    }
+  });
+  return waivers;
+}

@@ -1,0 +1,109 @@
+// The `countersign` command: puts the command groups together and turns failures into messages and exit codes.
+import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/problem';
+import { Command, CommanderError } from 'commander';
+import { approvalsCommands } from './approvals.ts';
+import { bundleCommands } from './bundle.ts';
+import { callsCommands } from './calls.ts';
+import { checkCommand } from './check.ts';
+import type { CliWorld } from './connection.ts';
+import { CliFailure, EXIT, type ExitCode } from './exit.ts';
+import { haltCommands } from './halts.ts';
+import { keysCommands } from './keys.ts';
+import { ledgerCommands } from './ledger.ts';
+import { pinCommand } from './pin.ts';
+import { printable } from './printable.ts';
+import { runsCommands } from './runs.ts';
+import { type Serve, serveCommand } from './serve.ts';
+import type { Terminal } from './terminal.ts';
+import { testCommand } from './test.ts';
+import { toolsCommand } from './tools.ts';
+
+const VERSION = '0.1.0';
+
+const AFTER_HELP = `
+Commands that speak to a broker take --url, --as and --key, or COUNTERSIGN_URL, COUNTERSIGN_AS and COUNTERSIGN_KEY.
+
+Exit codes:
+  0  done, or the answer is yes
+  1  the answer is no: mistakes, a failed case, a ledger that does not verify, a question declined
+  2  the command was given wrongly
+  3  the broker refused
+  4  no broker answered`;
+
+/** What the commands need from main.ts. */
+export interface Commands {
+  readonly serve: Serve;
+  readonly terminal: Terminal;
+  /** The process's environment, or the part of it that begins with COUNTERSIGN_. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** The whole command; `exit` is told the code of a command that ran and has bad news. */
+export function buildProgram(commands: Commands, exit: (code: ExitCode) => void): Command {
+  const { terminal, environment } = commands;
+  const world: CliWorld = { terminal, environment, exit };
+  const program = new Command('countersign')
+    .description('The execution plane for tool-calling AI agents.')
+    .version(VERSION)
+    .showSuggestionAfterError()
+    .addHelpText('after', AFTER_HELP);
+  checkCommand(program, world);
+  testCommand(program, world);
+  pinCommand(program, world);
+  serveCommand(program, commands.serve);
+  keysCommands(program, world);
+  approvalsCommands(program, world);
+  haltCommands(program, world);
+  callsCommands(program, world);
+  runsCommands(program, world);
+  toolsCommand(program, world);
+  bundleCommands(program, world);
+  ledgerCommands(program, world);
+  settle(program, terminal);
+  return program;
+}
+
+/** Runs the command line and answers its exit code. `argv` without node and script. */
+export async function runProgram(argv: readonly string[], commands: Commands): Promise<ExitCode> {
+  let code: ExitCode = EXIT.ok;
+  const program = buildProgram(commands, (told) => {
+    code = told;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    return failureCode(error, commands.terminal);
+  }
+  return code;
+}
+
+/** Every command throws instead of ending the process, and writes where the terminal says. */
+function settle(command: Command, terminal: Terminal): void {
+  command.exitOverride();
+  command.configureOutput({
+    writeOut: (text) => terminal.out(text.trimEnd()),
+    writeErr: (text) => terminal.err(text.trimEnd()),
+  });
+  for (const child of command.commands) settle(child, terminal);
+}
+
+function failureCode(error: unknown, terminal: Terminal): ExitCode {
+  // Commander has said what is wrong by itself; help and version end with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof CliFailure) {
+    terminal.err(error.message);
+    return error.exit;
+  }
+  if (CountersignProblem.is(error)) {
+    terminal.err(printable(`Refused (${error.code}): ${error.detail}`));
+    for (const { pointer, message } of error.problem.issues ?? []) {
+      terminal.err(printable(`  ${pointer}: ${message}`));
+    }
+    return EXIT.refused;
+  }
+  if (error instanceof CountersignUnreachable) {
+    terminal.err(printable(error.message));
+    return EXIT.unreachable;
+  }
+  throw error;
+}

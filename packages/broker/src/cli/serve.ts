@@ -1,0 +1,50 @@
+// `countersign serve`: the options of the broker; main.ts starts it.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Mistake } from '#bundle/bundle.ts';
+import { CliFailure, EXIT } from './exit.ts';
+import { countOf, mistakeLine } from './mistakes.ts';
+
+export interface ServeOptions {
+  /** Folder of the bundle. */
+  readonly bundle: string;
+  /** Overrides the port of `countersign.yaml`; 0 takes a free one. */
+  readonly port?: number;
+  readonly log_level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+/** Resolves when the broker has been told to stop and has stopped. */
+export type Serve = (options: ServeOptions) => Promise<void>;
+
+export function serveCommand(program: Command, serve: Serve): void {
+  program
+    .command('serve')
+    .description('start the broker on a bundle; stops on SIGINT and SIGTERM')
+    .requiredOption('--bundle <dir>', 'folder of the bundle')
+    .option('--port <n>', 'instead of the port in countersign.yaml; 0 takes a free one', parsePort)
+    .addOption(
+      new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    )
+    .action(async (options: { bundle: string; port?: number; logLevel: ServeOptions['log_level'] }) => {
+      const { bundle, port, logLevel } = options;
+      try {
+        await serve({ bundle, log_level: logLevel, ...(port === undefined ? {} : { port }) });
+      } catch (error) {
+        const mistakes = mistakesOf(error);
+        if (mistakes === undefined) throw error;
+        const lines = mistakes.map(mistakeLine).join('\n');
+        throw new CliFailure(EXIT.no, `${lines}\n${countOf(mistakes.length, 'mistake')}: not started.`);
+      }
+    });
+}
+
+/** main.ts refuses a broken bundle with an error that carries its mistakes. */
+function mistakesOf(error: unknown): readonly Mistake[] | undefined {
+  const { mistakes } = error as { mistakes?: unknown };
+  return error instanceof Error && Array.isArray(mistakes) ? (mistakes as Mistake[]) : undefined;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+}

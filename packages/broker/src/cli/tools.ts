@@ -1,0 +1,16 @@
+// `countersign tools`: the tools as an agent sees them.
+import type { Command } from 'commander';
+import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
+import { printableJson, printableTable } from './printable.ts';
+
+export function toolsCommand(program: Command, world: CliWorld): void {
+  withConnection(
+    program.command('tools').description('the tools that an agent may call; --as the agent'),
+  ).action(async (options: ConnectionOptions) => {
+    const tools = await connect(options, world).tools();
+    if (options.json) return world.terminal.out(printableJson(tools));
+    if (tools.length === 0) return world.terminal.out('No tools.');
+    const rows = tools.map((tool) => [tool.name, tool.version, tool.effect, tool.description]);
+    world.terminal.out(printableTable(['TOOL', 'VERSION', 'EFFECT', 'WHAT IT DOES'], rows));
+  });
+}

@@ -1,0 +1,92 @@
+// The running connectors of the bundle in force: unchanged ones stay, new ones start, gone ones end after a grace.
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Bundle, ConnectorSpec } from '#bundle/bundle.ts';
+import type { Connector } from './connector.ts';
+import type { ConnectorDeps } from './connector-deps.ts';
+
+interface Running {
+  readonly spec: string;
+  readonly connector: Connector;
+}
+
+/** What mints a connector's own credential; of the bundle that the connector was started for. */
+export interface ConnectionCredentials {
+  readonly forConnection: ConnectorDeps['connectionCredential'];
+}
+
+type Create = (spec: ConnectorSpec, credentials: ConnectionCredentials) => Promise<Connector>;
+
+/** Calls that were admitted under the old bundle get this long to finish on its connectors. */
+const GRACE_MS = 30_000;
+
+export class ConnectorSet {
+  readonly #create: Create;
+  #running: ReadonlyMap<string, Running> = new Map();
+  readonly #ending = new Map<Connector, NodeJS.Timeout>();
+
+  constructor(create: Create) {
+    this.#create = create;
+  }
+
+  get(name: string): Connector | undefined {
+    return this.#running.get(name)?.connector;
+  }
+
+  /**
+   * Readies the connectors of a bundle beside those that run. `commit` puts them in force; `abandon` closes what
+   * was started for nothing. Rejects, with nothing left running, when a connector refuses its options.
+   */
+  async prepare(
+    bundle: Bundle,
+    credentials: ConnectionCredentials,
+  ): Promise<{ commit: () => void; abandon: () => Promise<void> }> {
+    const next = new Map<string, Running>();
+    const started: Connector[] = [];
+    const abandon = async (): Promise<void> => {
+      await Promise.all(started.map((connector) => connector.close()));
+    };
+    try {
+      for (const spec of bundle.connectors.values()) {
+        const text = canonicalize(spec as unknown as JsonObject);
+        const same = this.#running.get(spec.name);
+        if (same?.spec === text) {
+          next.set(spec.name, same);
+          continue;
+        }
+        const connector = await this.#create(spec, credentials);
+        started.push(connector);
+        next.set(spec.name, { spec: text, connector });
+      }
+    } catch (error) {
+      await abandon();
+      throw error;
+    }
+    const commit = (): void => {
+      for (const [name, old] of this.#running) if (next.get(name) !== old) this.#endLater(old.connector);
+      this.#running = next;
+    };
+    return { commit, abandon };
+  }
+
+  /** Closes everything at once. */
+  async close(): Promise<void> {
+    const connectors = [...this.#running.values()].map((each) => each.connector);
+    for (const [connector, timer] of this.#ending) {
+      clearTimeout(timer);
+      connectors.push(connector);
+    }
+    this.#running = new Map();
+    this.#ending.clear();
+    await Promise.all(connectors.map((connector) => connector.close()));
+  }
+
+  #endLater(connector: Connector): void {
+    const timer = setTimeout(() => {
+      this.#ending.delete(connector);
+      void connector.close();
+    }, GRACE_MS);
+    timer.unref();
+    this.#ending.set(connector, timer);
+  }
+}

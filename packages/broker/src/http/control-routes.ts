@@ -1,0 +1,163 @@
+// Routes of runs, approvals and halts: what orchestrators and people do.
+import type { ApprovalStatus, HaltRequest, RunRequest, VoteRequest } from '@countersign/contract/wire.ts';
+import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
+
+const EVERYBODY_WITH_A_ROLE = ['approver', 'operator', 'auditor', 'admin'] as const;
+const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const;
+
+const runRoutes: readonly Route[] = [
+  {
+    id: 'openRun',
+    method: 'POST',
+    path: '/v1/runs',
+    summary: 'Opens a run for an agent, with the context that the orchestrator vouches for.',
+    who: ['orchestrator'],
+    body: { schema: 'RunRequest' },
+    answers: { 201: 'RunOpened' },
+    problems: ['invalid_arguments'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const opened = await deeds.openRun(world, orchestratorOf(asking), asking.body as RunRequest);
+      return answer(opened, (run) => run, 201);
+    },
+  },
+  {
+    id: 'listRuns',
+    method: 'GET',
+    path: '/v1/runs',
+    summary: 'Runs, newest first.',
+    who: ['agent', 'orchestrator', ...EVERYBODY_WITH_A_ROLE],
+    query: { limit },
+    answers: { 200: 'RunList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const filter = { limit: Number(asking.query.limit ?? 50) };
+      return answer(await deeds.listRuns(world, principalOf(asking), filter), (runs) => ({ runs }));
+    },
+  },
+  {
+    id: 'showRun',
+    method: 'GET',
+    path: '/v1/runs/{id}',
+    summary: 'One run.',
+    who: ['agent', 'orchestrator', ...EVERYBODY_WITH_A_ROLE],
+    answers: { 200: 'RunView' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.showRun(world, principalOf(asking), asking.params.id!));
+    },
+  },
+  {
+    id: 'endRun',
+    method: 'POST',
+    path: '/v1/runs/{id}/end',
+    summary: 'Ends a run: its later calls are refused. Ending it again changes nothing.',
+    who: ['orchestrator', 'operator', 'admin'],
+    body: { schema: 'Nothing', optional: true },
+    answers: { 200: 'RunView' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.endRun(world, principalOf(asking), asking.params.id!));
+    },
+  },
+];
+
+const approvalRoutes: readonly Route[] = [
+  {
+    id: 'listApprovals',
+    method: 'GET',
+    path: '/v1/approvals',
+    summary: 'What waits for people, or waited; newest first.',
+    who: EVERYBODY_WITH_A_ROLE,
+    query: {
+      status: { type: 'string', enum: ['open', 'approved', 'rejected', 'expired', 'spent', 'void'] },
+      limit,
+    },
+    answers: { 200: 'ApprovalList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const filter = { limit: 50, ...asking.query } as { limit: number; status?: ApprovalStatus };
+      return answer(await deeds.listApprovals(world, personOf(asking), filter), (approvals) => ({
+        approvals,
+      }));
+    },
+  },
+  {
+    id: 'showApproval',
+    method: 'GET',
+    path: '/v1/approvals/{id}',
+    summary: 'One approval: the exact deed, what it rests on, and the votes. An agent sees less.',
+    who: ['agent', ...EVERYBODY_WITH_A_ROLE],
+    answers: { 200: 'ApprovalView' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.showApproval(world, principalOf(asking), asking.params.id!));
+    },
+  },
+  {
+    id: 'vote',
+    method: 'POST',
+    path: '/v1/approvals/{id}/votes',
+    summary: 'Approves or rejects the deed that was shown, for every rule that asks this person.',
+    who: EVERYBODY_WITH_A_ROLE,
+    body: { schema: 'VoteRequest' },
+    answers: { 200: 'ApprovalView' },
+    problems: ['not_found', 'conflict'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const request = asking.body as VoteRequest;
+      return answer(await deeds.vote(world, personOf(asking), asking.params.id!, request));
+    },
+  },
+];
+
+const haltRoutes: readonly Route[] = [
+  {
+    id: 'listHalts',
+    method: 'GET',
+    path: '/v1/halts',
+    summary: 'Halts in force.',
+    who: ['operator', 'admin'],
+    answers: { 200: 'HaltList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.listHalts(world, personOf(asking)), (halts) => ({ halts }));
+    },
+  },
+  {
+    id: 'setHalt',
+    method: 'POST',
+    path: '/v1/halts',
+    summary: 'Stops an agent, a tool, the tenant or everything, from now on.',
+    who: ['operator', 'admin'],
+    body: { schema: 'HaltRequest' },
+    answers: { 201: 'HaltView' },
+    problems: ['invalid_arguments'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(
+        await deeds.setHalt(world, personOf(asking), asking.body as HaltRequest),
+        (halt) => halt,
+        201,
+      );
+    },
+  },
+  {
+    id: 'liftHalt',
+    method: 'DELETE',
+    path: '/v1/halts/{id}',
+    summary: 'Ends a halt.',
+    who: ['operator', 'admin'],
+    answers: { 200: 'HaltView' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.liftHalt(world, personOf(asking), asking.params.id!));
+    },
+  },
+];
+
+export const controlRoutes: readonly Route[] = [...runRoutes, ...approvalRoutes, ...haltRoutes];

@@ -1,0 +1,25 @@
+// The HTTP door with the real walk behind it.
+import type { FastifyInstance } from 'fastify';
+import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
+import { activateBundle, showBundle } from '#admin/bundle.ts';
+import { listCalls, showCall } from '#admin/calls.ts';
+import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
+import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import { findTool, listTools } from '#admin/tools.ts';
+import { askCall, performCall } from '#call/perform-call.ts';
+import type { World } from '#call/world.ts';
+import type { Deeds } from './deeds.ts';
+import { routes } from './routes.ts';
+import { type ServerOptions, serveHttp } from './serve-http.ts';
+
+const deeds: Deeds = {
+  ...{ askCall, performCall, showCall, listCalls, listTools, findTool },
+  ...{ openRun, showRun, listRuns, endRun, listApprovals, showApproval, vote },
+  ...{ setHalt, liftHalt, listHalts, readLedger, showReceipt, latestCheckpoint, activateBundle, showBundle },
+};
+
+/** The server, not listening yet: register the other doors on it, then `listen`. `close` ends long polls at once. */
+export function createServer(world: World, options: ServerOptions): FastifyInstance {
+  return serveHttp(world, routes, deeds, options);
+}

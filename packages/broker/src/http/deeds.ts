@@ -1,0 +1,34 @@
+// What this door calls below it: the walk, and the views and deeds of people and orchestrators.
+import type { listApprovals, showApproval, vote } from '#admin/approvals.ts';
+import type { activateBundle, showBundle } from '#admin/bundle.ts';
+import type { listCalls, showCall } from '#admin/calls.ts';
+import type { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
+import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import type { findTool, listTools } from '#admin/tools.ts';
+import type { askCall, performCall } from '#call/perform-call.ts';
+
+/** The functions of lower floors, as one value, so that the wire can be tested without a store. */
+export interface Deeds {
+  readonly askCall: typeof askCall;
+  readonly performCall: typeof performCall;
+  readonly showCall: typeof showCall;
+  readonly listCalls: typeof listCalls;
+  readonly listTools: typeof listTools;
+  readonly findTool: typeof findTool;
+  readonly openRun: typeof openRun;
+  readonly showRun: typeof showRun;
+  readonly listRuns: typeof listRuns;
+  readonly endRun: typeof endRun;
+  readonly listApprovals: typeof listApprovals;
+  readonly showApproval: typeof showApproval;
+  readonly vote: typeof vote;
+  readonly setHalt: typeof setHalt;
+  readonly liftHalt: typeof liftHalt;
+  readonly listHalts: typeof listHalts;
+  readonly readLedger: typeof readLedger;
+  readonly showReceipt: typeof showReceipt;
+  readonly latestCheckpoint: typeof latestCheckpoint;
+  readonly activateBundle: typeof activateBundle;
+  readonly showBundle: typeof showBundle;
+}

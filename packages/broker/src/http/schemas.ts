@@ -1,0 +1,258 @@
+// JSON Schemas (2020-12) of what crosses the HTTP door: requests are checked by them, OpenAPI publishes them all.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { problems } from '@countersign/contract/problem.ts';
+
+const text = (maxLength: number, description?: string): JsonObject => ({
+  type: 'string',
+  minLength: 1,
+  maxLength,
+  ...(description === undefined ? {} : { description }),
+});
+const time: JsonObject = { type: 'integer', description: 'Milliseconds since the epoch.' };
+const names: JsonObject = { type: 'array', items: { type: 'string' } };
+const anything: JsonObject = { type: 'object', additionalProperties: true };
+
+/** A closed object; every property is required unless it is listed as optional. */
+function closed(
+  properties: Readonly<Record<string, JsonObject>>,
+  optional: readonly string[] = [],
+): JsonObject {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', additionalProperties: false, required, properties };
+}
+
+function ref(name: string): JsonObject {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function listOf(key: string, item: JsonObject): JsonObject {
+  return closed({ [key]: { type: 'array', items: item } });
+}
+
+/** What callers send. They refer to nothing, so that each stands alone. */
+export const requestSchemas = {
+  CallRequest: closed(
+    {
+      tool: text(128, 'Name of the tool.'),
+      args: { ...anything, description: 'Arguments, by the input schema of the tool.' },
+      context: {
+        ...anything,
+        description: 'What the model claims about the circumstances. Never bound context.',
+      },
+      dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
+    },
+    ['context', 'dry_run'],
+  ),
+  RunRequest: closed(
+    {
+      agent: text(128),
+      trigger: text(512, 'Reference of what started the run.'),
+      context: { ...anything, description: 'Bound context: facts that the orchestrator vouches for.' },
+      model: { ...anything, description: 'Provider, model and digests, recorded as they come.' },
+      parent_run_id: text(64),
+    },
+    ['context', 'model', 'parent_run_id'],
+  ),
+  VoteRequest: closed(
+    {
+      verdict: { type: 'string', enum: ['approve', 'reject'] },
+      deed_digest: text(128, 'Digest of the deed that was shown: it binds the vote to it.'),
+      reason: text(2_000),
+    },
+    ['reason'],
+  ),
+  HaltRequest: closed(
+    {
+      scope: { type: 'string', enum: ['agent', 'tool', 'tenant', 'everything'] },
+      target: text(128, 'Name of the agent or tool.'),
+      reason: text(2_000),
+    },
+    ['target'],
+  ),
+  Nothing: closed({}),
+} as const satisfies Record<string, JsonObject>;
+
+export type RequestSchema = keyof typeof requestSchemas;
+
+const ask = closed({
+  rule: { type: 'string' },
+  quorum: { type: 'integer', minimum: 1 },
+  group: { type: 'string' },
+  excluding: names,
+  because: { type: 'string' },
+  approved: { type: 'integer', minimum: 0 },
+});
+
+const runView = {
+  run_id: { type: 'string' },
+  agent: { type: 'string' },
+  trigger: { type: ['string', 'null'] },
+  ambient: { type: 'boolean' },
+  context: anything,
+  labels: names,
+  opened_at_ms: time,
+  ended_at_ms: { type: ['integer', 'null'] },
+} satisfies Record<string, JsonObject>;
+
+const haltView = {
+  scope: { type: 'string', enum: ['agent', 'tool', 'tenant', 'everything'] },
+  target: { type: 'string' },
+  reason: { type: 'string' },
+  halt_id: { type: 'string' },
+  by: { type: 'string' },
+  at_ms: time,
+} satisfies Record<string, JsonObject>;
+
+/** What the broker answers. */
+export const answerSchemas = {
+  Problem: {
+    ...closed(
+      {
+        type: { type: 'string', description: '`urn:countersign:problem:<code>`' },
+        code: { type: 'string', enum: Object.keys(problems) },
+        title: { type: 'string' },
+        status: { type: 'integer' },
+        retry: { type: 'string', enum: ['never', 'same', 'later', 'after_approval'] },
+        detail: { type: 'string' },
+        issues: {
+          type: 'array',
+          items: closed({ pointer: { type: 'string' }, message: { type: 'string' } }),
+        },
+        policies: names,
+        call_id: { type: 'string' },
+        approval_id: { type: 'string' },
+        retry_at_ms: time,
+      },
+      ['issues', 'policies', 'call_id', 'approval_id', 'retry_at_ms'],
+    ),
+    description: 'RFC 9457 problem details.',
+  },
+  CallAnswer: closed(
+    {
+      call_id: { type: 'string' },
+      run_id: { type: 'string' },
+      tool: { type: 'string' },
+      status: {
+        type: 'string',
+        enum: ['held', 'running', 'succeeded', 'failed', 'refused', 'in_doubt', 'unverified'],
+      },
+      dry_run: { const: true },
+      result: { description: 'What the tool answered, by its output schema.' },
+      problem: ref('Problem'),
+      approval: closed({
+        approval_id: { type: 'string' },
+        url: { type: 'string' },
+        expires_at_ms: time,
+        asks: { type: 'array', items: ask },
+      }),
+      labels: names,
+      side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
+      replayed: { const: true },
+    },
+    ['dry_run', 'result', 'problem', 'approval', 'side_effect', 'replayed'],
+  ),
+  CallList: listOf('calls', ref('CallAnswer')),
+  ToolView: closed(
+    {
+      name: { type: 'string' },
+      version: { type: 'string' },
+      description: { type: 'string' },
+      effect: { type: 'string', enum: ['read', 'write', 'irreversible'] },
+      input_schema: anything,
+      output_schema: anything,
+      deprecated: closed({ sunset: { type: 'string' }, replaced_by: { type: 'string' } }, [
+        'sunset',
+        'replaced_by',
+      ]),
+    },
+    ['output_schema', 'deprecated'],
+  ),
+  ToolList: listOf('tools', ref('ToolView')),
+  RunView: closed(runView),
+  RunOpened: closed({ ...runView, run_token: { type: 'string' }, expires_at_ms: time }),
+  RunList: listOf('runs', ref('RunView')),
+  ApprovalView: closed({
+    approval_id: { type: 'string' },
+    call_id: { type: 'string' },
+    run_id: { type: 'string' },
+    agent: { type: 'string' },
+    tool: { type: 'string' },
+    status: { type: 'string', enum: ['open', 'approved', 'rejected', 'expired', 'spent', 'void'] },
+    created_at_ms: time,
+    expires_at_ms: time,
+    summary: { type: 'string' },
+    args: anything,
+    claimed: anything,
+    bound: anything,
+    prepared: anything,
+    labels: names,
+    cost: {
+      anyOf: [closed({ minor: { type: 'integer' }, currency: { type: 'string' } }), { type: 'null' }],
+    },
+    resources: names,
+    asks: { type: 'array', items: ask },
+    deed_digest: { type: 'string' },
+    votes: {
+      type: 'array',
+      items: closed({
+        rule: { type: 'string' },
+        verdict: { type: 'string', enum: ['approve', 'reject'] },
+        person: { type: 'string' },
+        at_ms: time,
+        reason: { type: ['string', 'null'] },
+      }),
+    },
+  }),
+  ApprovalList: listOf('approvals', ref('ApprovalView')),
+  HaltView: closed(haltView, ['target']),
+  HaltList: listOf('halts', ref('HaltView')),
+  LedgerPage: closed({
+    log: { type: 'string' },
+    entries: {
+      type: 'array',
+      items: closed(
+        {
+          seq: { type: 'integer', minimum: 0 },
+          entry: { type: 'string', description: 'Canonical JSON, exactly the bytes that were hashed.' },
+          payload: {
+            type: 'string',
+            description: 'Canonical JSON; absent where there is none or it was erased.',
+          },
+        },
+        ['payload'],
+      ),
+    },
+  }),
+  Receipt: closed(
+    {
+      log: { type: 'string' },
+      seq: { type: 'integer', minimum: 0 },
+      entry: { type: 'string' },
+      proof: names,
+      checkpoint: { type: 'string' },
+      payload: closed({ salt: { type: 'string' }, body: { type: 'string' } }),
+    },
+    ['payload'],
+  ),
+  Checkpoint: closed({ log: { type: 'string' }, checkpoint: { type: 'string' }, vkey: { type: 'string' } }),
+  BundleView: closed(
+    {
+      revision: { type: 'string' },
+      activated_at_ms: time,
+      tools: { type: 'integer' },
+      agents: { type: 'integer' },
+      warnings: { type: 'array', items: anything },
+    },
+    ['warnings'],
+  ),
+  TokenAnswer: closed({
+    access_token: { type: 'string' },
+    token_type: { const: 'Bearer' },
+    expires_in: { type: 'integer', minimum: 1, maximum: 300 },
+  }),
+  OAuthError: closed({ error: { type: 'string' }, error_description: { type: 'string' } }),
+  Health: closed({ status: { type: 'string', enum: ['ok', 'unavailable'] } }),
+  Metadata: { ...anything, description: 'RFC 8414, RFC 9728 or RFC 7517, by address.' },
+} as const satisfies Record<string, JsonObject>;
+
+export type AnswerSchema = keyof typeof answerSchemas;

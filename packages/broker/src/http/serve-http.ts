@@ -1,0 +1,209 @@
+// Builds the HTTP server from the route table: guard, caller, body, checks, handler, answer, in this order.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parseStrict } from '@countersign/contract/canonical.ts';
+import { type Issue, problem } from '@countersign/contract/problem.ts';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
+import type { Activation } from '#admin/bundle.ts';
+import type { World } from '#call/world.ts';
+import type { TokenIssuer } from '#identity/create-identity.ts';
+import type { Principal } from '#rules/principal.ts';
+import { NOTHING_HERE } from './call-routes.ts';
+import { compileChecks } from './check-request.ts';
+import type { Deeds } from './deeds.ts';
+import { guardRequest } from './guard-request.ts';
+import { mayUse, notForYou, type Reach, type Route } from './route.ts';
+import { problemOf, Refusal, refuseSocket, SECURITY_HEADERS, sendJson, sendProblem } from './send-answer.ts';
+import { acceptForms, sendOAuthFailure } from './token-form.ts';
+
+const HEADERS_BYTES_MAX = 16_384;
+const REQUEST_TIMEOUT_MS = 30_000;
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+export interface ServerOptions {
+  /** The token endpoint and the keys behind it. */
+  readonly tokens: TokenIssuer;
+  readonly activation: Activation;
+  /** True when calls can be served: the store answers. */
+  readonly ready: () => Promise<boolean>;
+}
+
+interface Asker {
+  readonly principal: Principal;
+  readonly token: string;
+}
+
+/**
+ * The server with every route of the table, not listening yet. Other doors may register on it before it listens:
+ * the guard of Host, Origin and headers holds for them too; bodies they parse themselves, in a scope of their own.
+ */
+export function serveHttp(
+  world: World,
+  routes: readonly Route[],
+  deeds: Deeds,
+  options: ServerOptions,
+): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    bodyLimit: world.bundle().settings.limits.body_bytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: 256 },
+    http: { maxHeaderSize: HEADERS_BYTES_MAX, headersTimeout: REQUEST_TIMEOUT_MS, requireHostHeader: false },
+    genReqId: nameRequests(world.random),
+    clientErrorHandler: refuseSocket,
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(SECURITY_HEADERS);
+      return sendProblem(reply as unknown as FastifyReply, problemOf(error, request, world), world);
+    },
+  });
+  const closing = new AbortController();
+  const reach: Reach = { world, deeds, ...options, closing: closing.signal, routes: () => routes };
+
+  app.removeAllContentTypeParsers();
+  app.server.on('checkExpectation', refuseExpectation);
+  app.addHook('preClose', (done) => {
+    closing.abort();
+    done();
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+    const why = guardRequest(request.raw, world.base_url());
+    if (why === null) done();
+    else sendProblem(reply, why, world);
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    sendProblem(reply, problemOf(error, request, world), world),
+  );
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, NOTHING_HERE, world));
+  void app.register(async (scope) => {
+    acceptStrictJson(scope, world);
+    for (const route of routes) {
+      if (route.body !== undefined && 'form' in route.body) continue;
+      addRoute(scope, route, reach);
+    }
+    refuseOtherMethods(scope, routes, world);
+  });
+  void app.register(async (scope) => {
+    acceptForms(scope);
+    scope.setErrorHandler((error: FastifyError, request, reply) =>
+      sendOAuthFailure(reply, problemOf(error, request, world)),
+    );
+    for (const route of routes) {
+      if (route.body !== undefined && 'form' in route.body) addRoute(scope, route, reach);
+    }
+  });
+  return app;
+}
+
+function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
+  const { world } = reach;
+  const checks = compileChecks(route);
+  const askers = new WeakMap<FastifyRequest, Asker>();
+  scope.route({
+    method: route.method,
+    url: route.path.replace(/\{(\w+)\}/g, ':$1'),
+    // Before the body is read: a stranger learns nothing about bodies and makes us parse none.
+    onRequest: (request, reply, done) => {
+      if (route.who === 'anyone') return done();
+      const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
+      const authentication = world.identity.authenticate(token, 'v1');
+      if (!authentication.ok) return void sendProblem(reply, authentication.problem, world);
+      const { principal } = authentication.caller;
+      if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
+      // INVARIANT: identity accepts no absent token.
+      askers.set(request, { principal, token: token! });
+      done();
+    },
+    handler: async (request, reply) => {
+      const issues = checks.body(request.body ?? undefined);
+      if (issues.length > 0) return sendProblem(reply, misfit('body', issues), world);
+      const query = route.who === 'anyone' ? { values: {} } : checks.query(request.query);
+      if ('issues' in query) return sendProblem(reply, misfit('query', query.issues), world);
+      const asker = askers.get(request);
+      const answered = await route.handle({
+        reach,
+        principal: asker?.principal ?? null,
+        token: asker?.token ?? null,
+        params: request.params as Record<string, string>,
+        query: query.values,
+        headers: request.headers,
+        body: request.body,
+      });
+      if ('problem' in answered) return sendProblem(reply, answered.problem, world);
+      if (answered.headers !== undefined) reply.headers(answered.headers);
+      return sendJson(reply, answered.status, answered.body);
+    },
+  });
+}
+
+function misfit(part: 'body' | 'query', issues: readonly Issue[]) {
+  const { pointer, message } = issues[0]!;
+  const where = pointer === '' ? '' : `${pointer}: `;
+  return problem('invalid_request', `The ${part} does not fit: ${where}${message}.`, { issues });
+}
+
+/** One decode, by the strict reader, of bytes that are said to be JSON in UTF-8 and nothing else. */
+function acceptStrictJson(scope: FastifyInstance, world: World): void {
+  scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type']!)?.[1];
+    const encoding = request.headers['content-encoding'];
+    if (
+      (charset !== undefined && charset.toLowerCase() !== 'utf-8') ||
+      (encoding ?? 'identity') !== 'identity'
+    ) {
+      const why = problem(
+        'unsupported_media_type',
+        'Expected content-type application/json, in UTF-8, not encoded.',
+      );
+      return done(new Refusal(why));
+    }
+    if (body.length === 0) return done(null, undefined);
+    const { depth, body_bytes } = world.bundle().settings.limits;
+    const decoded = parseStrict(body as Buffer, { depth, bytes: body_bytes });
+    if (decoded.ok) return done(null, decoded.value);
+    const issues = [{ pointer: decoded.pointer ?? '', message: decoded.message }];
+    done(
+      new Refusal(
+        problem('invalid_request', `The body is not acceptable JSON: ${decoded.message}.`, { issues }),
+      ),
+    );
+  });
+}
+
+/** 405 with `Allow` for every path of the table: the methods that it does not have. */
+function refuseOtherMethods(scope: FastifyInstance, routes: readonly Route[], world: World): void {
+  const byPath = new Map<string, string[]>();
+  for (const { path, method } of routes) byPath.set(path, [...(byPath.get(path) ?? []), method]);
+  for (const [path, allowed] of byPath) {
+    const allow = allowed.join(', ');
+    scope.route({
+      method: METHODS.filter((method) => !allowed.includes(method)),
+      url: path.replace(/\{(\w+)\}/g, ':$1'),
+      // Answered before any body is read.
+      onRequest: (_request, reply) => {
+        sendProblem(reply.header('allow', allow), problem('method_not_allowed', `Expected ${allow}.`), world);
+      },
+      handler: () => {},
+    });
+  }
+}
+
+/** Ids that tell requests apart in the log; what a caller sends as one is ignored. */
+function nameRequests(random: (bytes: number) => Uint8Array): () => string {
+  const start = Buffer.from(random(6)).toString('base64url');
+  let count = 0;
+  return () => `req_${start}_${(++count).toString(36)}`;
+}
+
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const body = JSON.stringify(problem('invalid_request', 'The Expect header asks for something unknown.'));
+  response.writeHead(400, { 'content-type': 'application/problem+json', connection: 'close' }).end(body);
+}

@@ -1,0 +1,207 @@
+// Composes everything; the only file that reads the environment.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { noteSigner } from '@countersign/contract/note.ts';
+import { type Activation, recordActivation } from '#admin/bundle.ts';
+import { refreshHalts } from '#admin/halts.ts';
+import type { Bundle, Mistake } from '#bundle/bundle.ts';
+import { loadBundle } from '#bundle/compile-bundle.ts';
+import { HaltBoard } from '#call/halt-board.ts';
+import { INSTALLATION_LOG } from '#call/logs.ts';
+import { Signals } from '#call/signals.ts';
+import type { World } from '#call/world.ts';
+import { runProgram } from '#cli/program.ts';
+import type { ServeOptions } from '#cli/serve.ts';
+import type { Terminal } from '#cli/terminal.ts';
+import { ConnectorSet } from '#connectors/connector-set.ts';
+import { createConnector } from '#connectors/create-connector.ts';
+import { createCredentials, type Credentials } from '#credentials/create-credentials.ts';
+import { createServer } from '#http/create-server.ts';
+import { createIdentity } from '#identity/create-identity.ts';
+import { openKeyFile } from '#identity/key-file.ts';
+import { recoverIntents } from '#jobs/recover-intents.ts';
+import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
+import { mcpRoutes } from '#mcp/routes.ts';
+import { Ledger } from '#store/ledger.ts';
+import { openSqlite } from '#store/sqlite.ts';
+import { createLog, type Log } from '#telemetry/log.ts';
+
+export interface Broker {
+  /** Base of all addresses, without a trailing slash. */
+  readonly url: string;
+  readonly world: World;
+  /** Ends doors, jobs and connectors, signs a last checkpoint, closes the store. */
+  close(): Promise<void>;
+}
+
+/** The bundle at start is broken; `mistakes` says where. */
+export class BundleRefused extends Error {
+  override readonly name = 'BundleRefused';
+  readonly mistakes: readonly Mistake[];
+  constructor(mistakes: readonly Mistake[]) {
+    super(`the bundle has ${mistakes.length} mistakes`);
+    this.mistakes = mistakes;
+  }
+}
+
+/** What a bundle brings along: its credentials are minted by the providers of its own connectors. */
+interface InForce {
+  readonly bundle: Bundle;
+  readonly credentials: Credentials;
+}
+
+/** Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken. */
+export async function startBroker(options: ServeOptions): Promise<Broker> {
+  const log = createLog(options.log_level);
+  const clock = { now: (): number => Date.now() };
+  const folder = resolve(options.bundle);
+  const loaded = await loadBundle(folder);
+  if (!loaded.ok) throw new BundleRefused(loaded.mistakes);
+  const { settings } = loaded.bundle;
+  const keys = join(settings.data_dir, 'keys');
+  const store = openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
+
+  let inForce: InForce = { bundle: loaded.bundle, credentials: createCredentials(loaded.bundle.connectors, readSecret, clock) };
+  let url = settings.public_url ?? '';
+  const connectors = new ConnectorSet((spec, credentials) =>
+    createConnector(spec, {
+      clock,
+      log: connectorLog(log, spec.name),
+      connectionCredential: (each) => credentials.forConnection(each),
+      protect: [folder, settings.data_dir],
+      response_bytes: settings.limits.result_bytes,
+    }),
+  );
+  const identity = createIdentity({
+    keyFile: join(keys, 'tokens.pem'),
+    issuer: () => url,
+    bundle: () => inForce.bundle,
+    store,
+    clock,
+    random: randomBytes,
+  });
+  const world: World = {
+    clock,
+    random: randomBytes,
+    log,
+    store,
+    ledger: await Ledger.open(store, randomBytes),
+    signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
+    bundle: () => inForce.bundle,
+    connector: (name) => connectors.get(name),
+    credentials: () => inForce.credentials,
+    identity,
+    halts: new HaltBoard(),
+    signals: new Signals(),
+    base_url: () => url,
+  };
+  const activation: Activation = {
+    load: () => loadBundle(folder),
+    prepare: async (bundle) => {
+      const credentials = createCredentials(bundle.connectors, readSecret, clock);
+      const prepared = await connectors.prepare(bundle, credentials);
+      const commit = (): void => {
+        prepared.commit();
+        inForce = { bundle, credentials };
+      };
+      return { commit, abandon: prepared.abandon };
+    },
+  };
+  (await activation.prepare(loaded.bundle)).commit();
+  await recordStart(world);
+  await recoverIntents(world);
+  await refreshHalts(world);
+
+  const ready = async (): Promise<boolean> => {
+    try {
+      await store.read(async (tx) => tx.get('select 1'));
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const app = createServer(world, { tokens: identity, activation, ready });
+  mcpRoutes(app, world);
+  await app.listen({ host: settings.listen.host, port: options.port ?? settings.listen.port });
+  if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
+  const jobs = runJobs(world);
+  log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
+  return {
+    url,
+    world,
+    async close() {
+      await app.close();
+      await jobs.stop();
+      await connectors.close();
+      await signCheckpoints(world);
+      await store.close();
+    },
+  };
+}
+
+/** A start is an entry; a bundle other than the last one activated is an activation too. */
+async function recordStart(world: World): Promise<void> {
+  await world.store.write((tx) =>
+    world.ledger.append(tx, {
+      log: INSTALLATION_LOG,
+      at_ms: world.clock.now(),
+      kind: 'broker.started',
+      facts: { bundle: world.bundle().revision, ledger_key: world.signer.vkey },
+      payload: null,
+    }),
+  );
+  await recordActivation(world, world.bundle(), 'start');
+}
+
+function addressOf({ address, family, port }: AddressInfo): string {
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  return `http://${host}:${port}`;
+}
+
+/** The value behind `env:NAME` or `file:/path`. Errors name the reference, never a value. */
+async function readSecret(reference: string): Promise<string> {
+  const [kind, name] = [reference.slice(0, reference.indexOf(':')), reference.slice(reference.indexOf(':') + 1)];
+  const value = kind === 'env' ? process.env[name] : kind === 'file' ? (await readFile(name, 'utf8')).trim() : undefined;
+  if (value === undefined || value === '') throw new Error(`there is no secret at ${reference}`);
+  return value;
+}
+
+function connectorLog(log: Log, connector: string) {
+  const line = (write: Log['info']) => (fields: object, message: string) => write(message, { connector, ...fields });
+  return { info: line(log.info), warn: line(log.warn), error: line(log.error) };
+}
+
+/** `countersign serve`: until the process is told to end. */
+async function serve(options: ServeOptions): Promise<void> {
+  const broker = await startBroker(options);
+  process.stdout.write(`countersign serves at ${broker.url}\n`);
+  const ended = new AbortController();
+  await Promise.race(['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: ended.signal })));
+  ended.abort();
+  await broker.close();
+}
+
+const terminal: Terminal = {
+  out: (text) => process.stdout.write(`${text}\n`),
+  err: (text) => process.stderr.write(`${text}\n`),
+  async ask(question) {
+    if (!process.stdin.isTTY) return null;
+    const lines = createInterface({ input: process.stdin, output: process.stdout });
+    try {
+      return await lines.question(question);
+    } finally {
+      lines.close();
+    }
+  },
+};
+
+/** The `countersign` command. `argv` without node and script. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.exitCode = await runProgram(argv, { serve, terminal, environment: process.env });
+}
+
+if (import.meta.main) await main(process.argv.slice(2));

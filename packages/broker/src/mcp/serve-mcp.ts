@@ -1,0 +1,213 @@
+// Serves the MCP endpoint on the app: who calls, one message in, one answer out.
+
+import { type Decoded, parseStrict } from '@countersign/contract/canonical.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { World } from '#call/world.ts';
+import { callTool } from './call-tool.ts';
+import { Catalogue } from './catalogue.ts';
+import type { Deeds } from './deeds.ts';
+import { ToolLister } from './list-tools.ts';
+import type { AgentCaller, Reach } from './reach.ts';
+import { readEnvelope, type WireRequest } from './read-envelope.ts';
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_REQUEST,
+  PARSE_ERROR,
+  resultReply,
+  SUPPORTED_VERSIONS,
+  type WireReply,
+} from './wire.ts';
+
+export interface McpOptions {
+  /** Tools on a page of `tools/list`. */
+  readonly page_size?: number;
+}
+
+const PATH = '/mcp';
+const PAGE_SIZE = 100;
+/** What the door offers changes with the software only. */
+const DISCOVER_TTL_MS = 3_600_000;
+const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+
+/** Only tools: no prompts, resources, subscriptions or logging, and never a request to the client. */
+const DISCOVERED =
+  `"supportedVersions":${JSON.stringify(SUPPORTED_VERSIONS)},"capabilities":{"tools":{}},` +
+  '"instructions":"Every call is judged by policy before it is done. A call that is not done says so, and why: ' +
+  'read it before you try something else. A call that waits for people must not be repeated; ask ' +
+  'countersign_call_status for its outcome.",' +
+  `"ttlMs":${DISCOVER_TTL_MS},"cacheScope":"private"`;
+
+/** What Fastify raises itself for other media types. */
+class NotJson extends Error {
+  override readonly name = 'NotJson';
+  readonly statusCode = 415;
+}
+
+interface Identified {
+  readonly caller: AgentCaller;
+  readonly token: string | null;
+}
+
+/**
+ * Mounts POST /mcp in a scope of its own, which decodes bodies itself. Host, Origin, repeated headers and the
+ * security headers of answers are the app's, for all doors alike.
+ */
+export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, options: McpOptions = {}): void {
+  const catalogue = new Catalogue(world, deeds);
+  const closing = new AbortController();
+  const reach: Reach = { world, deeds, catalogue, closing: closing.signal };
+  const lister = new ToolLister(world, catalogue, options.page_size ?? PAGE_SIZE);
+  const identified = new WeakMap<FastifyRequest, Identified>();
+
+  void app.register(async (scope) => {
+    acceptStrictJson(scope, world);
+    scope.addHook('preClose', (done) => {
+      closing.abort();
+      done();
+    });
+    scope.setErrorHandler((error: FastifyError, _request, reply) => answerFailure(error, reply, world));
+
+    scope.post(PATH, {
+      // Before the body is read: a stranger learns nothing about bodies, headers or methods.
+      onRequest: (request, reply, done) => {
+        const who = identify(request, world);
+        if ('problem' in who) {
+          refuseCaller(reply, who.problem, world);
+        } else {
+          identified.set(request, who);
+          done();
+        }
+      },
+      handler: async (request, reply) => {
+        const answer = await answerMessage(request, identified.get(request)!);
+        if ('problem' in answer) return refuseCaller(reply, answer.problem, world);
+        // A waiter that was let go must not keep the server open through its idle connection.
+        if (closing.signal.aborted) reply.header('connection', 'close');
+        return send(reply, answer);
+      },
+    });
+
+    scope.route({
+      method: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+      url: PATH,
+      // Answered before any body is read.
+      onRequest: (_request, reply) => {
+        const why = 'Expected POST: there are no sessions or streams to get or delete.';
+        sendProblem(reply.header('allow', 'POST'), problem('method_not_allowed', why));
+      },
+      handler: () => {},
+    });
+  });
+
+  async function answerMessage(
+    request: FastifyRequest,
+    who: Identified,
+  ): Promise<WireReply | { problem: Problem }> {
+    const decoded = request.body as Decoded | undefined;
+    if (decoded === undefined || !decoded.ok) return notJson(decoded);
+    const envelope = readEnvelope(decoded.value, request.headers);
+    switch (envelope.kind) {
+      case 'refused':
+        return errorReply(envelope.id, envelope.error);
+      case 'notification':
+        return { status: 202, body: null };
+      case 'request':
+        return answerRequest(envelope.request, request, who);
+    }
+  }
+
+  function answerRequest(message: WireRequest, request: FastifyRequest, { caller, token }: Identified) {
+    switch (message.method) {
+      case 'tools/call':
+        return callTool(message, request.headers, caller, token, reach);
+      case 'tools/list':
+        return lister.list(message, caller.principal);
+      default:
+        // INVARIANT: readEnvelope lets only methods of its table through, and this is the last of them.
+        return resultReply(message.id, DISCOVERED);
+    }
+  }
+}
+
+function identify(request: FastifyRequest, world: World): Identified | { readonly problem: Problem } {
+  const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
+  const authentication = world.identity.authenticate(token, 'mcp');
+  if (!authentication.ok) return { problem: authentication.problem };
+  const { principal } = authentication.caller;
+  if (principal.kind !== 'agent') {
+    return {
+      problem: problem(
+        'forbidden',
+        'Only agents use this endpoint; people and orchestrators use the HTTP API.',
+      ),
+    };
+  }
+  return { caller: { ...authentication.caller, principal }, token };
+}
+
+/** One decode, by the strict reader, of bytes that are said to be JSON in UTF-8 and nothing else. */
+function acceptStrictJson(scope: FastifyInstance, world: World): void {
+  const bodyLimit = world.bundle().settings.limits.body_bytes;
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (request, body, done) => {
+    const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
+    const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8';
+    if (charset !== 'utf-8' || encoding !== 'identity') return done(new NotJson());
+    const { depth, body_bytes } = world.bundle().settings.limits;
+    done(null, parseStrict(body as Buffer, { depth, bytes: body_bytes }));
+  });
+}
+
+function notJson(decoded: Exclude<Decoded, { ok: true }> | undefined): WireReply {
+  const where = decoded?.pointer === undefined ? '' : ` at ${decoded.pointer.slice(0, 128)}`;
+  const what = decoded?.message ?? 'expected a JSON-RPC message, got no body';
+  return errorReply(undefined, { status: 400, code: PARSE_ERROR, message: `Parse error: ${what}${where}.` });
+}
+
+function send(reply: FastifyReply, { status, body }: WireReply): FastifyReply {
+  reply.code(status);
+  return body === null ? reply.send() : reply.type('application/json').send(body);
+}
+
+/** RFC 6750 §3 and RFC 9728 §5.1: one challenge for every cause, and where to ask for a token. */
+function refuseCaller(reply: FastifyReply, why: Problem, world: World): FastifyReply {
+  if (why.status === 401) {
+    const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/mcp`;
+    reply.header('www-authenticate', `Bearer resource_metadata="${metadata}"`);
+  }
+  return sendProblem(reply, why);
+}
+
+function sendProblem(reply: FastifyReply, why: Problem): FastifyReply {
+  return reply.code(why.status).type('application/problem+json').send(JSON.stringify(why));
+}
+
+/** Failures before or beside the handler. Fastify's own carry a status; all else is a broken invariant. */
+function answerFailure(error: FastifyError, reply: FastifyReply, world: World): FastifyReply {
+  const status = error.statusCode ?? 500;
+  if (status === 413) {
+    const { body_bytes } = world.bundle().settings.limits;
+    const message = `Invalid request: the body is larger than ${body_bytes} bytes.`;
+    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
+  }
+  if (status === 415) {
+    const message = 'Invalid request: expected content-type application/json, in UTF-8, not encoded.';
+    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
+  }
+  if (status >= 400 && status < 500) {
+    const message = 'Invalid request: the body could not be read.';
+    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
+  }
+  world.log.error('the MCP door failed', { why: error.message, stack: error.stack ?? null });
+  return send(
+    reply,
+    errorReply(undefined, {
+      status: 500,
+      code: INTERNAL_ERROR,
+      message: 'The broker failed on this request.',
+    }),
+  );
+}

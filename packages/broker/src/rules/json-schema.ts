@@ -1,0 +1,264 @@
+// Compiles the JSON Schemas of tools and files into checks: strict 2020-12, linear-time patterns, clear issues.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { RE2JS } from 're2js';
+import { nearestName } from './nearest.ts';
+
+/** What is wrong with a schema itself, by JSON pointer into it. */
+export interface SchemaFault {
+  readonly pointer: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Mistakes of a value, by JSON pointer into it; empty when it fits. */
+export type Check = (value: unknown) => readonly Issue[];
+
+export type CompiledSchema =
+  | { readonly ok: true; readonly check: Check }
+  | { readonly ok: false; readonly faults: readonly SchemaFault[] };
+
+const SCHEMA_DEPTH_MAX = 24;
+const SCHEMA_NODES_MAX = 2_000;
+const ISSUES_MAX = 20;
+const NONE: readonly Issue[] = [];
+
+const FORMATS = [
+  ...['date', 'date-time', 'time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uri', 'uuid'],
+] as const;
+const KEYWORDS: ReadonlySet<string> = new Set([
+  ...['$schema', '$id', '$defs', '$ref', '$comment', 'title', 'description', 'default', 'examples', 'deprecated'],
+  ...['readOnly', 'writeOnly', 'type', 'enum', 'const', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'],
+  ...['properties', 'required', 'additionalProperties', 'propertyNames', 'patternProperties', 'minProperties'],
+  ...['maxProperties', 'dependentRequired', 'items', 'prefixItems', 'contains', 'minContains', 'maxContains'],
+  ...['minItems', 'maxItems', 'uniqueItems', 'minLength', 'maxLength', 'pattern', 'format', 'minimum', 'maximum'],
+  ...['exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+]);
+const SCHEMA_MAPS: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs']);
+const SCHEMA_LISTS: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems']);
+const SCHEMA_KEYS: ReadonlySet<string> = new Set([
+  ...['not', 'if', 'then', 'else', 'additionalProperties', 'propertyNames', 'items', 'contains'],
+]);
+
+const ajv = new Ajv2020({
+  strict: true,
+  allErrors: true,
+  // Errors carry the schema beside the keyword: the known names for "did you mean".
+  verbose: true,
+  allowUnionTypes: true,
+  ownProperties: true,
+  validateFormats: true,
+  // Third-party schemas are input too: a pattern may cost linear time only.
+  code: { regExp: Object.assign(linearPattern, { code: 'linearPattern' }) },
+  logger: false,
+});
+// The package is CommonJS whose default export is wrapped once more under Node's interop.
+const addFormats = (formats as unknown as { default?: typeof formats }).default ?? formats;
+(addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: 'fast', formats: FORMATS });
+
+function linearPattern(pattern: string): { test(text: string): boolean } {
+  const compiled = RE2JS.compile(pattern);
+  return { test: (text) => compiled.test(text) };
+}
+
+/** Compiles a schema; all faults at once. The same schema value gives an independent check each time. */
+export function compileSchema(schema: JsonObject): CompiledSchema {
+  const faults = faultsOf(schema);
+  if (faults.length > 0) return { ok: false, faults };
+  let validate: ValidateFunction;
+  try {
+    validate = ajv.compile(schema);
+  } catch (error) {
+    const message = (error as Error).message.replace(/^strict mode: /, '');
+    return { ok: false, faults: [{ pointer: '', message }] };
+  } finally {
+    // Ajv would keep every schema for the life of the process; the compiled function needs nothing of it.
+    ajv.removeSchema(schema);
+    if (typeof schema.$id === 'string') ajv.removeSchema(schema.$id);
+  }
+  return { ok: true, check: (value) => (validate(value) ? NONE : issuesOf(validate.errors ?? [], value)) };
+}
+
+/** Calls `visit` for a schema and every schema inside it, with the JSON pointer of each. */
+export function eachSchema(
+  schema: JsonObject,
+  visit: (schema: JsonObject, pointer: string) => void,
+  pointer = '',
+  depth = 0,
+): void {
+  visit(schema, pointer);
+  if (depth >= SCHEMA_DEPTH_MAX) return;
+  const inner = (value: unknown, at: string): void => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      eachSchema(value as JsonObject, visit, at, depth + 1);
+    }
+  };
+  for (const [key, value] of Object.entries(schema)) {
+    if (SCHEMA_KEYS.has(key)) inner(value, `${pointer}/${key}`);
+    else if (SCHEMA_LISTS.has(key) && Array.isArray(value)) {
+      value.forEach((item, index) => {
+        inner(item, `${pointer}/${key}/${index}`);
+      });
+    } else if (SCHEMA_MAPS.has(key) && typeof value === 'object' && value !== null) {
+      for (const [name, item] of Object.entries(value)) inner(item, `${pointer}/${key}/${escapeStep(name)}`);
+    }
+  }
+}
+
+/** A step of a JSON pointer (RFC 6901 §3). */
+export function escapeStep(step: string): string {
+  return step.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function faultsOf(schema: JsonObject): SchemaFault[] {
+  const faults: SchemaFault[] = [];
+  let nodes = 0;
+  eachSchema(schema, (part, pointer) => {
+    nodes++;
+    if (pointer.split('/').length > SCHEMA_DEPTH_MAX * 2) {
+      faults.push({ pointer, message: `the schema is deeper than ${SCHEMA_DEPTH_MAX} levels` });
+    }
+    keywordFaults(part, pointer, faults);
+  });
+  if (nodes > SCHEMA_NODES_MAX) faults.push({ pointer: '', message: 'the schema has too many parts' });
+  return faults;
+}
+
+function keywordFaults(part: JsonObject, pointer: string, faults: SchemaFault[]): void {
+  for (const [key, value] of Object.entries(part)) {
+    const at = `${pointer}/${escapeStep(key)}`;
+    if (!KEYWORDS.has(key)) {
+      const near = nearestName(key, KEYWORDS);
+      const hint = near === undefined ? {} : { hint: `did you mean "${near}"?` };
+      faults.push({ pointer: at, message: `unknown JSON Schema keyword "${key}"`, ...hint });
+    } else if (key === '$ref' && !(typeof value === 'string' && value.startsWith('#/$defs/'))) {
+      faults.push({ pointer: at, message: '$ref must stay inside the schema', hint: 'write #/$defs/<name>' });
+    } else if (key === 'format' && !(FORMATS as readonly unknown[]).includes(value)) {
+      faults.push({ pointer: at, message: `unknown format`, hint: `known are ${FORMATS.join(', ')}` });
+    } else if (key === 'pattern') patternFault(value, at, faults);
+    else if (key === 'patternProperties' && typeof value === 'object' && value !== null) {
+      for (const name of Object.keys(value)) patternFault(name, `${at}/${escapeStep(name)}`, faults);
+    }
+  }
+}
+
+function patternFault(pattern: unknown, pointer: string, faults: SchemaFault[]): void {
+  try {
+    RE2JS.compile(String(pattern));
+  } catch (error) {
+    const why = (error as Error).message.replace('error parsing regexp: ', '');
+    const hint = 'only regular expressions that match in linear time (RE2) are accepted';
+    faults.push({ pointer, message: `the pattern does not compile: ${why}`, hint });
+  }
+}
+
+function issuesOf(errors: readonly ErrorObject[], root: unknown): Issue[] {
+  const alternatives = errors.filter((it) => it.keyword === 'anyOf' || it.keyword === 'oneOf');
+  const issues: Issue[] = [];
+  for (const error of errors) {
+    if (issues.length >= ISSUES_MAX) break;
+    if (error.keyword === 'if') continue;
+    // What each alternative missed is noise beside the one sentence that none fits.
+    const inside = alternatives.some((it) => it !== error && error.schemaPath.startsWith(`${it.schemaPath}/`));
+    if (!inside) issues.push(issueOf(error, root));
+  }
+  return issues;
+}
+
+function issueOf(error: ErrorObject, root: unknown): Issue {
+  const { keyword, instancePath: pointer, params } = error;
+  const got = describe(valueAt(root, pointer));
+  switch (keyword) {
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return unknownProperty(error);
+    case 'required':
+      return { pointer, message: `missing "${params.missingProperty}"` };
+    case 'type':
+      return { pointer, message: `expected ${typeNames(params.type)}, got ${got}` };
+    case 'enum':
+      return { pointer, message: `expected one of ${params.allowedValues.map(literal).join(', ')}, got ${got}` };
+    case 'const':
+      return { pointer, message: `expected ${literal(params.allowedValue)}, got ${got}` };
+    case 'pattern':
+      return { pointer, message: `expected text matching ${params.pattern}, got ${got}` };
+    case 'format':
+      return { pointer, message: `expected a text of format ${params.format}, got ${got}` };
+    case 'minLength':
+    case 'maxLength': {
+      const bound = keyword === 'minLength' ? 'at least' : 'at most';
+      const length = [...String(valueAt(root, pointer))].length;
+      return { pointer, message: `expected ${bound} ${params.limit} characters, got ${length}` };
+    }
+    case 'minItems':
+    case 'maxItems': {
+      const bound = keyword === 'minItems' ? 'at least' : 'at most';
+      return { pointer, message: `expected ${bound} ${params.limit} items, got ${lengthAt(root, pointer)}` };
+    }
+    case 'minimum':
+    case 'maximum':
+    case 'exclusiveMinimum':
+    case 'exclusiveMaximum':
+      return { pointer, message: `expected a number ${params.comparison} ${params.limit}, got ${got}` };
+    case 'uniqueItems':
+      return { pointer, message: `item ${params.i} repeats item ${params.j}` };
+    case 'anyOf':
+    case 'oneOf':
+      return { pointer, message: `expected one of the allowed forms, got ${got}` };
+    case 'propertyNames':
+      return { pointer, message: `the key "${params.propertyName}" is not of the expected form` };
+    default:
+      return { pointer, message: `${error.message ?? keyword}, got ${got}` };
+  }
+}
+
+function unknownProperty(error: ErrorObject): Issue {
+  const name = String(error.params.additionalProperty ?? error.params.unevaluatedProperty);
+  const known = propertiesOf(error);
+  const near = nearestName(name, known);
+  const message = `unknown key "${cut(name)}"${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  return { pointer: `${error.instancePath}/${escapeStep(name)}`, message };
+}
+
+function propertiesOf(error: ErrorObject): readonly string[] {
+  return Object.keys((error.parentSchema?.properties as object | undefined) ?? {});
+}
+
+function valueAt(root: unknown, pointer: string): unknown {
+  let at: unknown = root;
+  for (const step of pointer.split('/').slice(1)) {
+    if (typeof at !== 'object' || at === null) return undefined;
+    at = (at as Record<string, unknown>)[step.replaceAll('~1', '/').replaceAll('~0', '~')];
+  }
+  return at;
+}
+
+function lengthAt(root: unknown, pointer: string): number {
+  const value = valueAt(root, pointer);
+  return Array.isArray(value) ? value.length : 0;
+}
+
+function typeNames(type: unknown): string {
+  const names: Record<string, string> = {
+    ...{ string: 'text', integer: 'a whole number', number: 'a number', boolean: 'true or false' },
+    ...{ object: 'an object', array: 'a list', null: 'null' },
+  };
+  const types = Array.isArray(type) ? type : [type];
+  return types.map((it) => names[String(it)] ?? String(it)).join(' or ');
+}
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value === undefined) return 'nothing';
+  return typeof value === 'object' && value !== null ? 'an object' : literal(value);
+}
+
+function literal(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(cut(value)) : (JSON.stringify(value) ?? String(value));
+}
+
+function cut(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,79 @@
+// Verifies the ledger in a database file offline, with nothing but the file and the public key.
+import { existsSync, statSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
+import type { NoteVerifier } from '@countersign/contract/note.ts';
+import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
+import { type HeldCheckpoint, type LogFailure, type LogReport, LogVerification } from './verify-log.ts';
+
+export interface LedgerReport {
+  readonly ok: boolean;
+  readonly logs: readonly LogReport[];
+  /** The first failure of each log that has one. */
+  readonly failures: readonly LogFailure[];
+}
+
+export interface VerifyOptions {
+  /**
+   * Checkpoints kept outside the broker, by log. Whoever can write the file can drop its newest checkpoints
+   * together with the entries under them; a checkpoint held elsewhere shows that.
+   */
+  readonly held?: readonly { readonly log: string; readonly note: string }[];
+}
+
+/**
+ * Reads the file once, in constant memory: recomputes every leaf and node from the bytes of the entries, checks
+ * numbering, payload commitments, stored nodes, and every checkpoint's signature and root. As all roots come from
+ * one pass over the same leaves, checkpoints with the right roots are consistent with each other. Throws on a file
+ * that is no ledger or a malformed key; everything else is in the report.
+ */
+export function verifyLedger(file: string, vkey: string, options: VerifyOptions = {}): LedgerReport {
+  const verifier = parseVkey(vkey);
+  if (verifier === null) throw new Error('expected a verifier key of the form name+hash+base64');
+  const db = openForReading(file);
+  try {
+    db.exec('begin');
+    const held = readHeld(options, verifier);
+    const names = new Set([...logNames(db), ...held.map(({ log }) => log)]);
+    const logs = [...names].sort().map((log) => {
+      const mine = held.filter((checkpoint) => checkpoint.log === log);
+      return new LogVerification(db, log, verifier, mine).run();
+    });
+    const failures = logs.flatMap(({ failure }) => (failure === null ? [] : [failure]));
+    return { ok: failures.length === 0, logs, failures };
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * A copy without its -wal is opened as immutable: SQLite would otherwise have to write beside it. With a -wal
+ * the newest entries are in there and must be read too.
+ */
+function openForReading(file: string): DatabaseSync {
+  if (!existsSync(file)) throw new Error(`there is no file ${file}`);
+  const wal = `${file}-wal`;
+  const live = existsSync(`${file}-shm`) || (existsSync(wal) && statSync(wal).size > 0);
+  const url = pathToFileURL(file);
+  if (!live) url.searchParams.set('immutable', '1');
+  return new DatabaseSync(url, { readOnly: true, timeout: 2000 });
+}
+
+/** Every log that any table knows: a log whose name was dropped from `logs` is verified all the same. */
+function logNames(db: DatabaseSync): string[] {
+  const rows = db
+    .prepare(
+      `select log from logs union select log from entries union select log from payloads
+       union select log from nodes union select log from checkpoints`,
+    )
+    .all();
+  return rows.map((row) => String(row.log));
+}
+
+function readHeld(options: VerifyOptions, verifier: NoteVerifier): HeldCheckpoint[] {
+  return (options.held ?? []).map(({ log, note }) => {
+    const opened = openCheckpoint(note, verifier, log);
+    if (!opened.ok) throw new Error(`the checkpoint held for ${log} cannot be used: ${opened.message}`);
+    return { log, size: opened.checkpoint.size, root: opened.checkpoint.root };
+  });
+}
