@@ -92,10 +92,9 @@ function saidOf(result: Result): Said {
   const problem = content.problem as { code: string; detail: string } | undefined;
   const first = result.content[0];
   const text = problem?.detail ?? (first?.type === 'text' ? first.text : '');
-  const status = typeof content.status === 'string' ? content.status : 'succeeded';
+  const fallback = result.isError === true ? 'error' : 'succeeded';
   return {
-    outcome:
-      problem?.code ?? (result.isError === true || content.status !== undefined ? status : 'succeeded'),
+    outcome: problem?.code ?? (typeof content.status === 'string' ? content.status : fallback),
     text,
     content,
     call_id: String(result._meta?.['countersign/call_id'] ?? ''),

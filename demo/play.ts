@@ -47,7 +47,7 @@ async function workTicket(stage: Stage): Promise<void> {
   say(`ZD-991   "${ticket.content.body}"`);
   const runbook = await agent.call('read_runbook', { name: 'refunds' });
   expect(runbook.outcome, 'succeeded', 'the runbook');
-  say(`refunds  "${String(runbook.content.runbook).split('\n')[3]}"`);
+  say(`refunds  "${String(runbook.content.runbook).split('\n')[4]}"`);
 
   step('A small refund runs at once, and is read back');
   const small = await agent.call('refund_invoice', REFUND, { key: 'zd-991-lamp' });

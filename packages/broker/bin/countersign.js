@@ -3,5 +3,6 @@
 import { existsSync } from 'node:fs';
 
 const source = new URL('../src/main.ts', import.meta.url);
-const { main } = await import(existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href);
+const built = new URL('../dist/main.js', import.meta.url);
+const { main } = await import(existsSync(source) ? source.href : built.href);
 await main(process.argv.slice(2));

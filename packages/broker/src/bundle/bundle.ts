@@ -69,10 +69,33 @@ export interface Bundle {
   readonly facts: FactBase;
   /** Mistakes of a value for a declared key of bound context; empty when it fits. */
   readonly checkContext: (key: string, value: unknown) => readonly Issue[];
+  readonly tests: readonly TestCase[];
   /** Cedar schema generated from the manifests, for people and editors. */
   readonly cedar_schema: string;
   /** Canonical text of every file, by path relative to the bundle: what the revision digests. */
   readonly files: Readonly<Record<string, string>>;
+}
+
+/** One case of tests/*.yaml: a call with its facts, and the verdict that is expected. */
+export interface TestCase {
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+  readonly agent: string;
+  readonly tool: string;
+  readonly args: JsonObject;
+  readonly bound: JsonObject;
+  readonly claimed: JsonObject;
+  readonly prepared: JsonObject;
+  readonly labels: readonly string[];
+  readonly now_ms: number;
+  /** Rules whose quorum has approved. */
+  readonly approved: readonly string[];
+  readonly expect: 'permit' | 'deny' | 'hold';
+  /** Ids of exactly the policies that decide, when given. */
+  readonly by: readonly string[] | null;
+  /** Text that the reason contains, when given. */
+  readonly reason: string | null;
 }
 
 /** One mistake in a bundle. Lines and columns count from 1. */

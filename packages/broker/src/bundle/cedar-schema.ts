@@ -15,8 +15,13 @@ entity Agent in [Role, Tenant] = { owner: Person, tenant: Tenant, mode: String, 
 `;
 
 /** Cedar schema in the human format. Order follows the tools given; the same bundle writes the same text. */
-export function cedarSchema(tools: readonly Tool[], settings: Settings, connectors: Iterable<string>): string {
-  const groups = [...GROUPS, ...[...connectors].map((name) => `connector:${name}`)];
+export function cedarSchema(
+  tools: readonly Tool[],
+  settings: Settings,
+  connectors: Iterable<string>,
+): string {
+  const names = new Set([...connectors, ...tools.map((tool) => tool.connector)]);
+  const groups = [...GROUPS, ...[...names].map((name) => `connector:${name}`)];
   const actions = groups.map((name) => `action ${quote(name)};`).join('\n');
   return `${ENTITIES}\n${actions}\n\n${tools.map((tool) => actionOf(tool, settings)).join('\n')}`;
 }
@@ -80,7 +85,8 @@ function recordOf(schema: JsonObject): string {
   const required = (schema.required ?? []) as readonly string[];
   const fields: string[] = [];
   for (const [name, part] of Object.entries((schema.properties ?? {}) as Record<string, JsonObject>)) {
-    if (cedarKind(part) !== null) fields.push(`${quote(name)}${required.includes(name) ? '' : '?'}: ${typeOf(part)}`);
+    if (cedarKind(part) !== null)
+      fields.push(`${quote(name)}${required.includes(name) ? '' : '?'}: ${typeOf(part)}`);
   }
   return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`;
 }

@@ -1,5 +1,5 @@
 // Checks a bundle file against the published JSON Schema of its kind, with the place of every mistake.
-import { type JsonObject, isJsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { type Check, compileSchema } from '#rules/json-schema.ts';
 import agent from '../../schemas/agent.schema.json' with { type: 'json' };
 import connector from '../../schemas/connector.schema.json' with { type: 'json' };
@@ -27,7 +27,8 @@ export function checkOf(kind: FileKind): Check {
   let check = checks.get(kind);
   if (check === undefined) {
     const compiled = compileSchema(schemaOf(kind));
-    if (!compiled.ok) throw new Error(`the schema of ${kind} files is broken: ${JSON.stringify(compiled.faults)}`);
+    if (!compiled.ok)
+      throw new Error(`the schema of ${kind} files is broken: ${JSON.stringify(compiled.faults)}`);
     check = compiled.check;
     checks.set(kind, check);
   }

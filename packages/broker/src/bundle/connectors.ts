@@ -21,17 +21,24 @@ const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
 };
 const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential'];
 
-/** `protect`: real paths that no connector may reach (the bundle, the data folder). */
+export interface Protected {
+  /** Real path. */
+  readonly path: string;
+  readonly what: string;
+}
+
+/** `protect`: what no connector may reach; the secrets of all connectors are added. */
 export function compileConnectors(
   files: readonly ConnectorFile[],
   root: string,
-  protect: readonly string[],
+  protect: readonly Protected[],
   mistakes: Mistakes,
 ): Map<string, ConnectorSpec> {
   const connectors = new Map<string, ConnectorSpec>();
   const secrets = files.flatMap(({ value }) => secretPath(value, root));
   for (const { source, value } of files) {
-    const wrong: Wrong = (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint);
+    const wrong: Wrong = (pointer, message, hint) =>
+      mistakes.error(source.file, source.at(pointer), message, hint);
     const name = value.name as string;
     if (connectors.has(name)) {
       wrong('/name', `the connector "${name}" exists twice`);
@@ -40,11 +47,19 @@ export function compileConnectors(
     const kind = value.kind as ConnectorSpec['kind'];
     for (const key of Object.keys(value)) {
       if (COMMON.includes(key) || KEYS[kind].includes(key)) continue;
-      mistakes.error(source.file, source.at(`/${key}`, 'key'), `"${key}" does not belong to a ${kind} connector`, `known: ${KEYS[kind].join(', ')}`);
+      mistakes.error(
+        source.file,
+        source.at(`/${key}`, 'key'),
+        `"${key}" does not belong to a ${kind} connector`,
+        `known: ${KEYS[kind].join(', ')}`,
+      );
     }
     leakedSecrets(value, '', wrong);
     const reach = reachCheck([...protect, ...secrets], wrong);
-    const options = kind === 'mcp' ? mcpOptions(value, root, reach, wrong, source, mistakes) : sqlOptions(value, root, reach, wrong);
+    const options =
+      kind === 'mcp'
+        ? mcpOptions(value, root, reach, wrong, source, mistakes)
+        : sqlOptions(value, root, reach, wrong);
     connectors.set(name, {
       name,
       kind,
@@ -59,12 +74,12 @@ export function compileConnectors(
 type Reach = (pointer: string, path: string) => string;
 
 /** Makes a path absolute, and refuses one that touches what no tool may reach. */
-function reachCheck(protect: readonly string[], wrong: Wrong): Reach {
+function reachCheck(protect: readonly Protected[], wrong: Wrong): Reach {
   return (pointer, path) => {
     const real = realPath(path);
-    const touched = protect.find((it) => overlaps(real, it));
+    const touched = protect.find((it) => overlaps(real, it.path));
     if (touched !== undefined) {
-      wrong(pointer, `the path reaches ${touched}, which no tool may reach`, 'bundle, state, keys and secrets stay out of reach');
+      wrong(pointer, `the path reaches ${touched.what}`, 'no tool may reach bundle, state, keys or secrets');
     }
     return path;
   };
@@ -96,7 +111,12 @@ function mcpOptions(
   if (isolation.kind === 'none') {
     const at = '/transport/stdio/isolation';
     if (isolation.reason === undefined) wrong(at, 'isolation none needs a reason');
-    mistakes.warn(source.file, source.at(at), 'isolation none: this program has the reach of the broker', 'the review shows it');
+    mistakes.warn(
+      source.file,
+      source.at(at),
+      'isolation none: this program has the reach of the broker',
+      'the review shows it',
+    );
   } else if (isolation.reason !== undefined) {
     wrong('/transport/stdio/isolation/reason', 'a reason goes with isolation none only');
   }
@@ -110,7 +130,9 @@ function mcpOptions(
         };
   const program = {
     command: programPath(stdio.command as string, root),
-    args: ((stdio.args ?? []) as readonly string[]).map((arg) => (/^\.\.?\//.test(arg) ? resolve(root, arg) : arg)),
+    args: ((stdio.args ?? []) as readonly string[]).map((arg) =>
+      /^\.\.?\//.test(arg) ? resolve(root, arg) : arg,
+    ),
     ...(stdio.env === undefined ? {} : { env: stdio.env }),
     isolation: { ...isolation, ...paths('read'), ...paths('write') },
   };
@@ -121,10 +143,12 @@ function programPath(command: string, root: string): string {
   return command.includes('/') ? resolve(root, command) : command;
 }
 
-function secretPath(value: JsonObject, root: string): string[] {
+function secretPath(value: JsonObject, root: string): Protected[] {
   const reference = (value.credential as JsonObject | undefined)?.value;
   if (typeof reference !== 'string' || !reference.startsWith('file:')) return [];
-  return [realPath(resolve(root, reference.slice('file:'.length)))];
+  return [
+    { path: realPath(resolve(root, reference.slice('file:'.length))), what: 'a file that holds a secret' },
+  ];
 }
 
 function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorSpec['credential'] {
@@ -132,7 +156,11 @@ function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorS
   if (credential === undefined) return null;
   const { provider = 'static', value: reference = '', ...options } = credential;
   if (!/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(reference)) {
-    wrong('/credential/value', 'expected a reference, got what may be the secret itself', 'write env:NAME or file:path');
+    wrong(
+      '/credential/value',
+      'expected a reference, got what may be the secret itself',
+      'write env:NAME or file:path',
+    );
   }
   if ((options.header === undefined) === (options.env === undefined)) {
     wrong('/credential', 'expected exactly one of header and env');
@@ -167,6 +195,7 @@ function leakedSecrets(value: Json, pointer: string, wrong: Wrong): void {
       leakedSecrets(item, `${pointer}/${index}`, wrong);
     });
   } else if (typeof value === 'object' && value !== null) {
-    for (const [key, item] of Object.entries(value)) leakedSecrets(item, `${pointer}/${escapeStep(key)}`, wrong);
+    for (const [key, item] of Object.entries(value))
+      leakedSecrets(item, `${pointer}/${escapeStep(key)}`, wrong);
   }
 }

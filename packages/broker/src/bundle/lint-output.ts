@@ -30,14 +30,20 @@ export function unlabelledText(manifest: Manifest): Unlabelled[] {
   const labelled = tool.output.fields.filter((it) => it.labels.includes('untrusted')).map((it) => it.pointer);
   for (const at of freeTexts(tool.output.schema)) {
     const responses = responsePointers(manifest, at);
-    const covered = responses.length > 0 && responses.every((it) => labelled.some((field) => covers(field, it)));
-    if (!covered) out.push(textAt(`/output/schema${at}`, 'label it untrusted in output.labels or output.fields'));
+    const covered =
+      responses.length > 0 && responses.every((it) => labelled.some((field) => covers(field, it)));
+    if (!covered)
+      out.push(textAt(`/output/schema${at}`, 'label it untrusted in output.labels or output.fields'));
   }
   return out;
 }
 
 function textAt(pointer: string, label: string): Unlabelled {
-  return { pointer, message: 'free text of others may stand here', hint: `${label}, or bound it to ${SHORT_TEXT} characters or an enum` };
+  return {
+    pointer,
+    message: 'free text of others may stand here',
+    hint: `${label}, or bound it to ${SHORT_TEXT} characters or an enum`,
+  };
 }
 
 function freeTexts(schema: JsonObject): string[] {

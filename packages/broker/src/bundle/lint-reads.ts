@@ -1,12 +1,19 @@
 // Decides whether every value that a manifest's expressions read exists when they run, and is pinned where it must be.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Settings } from './bundle.ts';
-import type { Found } from './lint-tool.ts';
+import type { Found } from './lint-rules.ts';
 import type { Manifest, Use } from './manifest.ts';
 import { hintFor } from './mistake.ts';
 
 /** Sections whose values an approval covers: what they read of the world must not change unseen. */
-const PINNED_SECTIONS: readonly string[] = ['bind', 'resources', 'cost', 'credential', 'idempotency', 'summary'];
+const PINNED_SECTIONS: readonly string[] = [
+  'bind',
+  'resources',
+  'cost',
+  'credential',
+  'idempotency',
+  'summary',
+];
 const FIXED: Readonly<Record<string, readonly string[]>> = {
   call: ['id', 'label'],
   run: ['id', 'tenant', 'agent'],
@@ -39,20 +46,33 @@ function checkKnown(use: Use, manifest: Manifest, settings: Settings, found: Fou
   } else if (root === 'bound') {
     const declared = Object.keys(settings.context);
     if (!declared.includes(first)) unknown('context key', first, declared);
-    else if (!tool.requires.includes(first)) checkAsked(use, 2, manifest, found, `list it under context.required`);
+    else if (!tool.requires.includes(first))
+      checkAsked(use, 2, manifest, found, `list it under context.required`);
   } else if (root === 'prepared') {
     const own = /^\/prepare\/(\d+)\//.exec(use.pointer);
     const steps = own === null ? tool.prepare : tool.prepare.slice(0, Number(own[1]));
     const step = steps.find((it) => it.id === first);
     if (step !== undefined) checkMembers(use, 2, step.output, `member of prepared.${first}`, manifest, found);
     else {
-      const hint = tool.prepare.some((it) => it.id === first) ? 'steps read only those before them' : hintFor(first, steps.map((it) => it.id));
+      const hint = tool.prepare.some((it) => it.id === first)
+        ? 'steps read only those before them'
+        : hintFor(
+            first,
+            steps.map((it) => it.id),
+          );
       found('reads-known', use.pointer, `no prepare step "${first}" before this`, hint, use.at);
     }
   }
 }
 
-function checkMembers(use: Use, from: number, schema: JsonObject, what: string, manifest: Manifest, found: Found): void {
+function checkMembers(
+  use: Use,
+  from: number,
+  schema: JsonObject,
+  what: string,
+  manifest: Manifest,
+  found: Found,
+): void {
   let part: JsonObject | undefined = schema;
   for (let i = from; i < use.path.length && part !== undefined; i++) {
     const properties = part.properties as JsonObject | undefined;
@@ -60,7 +80,13 @@ function checkMembers(use: Use, from: number, schema: JsonObject, what: string, 
     const name = use.path[i]!;
     if (!Object.hasOwn(properties, name)) {
       if (part.additionalProperties === false) {
-        found('reads-known', use.pointer, `no ${what} "${name}"`, hintFor(name, Object.keys(properties)), use.at);
+        found(
+          'reads-known',
+          use.pointer,
+          `no ${what} "${name}"`,
+          hintFor(name, Object.keys(properties)),
+          use.at,
+        );
       }
       return;
     }
@@ -75,11 +101,18 @@ function checkAsked(use: Use, length: number, manifest: Manifest, found: Found, 
   if (use.optional) return;
   const path = use.path.slice(0, length);
   const asked = manifest.uses.some(
-    (it) => it.pointer === use.pointer && it.optional && it.path.length >= length && startsWith(it.path, path),
+    (it) =>
+      it.pointer === use.pointer && it.optional && it.path.length >= length && startsWith(it.path, path),
   );
   if (asked) return;
   const name = path.join('.');
-  found('reads-known', use.pointer, `${name} may be missing`, `ask has(${name}) first, or ${otherwise}`, use.at);
+  found(
+    'reads-known',
+    use.pointer,
+    `${name} may be missing`,
+    `ask has(${name}) first, or ${otherwise}`,
+    use.at,
+  );
 }
 
 function checkPinned(use: Use, manifest: Manifest, found: Found): void {
@@ -87,7 +120,13 @@ function checkPinned(use: Use, manifest: Manifest, found: Found): void {
   const pins = manifest.uses.filter((it) => it.section === 'pin');
   if (pins.some((pin) => startsWith(use.path, pin.path))) return;
   const name = use.path.join('.');
-  found('prepared-pinned', use.pointer, `${use.section} reads ${name}, which is not pinned`, `add "${name}" to pin`, use.at);
+  found(
+    'prepared-pinned',
+    use.pointer,
+    `${use.section} reads ${name}, which is not pinned`,
+    `add "${name}" to pin`,
+    use.at,
+  );
 }
 
 function startsWith(path: readonly string[], prefix: readonly string[]): boolean {

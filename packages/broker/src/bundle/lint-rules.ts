@@ -1,5 +1,7 @@
 // The one table of lint rules: what each asks of a tool, why, and who may set it aside.
 
+import type { Position } from './mistake.ts';
+
 /** `never`; `imported` tools only (a person sees every call of them); any tool with a `reason`. */
 export type Waivable = 'never' | 'imported' | 'reason';
 
@@ -123,3 +125,12 @@ export const lintRules = {
 } as const satisfies Record<string, LintRule>;
 
 export type LintRuleId = keyof typeof lintRules;
+
+/** Reports one finding of a rule, unless the manifest waives the rule. */
+export type Found = (
+  rule: LintRuleId,
+  pointer: string,
+  message: string,
+  hint?: string,
+  at?: Position,
+) => void;

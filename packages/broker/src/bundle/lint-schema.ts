@@ -38,7 +38,12 @@ function openings(part: JsonObject, pointer: string): Finding[] {
   }
   if (part.patternProperties !== undefined) {
     const hint = 'name each key under properties';
-    findings.push({ rule: 'input-closed', pointer, message: 'patternProperties accept keys nobody named', hint });
+    findings.push({
+      rule: 'input-closed',
+      pointer,
+      message: 'patternProperties accept keys nobody named',
+      hint,
+    });
   }
   return findings;
 }
@@ -67,7 +72,10 @@ function unboundedType(type: string | undefined, part: JsonObject): { message: s
     case 'string':
       if (part.maxLength !== undefined || BOUNDED_FORMATS.has(part.format ?? null)) return null;
       if (typeof part.pattern === 'string' && isBoundedPattern(part.pattern)) return null;
-      return { message: 'the text has no bound', hint: 'give it maxLength, enum, const, or a pattern of bounded form' };
+      return {
+        message: 'the text has no bound',
+        hint: 'give it maxLength, enum, const, or a pattern of bounded form',
+      };
     case 'integer':
     case 'number': {
       const low = part.minimum ?? part.exclusiveMinimum;
@@ -77,7 +85,8 @@ function unboundedType(type: string | undefined, part: JsonObject): { message: s
     }
     case 'array':
       if (part.maxItems === undefined) return { message: 'the list has no bound', hint: 'give it maxItems' };
-      if (part.items === undefined) return { message: 'the list accepts any item', hint: 'describe its items' };
+      if (part.items === undefined)
+        return { message: 'the list accepts any item', hint: 'describe its items' };
       return null;
     case 'boolean':
     case 'null':

@@ -1,37 +1,42 @@
 // Holds a compiled manifest against the lint rules; a waiver sets a rule aside only where its row allows.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec, Settings } from './bundle.ts';
-import { lintReads } from './lint-reads.ts';
-import { type LintRuleId, lintRules } from './lint-rules.ts';
-import { invisibleParts, lintInput } from './lint-schema.ts';
 import { unlabelledText } from './lint-output.ts';
+import { lintReads } from './lint-reads.ts';
+import { type Found, type LintRuleId, lintRules } from './lint-rules.ts';
+import { invisibleParts, lintInput } from './lint-schema.ts';
 import type { Manifest } from './manifest.ts';
-import { hintFor, type Mistakes, type Position } from './mistake.ts';
+import { hintFor, type Mistakes } from './mistake.ts';
 
 export interface LintWorld {
   readonly settings: Settings;
   readonly connectors: ReadonlyMap<string, ConnectorSpec>;
   /** Names in all connector files, also of those that have mistakes of their own. */
+  readonly connectorNames: ReadonlySet<string>;
+  /** Names in all tool files, also of those that have mistakes of their own. */
   readonly tools: ReadonlySet<string>;
   /** What the connector's kind says of an operation; sentences, empty when it may run. */
-  readonly checkOperation?: (kind: ConnectorSpec['kind'], operation: JsonObject, inputs: readonly string[]) => readonly string[];
+  readonly checkOperation?: (
+    kind: ConnectorSpec['kind'],
+    operation: JsonObject,
+    inputs: readonly string[],
+  ) => readonly string[];
 }
-
-/** Reports one finding of a rule, unless the manifest waives the rule. */
-export type Found = (rule: LintRuleId, pointer: string, message: string, hint?: string, at?: Position) => void;
 
 const BUILT_IN_LABELS: readonly string[] = ['untrusted', 'private', 'secret'];
 const SAFE_RESEND: readonly string[] = ['header', 'client-id', 'precondition', 'upsert'];
 const DESCRIPTION_MAX = 160;
 
-/** Reports everything that the rules find in one manifest. */
-export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistakes): void {
+/** Reports everything that the rules find in one manifest. Answers the rules that it breaks. */
+export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistakes): ReadonlySet<LintRuleId> {
   const { source } = manifest;
-  const used = new Set<string>();
+  const used = new Set<LintRuleId>();
+  const broken = new Set<LintRuleId>();
   const waivers = waiversOf(manifest, mistakes);
   const found: Found = (rule, pointer, message, hint, at) => {
     used.add(rule);
     if (waivers.has(rule)) return;
+    broken.add(rule);
     mistakes.error(source.file, at ?? source.at(pointer), `${rule}: ${message}`, hint);
   };
   lintArguments(manifest, found);
@@ -43,16 +48,27 @@ export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistake
   for (const text of unlabelledText(manifest)) found('text-labelled', text.pointer, text.message, text.hint);
   manifest.resourcePrefixes.forEach((prefix, index) => {
     if (/^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*\/$/.test(prefix.slice(0, prefix.indexOf('/') + 1))) return;
-    found('resource-named', `/resources/${index}`, 'a resource begins with a literal system:kind/', `write it like "'desk:invoice/' + args.invoice"`);
+    found(
+      'resource-named',
+      `/resources/${index}`,
+      'a resource begins with a literal system:kind/',
+      `write it like "'desk:invoice/' + args.invoice"`,
+    );
   });
   for (const rule of waivers) {
-    if (!used.has(rule)) mistakes.warn(source.file, source.at(`/lifecycle/waives/${rule}`, 'key'), `the waiver of "${rule}" is not needed`);
+    if (!used.has(rule))
+      mistakes.warn(
+        source.file,
+        source.at(`/lifecycle/waives/${rule}`, 'key'),
+        `the waiver of "${rule}" is not needed`,
+      );
   }
+  return broken;
 }
 
-function waiversOf({ source, value, tool }: Manifest, mistakes: Mistakes): Set<string> {
+function waiversOf({ source, value, tool }: Manifest, mistakes: Mistakes): Set<LintRuleId> {
   const waives = ((value.lifecycle as JsonObject | undefined)?.waives ?? {}) as Record<string, string>;
-  const granted = new Set<string>();
+  const granted = new Set<LintRuleId>();
   for (const rule of Object.keys(waives)) {
     const at = source.at(`/lifecycle/waives/${rule}`, 'key');
     if (!Object.hasOwn(lintRules, rule)) {
@@ -60,9 +76,13 @@ function waiversOf({ source, value, tool }: Manifest, mistakes: Mistakes): Set<s
       continue;
     }
     const { waivable } = lintRules[rule as LintRuleId];
-    if (waivable === 'reason' || (waivable === 'imported' && tool.lifecycle.status === 'imported')) granted.add(rule);
+    if (waivable === 'reason' || (waivable === 'imported' && tool.lifecycle.status === 'imported'))
+      granted.add(rule as LintRuleId);
     else {
-      const hint = waivable === 'imported' ? 'only tools with lifecycle.status imported may, and they are always held' : 'it has no exceptions';
+      const hint =
+        waivable === 'imported'
+          ? 'only tools with lifecycle.status imported may, and they are always held'
+          : 'it has no exceptions';
       mistakes.error(source.file, at, `"${rule}" cannot be waived here`, hint);
     }
   }
@@ -72,31 +92,57 @@ function waiversOf({ source, value, tool }: Manifest, mistakes: Mistakes): Set<s
 const ADDRESS_NAME = /(^|_)(url|uri|href|link|host|hostname|endpoint|webhook|callback|domain)s?$/i;
 
 function lintArguments({ tool }: Manifest, found: Found): void {
-  for (const finding of lintInput(tool.input)) found(finding.rule, `/input${finding.pointer}`, finding.message, finding.hint);
-  for (const finding of invisibleParts(tool.input)) found(finding.rule, `/input${finding.pointer}`, finding.message, finding.hint);
+  for (const finding of lintInput(tool.input))
+    found(finding.rule, `/input${finding.pointer}`, finding.message, finding.hint);
+  for (const finding of invisibleParts(tool.input))
+    found(finding.rule, `/input${finding.pointer}`, finding.message, finding.hint);
   tool.prepare.forEach((step, index) => {
     const pointer = `/prepare/${index}/output`;
     if (step.output.type !== 'object' || step.output.additionalProperties !== false) {
-      found('visible-to-policy', pointer, 'policy cannot see what this step answers', 'describe a closed object');
+      found(
+        'visible-to-policy',
+        pointer,
+        'policy cannot see what this step answers',
+        'describe a closed object',
+      );
     }
-    for (const finding of invisibleParts(step.output)) found(finding.rule, `${pointer}${finding.pointer}`, finding.message, finding.hint);
+    for (const finding of invisibleParts(step.output))
+      found(finding.rule, `${pointer}${finding.pointer}`, finding.message, finding.hint);
   });
   const properties = (tool.input.properties ?? {}) as Record<string, JsonObject>;
   const whole = tool.egress.includes('*');
   tool.egress.forEach((name, index) => {
     if (name !== '*' && !Object.hasOwn(properties, name)) {
-      found('egress-known', `/egress/${index}`, `no argument "${name}"`, hintFor(name, Object.keys(properties)));
+      found(
+        'egress-known',
+        `/egress/${index}`,
+        `no argument "${name}"`,
+        hintFor(name, Object.keys(properties)),
+      );
     }
   });
   for (const [name, part] of Object.entries(properties)) {
     const chosen = part.enum === undefined && part.const === undefined;
-    const address = part.format === 'uri' || part.format === 'hostname' || (part.type === 'string' && ADDRESS_NAME.test(name));
+    const address =
+      part.format === 'uri' ||
+      part.format === 'hostname' ||
+      (part.type === 'string' && ADDRESS_NAME.test(name));
     if (chosen && address && !whole && !tool.egress.includes(name)) {
-      found('no-free-url', `/input/properties/${name}`, `"${name}" lets the caller choose an address`, 'list it under egress, or allow only an enum');
+      found(
+        'no-free-url',
+        `/input/properties/${name}`,
+        `"${name}" lets the caller choose an address`,
+        'list it under egress, or allow only an enum',
+      );
     }
   }
   if (tool.egress.length > 0 && tool.effect === 'read') {
-    found('read-is-not-egress', '/effect', 'the caller chooses where this goes, so it is not a read', 'set effect: write');
+    found(
+      'read-is-not-egress',
+      '/effect',
+      'the caller chooses where this goes, so it is not a read',
+      'set effect: write',
+    );
   }
 }
 
@@ -115,38 +161,61 @@ function lintDescription({ tool }: Manifest, found: Found): void {
 function lintWrite({ tool, value }: Manifest, found: Found): void {
   if (tool.effect === 'read') return;
   const missing = (rule: LintRuleId, key: string, hint: string): void => {
-    if (value[key] === undefined) found(rule, '/effect', `a ${tool.effect} names ${key}`, hint);
+    if (value[key] === undefined)
+      found(rule, '/effect', `a tool with effect ${tool.effect} names ${key}`, hint);
   };
   missing('write-summary', 'summary', 'the sentence that an approver reads');
   missing('write-idempotency', 'idempotency', 'what makes a repeat safe');
   missing('write-verify', 'verify', 'a read-back with expectations');
   missing('write-side-effect', 'sideEffect', 'the id of what the deed leaves behind');
   if (tool.lookup === undefined && !SAFE_RESEND.includes(tool.idempotency?.strategy ?? '')) {
-    found('write-lookup', '/effect', 'after a lost reply nobody can tell whether it happened', `name lookup, or a strategy that makes sending again safe (${SAFE_RESEND.join(', ')})`);
+    found(
+      'write-lookup',
+      '/effect',
+      'after a lost reply nobody can tell whether it happened',
+      `name lookup, or a strategy that makes sending again safe (${SAFE_RESEND.join(', ')})`,
+    );
   }
-  if (tool.effect === 'irreversible') missing('irreversible-compensates', 'compensate', 'at least kind: manual with a runbook');
+  if (tool.effect === 'irreversible')
+    missing('irreversible-compensates', 'compensate', 'at least kind: manual with a runbook');
 }
 
 function lintBinds({ tool, binds }: Manifest, world: LintWorld, found: Found): void {
   const connector = world.connectors.get(tool.connector);
-  if (connector === undefined) {
-    found('bind-fits-connector', '/connector', `no connector "${tool.connector}"`, hintFor(tool.connector, world.connectors.keys()));
+  if (connector === undefined && !world.connectorNames.has(tool.connector)) {
+    found(
+      'bind-fits-connector',
+      '/connector',
+      `no connector "${tool.connector}"`,
+      hintFor(tool.connector, world.connectorNames),
+    );
   }
   for (const { pointer, reads, value } of binds) {
     const kind = value.sql === undefined ? 'mcp' : 'sql';
     const at = `${pointer}/${kind}`;
     const body = value[kind] as JsonObject;
     if (connector !== undefined && connector.kind !== kind) {
-      found('bind-fits-connector', at, `"${connector.name}" is a ${connector.kind} connector`, `bind it by ${connector.kind}`);
+      found(
+        'bind-fits-connector',
+        at,
+        `"${connector.name}" is a ${connector.kind} connector`,
+        `bind it by ${connector.kind}`,
+      );
       continue;
     }
     if (kind === 'mcp' && body.digest === undefined) {
-      found('mcp-digest', at, 'the bind has no digest of the reviewed definition', 'take it from `countersign init`');
+      found(
+        'mcp-digest',
+        at,
+        'the bind has no digest of the reviewed definition',
+        'take it from `countersign init`',
+      );
     }
     if (kind === 'sql') lintSql(body, at, reads, found);
     const { params, args, ...operation } = body;
     const inputs = Object.keys((params ?? args ?? {}) as JsonObject);
-    for (const sentence of world.checkOperation?.(kind, operation, inputs) ?? []) found('bind-fits-connector', at, sentence);
+    for (const sentence of world.checkOperation?.(kind, operation, inputs) ?? [])
+      found('bind-fits-connector', at, sentence);
   }
 }
 
@@ -165,26 +234,36 @@ function lintSql(body: JsonObject, at: string, reads: boolean, found: Found): vo
 function lintNames({ tool }: Manifest, world: LintWorld, found: Found): void {
   const declared = Object.keys(world.settings.context);
   tool.requires.forEach((key, index) => {
-    if (!declared.includes(key)) found('context-declared', `/context/required/${index}`, `no context key "${key}" in countersign.yaml`, hintFor(key, declared));
+    if (!declared.includes(key))
+      found(
+        'context-declared',
+        `/context/required/${index}`,
+        `no context key "${key}" in countersign.yaml`,
+        hintFor(key, declared),
+      );
   });
   const labels = [...BUILT_IN_LABELS, ...world.settings.labels];
   const check = (list: readonly string[], pointer: string): void =>
     list.forEach((label, index) => {
-      if (!labels.includes(label)) found('label-declared', `${pointer}/${index}`, `no label "${label}"`, hintFor(label, labels));
+      if (!labels.includes(label))
+        found('label-declared', `${pointer}/${index}`, `no label "${label}"`, hintFor(label, labels));
     });
   check(tool.output.labels, '/output/labels');
-  for (const { pointer, labels: list } of tool.output.fields) check(list, `/output/fields/${pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  for (const { pointer, labels: list } of tool.output.fields)
+    check(list, `/output/fields/${pointer.replaceAll('~', '~0').replaceAll('/', '~1')}`);
   tool.prepare.forEach((step, index) => {
     check(step.labels, `/prepare/${index}/labels`);
   });
   const other = (pointer: string, name: string | undefined): void => {
-    if (name !== undefined && !world.tools.has(name)) found('reads-known', pointer, `no tool "${name}"`, hintFor(name, world.tools));
+    if (name !== undefined && !world.tools.has(name))
+      found('reads-known', pointer, `no tool "${name}"`, hintFor(name, world.tools));
   };
   other('/compensate/tool', tool.compensate?.tool);
   other('/lifecycle/replaced_by', tool.lifecycle.replaced_by);
   const ids = tool.prepare.map((step) => step.id);
   ids.forEach((id, index) => {
-    if (ids.indexOf(id) !== index) found('reads-known', `/prepare/${index}/id`, `the step "${id}" exists twice`);
+    if (ids.indexOf(id) !== index)
+      found('reads-known', `/prepare/${index}/id`, `the step "${id}" exists twice`);
   });
   if (tool.lifecycle.sunset !== undefined && tool.lifecycle.status !== 'deprecated') {
     found('reads-known', '/lifecycle/sunset', 'only a deprecated tool has a sunset');
@@ -201,7 +280,12 @@ export function lintNamesApart(manifests: readonly Manifest[], mistakes: Mistake
     if (first === undefined) seen.set(folded, manifest);
     else {
       const same = first.tool.name === tool.name ? 'is taken' : `looks like "${first.tool.name}"`;
-      mistakes.error(source.file, source.at('/name'), `name-unique: the name "${tool.name}" ${same}`, `see ${first.source.file}`);
+      mistakes.error(
+        source.file,
+        source.at('/name'),
+        `name-unique: the name "${tool.name}" ${same}`,
+        `see ${first.source.file}`,
+      );
     }
   }
 }

@@ -2,9 +2,9 @@
 import { digestOf } from '@countersign/contract/digest.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Effect } from '@countersign/contract/wire.ts';
-import { type Check, compileSchema } from '#rules/json-schema.ts';
-import type { Expression, Template } from '#rules/expression.ts';
 import { compileExpression, compileTemplate, type Place } from '#rules/cel.ts';
+import type { Expression, Template } from '#rules/expression.ts';
+import { type Check, compileSchema } from '#rules/json-schema.ts';
 import type { Bind, Tool } from '#rules/tool.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes, Position } from './mistake.ts';
@@ -30,7 +30,11 @@ export interface Manifest {
   /** Literal text that each resource begins with. */
   readonly resourcePrefixes: readonly string[];
   /** Every bind with its pointer; `reads` where it must not change anything. */
-  readonly binds: readonly { readonly pointer: string; readonly reads: boolean; readonly value: JsonObject }[];
+  readonly binds: readonly {
+    readonly pointer: string;
+    readonly reads: boolean;
+    readonly value: JsonObject;
+  }[];
 }
 
 const TIMEOUT_DEFAULT_MS = 10_000;
@@ -101,15 +105,26 @@ class Compiler {
       bind: this.#bind('/bind', value.bind as JsonObject, 'bind', value.effect === 'read'),
       timeout_ms: value.timeout === undefined ? TIMEOUT_DEFAULT_MS : parseDuration(value.timeout as string),
       output: this.#output(),
-      egress: value.egress === undefined ? [] : typeof value.egress === 'string' ? [value.egress] : (value.egress as readonly string[]),
+      egress:
+        value.egress === undefined
+          ? []
+          : typeof value.egress === 'string'
+            ? [value.egress]
+            : (value.egress as readonly string[]),
       summary: this.#summary(name),
       ...this.#deed(),
     };
   }
 
   /** What only some tools carry; absent keys stay absent. */
-  #deed(): Pick<Tool, 'cost' | 'credential' | 'idempotency' | 'sideEffect' | 'verify' | 'lookup' | 'compensate'> {
-    const { cost, credential, idempotency, sideEffect, verify, lookup, compensate } = this.#value as Record<string, JsonObject | undefined>;
+  #deed(): Pick<
+    Tool,
+    'cost' | 'credential' | 'idempotency' | 'sideEffect' | 'verify' | 'lookup' | 'compensate'
+  > {
+    const { cost, credential, idempotency, sideEffect, verify, lookup, compensate } = this.#value as Record<
+      string,
+      JsonObject | undefined
+    >;
     return {
       ...(cost && {
         cost: {
@@ -121,7 +136,10 @@ class Compiler {
         credential: {
           provider: 'static',
           scope: this.#template('/credential/scope', credential.scope ?? {}, 'credential'),
-          max_ttl_ms: credential.max_ttl === undefined ? CREDENTIAL_TTL_DEFAULT_MS : parseDuration(credential.max_ttl as string),
+          max_ttl_ms:
+            credential.max_ttl === undefined
+              ? CREDENTIAL_TTL_DEFAULT_MS
+              : parseDuration(credential.max_ttl as string),
         },
       }),
       ...(idempotency && {
@@ -139,7 +157,9 @@ class Compiler {
       ...(verify && {
         verify: {
           bind: this.#bind('/verify/bind', verify.bind as JsonObject, 'verify', true),
-          expect: (verify.expect as readonly Json[]).map((each, index) => this.#expression(`/verify/expect/${index}`, each, 'verifyExpect')),
+          expect: (verify.expect as readonly Json[]).map((each, index) =>
+            this.#expression(`/verify/expect/${index}`, each, 'verifyExpect'),
+          ),
         },
       }),
       ...(lookup && {
@@ -153,7 +173,9 @@ class Compiler {
         compensate: {
           kind: compensate.kind as NonNullable<Tool['compensate']>['kind'],
           ...(compensate.tool === undefined ? {} : { tool: compensate.tool as string }),
-          ...(compensate.args === undefined ? {} : { args: this.#template('/compensate/args', compensate.args, 'compensate') }),
+          ...(compensate.args === undefined
+            ? {}
+            : { args: this.#template('/compensate/args', compensate.args, 'compensate') }),
           ...(compensate.runbook === undefined ? {} : { runbook: compensate.runbook as string }),
         },
       }),
@@ -219,12 +241,23 @@ class Compiler {
     return list.map((each, index) => this.#expression(`/${key}/${index}`, each, place, 0, prefixes));
   }
 
-  #optional<K extends string>(key: K, pointer: string, value: Json | undefined, place: Place): { [P in K]?: Expression } {
+  #optional<K extends string>(
+    key: K,
+    pointer: string,
+    value: Json | undefined,
+    place: Place,
+  ): { [P in K]?: Expression } {
     if (value === undefined) return {};
     return { [key]: this.#expression(pointer, value, place) } as { [P in K]: Expression };
   }
 
-  #expression(pointer: string, value: Json | undefined, place: Place, skip = 0, prefixes?: string[]): Expression {
+  #expression(
+    pointer: string,
+    value: Json | undefined,
+    place: Place,
+    skip = 0,
+    prefixes?: string[],
+  ): Expression {
     const source = String(value);
     // Two kinds of field, two habits: `=` marks CEL where literals stand beside it, and is a slip where all is CEL.
     if (skip === 0 && source.startsWith('=') && !source.startsWith('==')) {
@@ -233,23 +266,30 @@ class Compiler {
     }
     const compiled = compileExpression(source, place);
     if (!compiled.ok) {
-      for (const { offset, message, hint } of compiled.mistakes) this.#wrong(pointer, offset + skip, message, hint);
+      for (const { offset, message, hint } of compiled.mistakes)
+        this.#wrong(pointer, offset + skip, message, hint);
       return NOTHING;
     }
     prefixes?.push(compiled.prefix);
-    for (const { path, offset, optional } of compiled.paths) this.#use(pointer, path, offset + skip, optional);
+    for (const { path, offset, optional } of compiled.paths)
+      this.#use(pointer, path, offset + skip, optional);
     return compiled.expression;
   }
 
   #template(pointer: string, tree: Json, place: Place): Template {
     const compiled = compileTemplate(tree, place);
     const leafPointer = (path: readonly (string | number)[]): string =>
-      path.reduce<string>((at, step) => `${at}/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`, pointer);
+      path.reduce<string>(
+        (at, step) => `${at}/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`,
+        pointer,
+      );
     if (!compiled.ok) {
-      for (const { path, offset, message, hint } of compiled.mistakes) this.#wrong(leafPointer(path), offset, message, hint);
+      for (const { path, offset, message, hint } of compiled.mistakes)
+        this.#wrong(leafPointer(path), offset, message, hint);
       return EMPTY;
     }
-    for (const { leaf, path, offset, optional } of compiled.paths) this.#use(leafPointer(leaf), path, offset, optional);
+    for (const { leaf, path, offset, optional } of compiled.paths)
+      this.#use(leafPointer(leaf), path, offset, optional);
     return compiled.template;
   }
 
@@ -258,7 +298,12 @@ class Compiler {
     if (compiled.ok) return compiled.check;
     for (const fault of compiled.faults) {
       this.failed = true;
-      this.#mistakes.error(this.#source.file, this.#source.at(`${pointer}${fault.pointer}`, 'key'), fault.message, fault.hint);
+      this.#mistakes.error(
+        this.#source.file,
+        this.#source.at(`${pointer}${fault.pointer}`, 'key'),
+        fault.message,
+        fault.hint,
+      );
     }
     return ACCEPTS;
   }

@@ -1,7 +1,7 @@
 // Parses one YAML file into JSON with the place of every node; refuses what two readers could understand differently.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import { escapeStep } from '#rules/json-schema.ts';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
+import { escapeStep } from '#rules/json-schema.ts';
 import type { Mistakes, Position } from './mistake.ts';
 
 /** A parsed file: its value, and where each part of it stands. */
@@ -35,7 +35,7 @@ export function parseYaml(file: string, text: string, mistakes: Mistakes): Sourc
   };
   const document = parseDocument(text, {
     ...{ version: '1.2', schema: 'core', uniqueKeys: true, merge: false, strict: true },
-    ...{ lineCounter: lines, prettyErrors: false, logLevel: 'silent', stringKeys: false },
+    ...{ lineCounter: lines, prettyErrors: false, logLevel: 'error', stringKeys: false },
   });
   const problems = [...document.errors, ...document.warnings];
   for (const problem of problems) {
@@ -94,7 +94,8 @@ class Reader {
     }
     if (node === null) return null;
     if (isAlias(node)) this.#refuse(start, 'aliases are not accepted', 'write the value out');
-    else if ('anchor' in node && node.anchor) this.#refuse(start, 'anchors are not accepted', 'write the value out');
+    else if ('anchor' in node && node.anchor)
+      this.#refuse(start, 'anchors are not accepted', 'write the value out');
     else if (node.tag !== undefined && explicitTag(node)) this.#refuse(start, 'tags are not accepted');
     else if (isMap(node)) return this.#object(node.items as never, pointer, depth);
     else if (isSeq(node)) {
@@ -139,6 +140,7 @@ function textStart(node: Node | null): number | null {
   const width = to - from;
   if (node.type === 'PLAIN' && width === node.value.length) return from;
   // Quotes without an escape: every character of the value is one of the file.
-  if ((node.type === 'QUOTE_SINGLE' || node.type === 'QUOTE_DOUBLE') && width === node.value.length + 2) return from + 1;
+  if ((node.type === 'QUOTE_SINGLE' || node.type === 'QUOTE_DOUBLE') && width === node.value.length + 2)
+    return from + 1;
   return null;
 }

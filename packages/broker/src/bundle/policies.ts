@@ -20,17 +20,22 @@ interface Placed {
   readonly policy: ParsedPolicy;
 }
 
-/** `texts`: path → text of every .cedar file, the baseline among them. Null when they cannot be compiled. */
+/**
+ * `texts`: path → text of every .cedar file, the baseline among them. `schema` null: only parsed, not validated;
+ * what validation says of its `untyped` tools is left out.
+ * `people` null: files of people are broken, so that nobody can say who could approve. Answers null when the
+ * policies cannot be compiled.
+ */
 export function compilePolicies(
   texts: ReadonlyMap<string, string>,
-  schema: string,
+  schema: { readonly text: string; readonly untyped: ReadonlySet<string> } | null,
   tools: readonly Tool[],
-  people: Pick<Principals, 'people' | 'groups' | 'agents'>,
+  people: Pick<Principals, 'people' | 'groups' | 'agents'> | null,
   mistakes: Mistakes,
 ): PolicySet | null {
   const placed = parseAll(texts, mistakes);
   for (const each of placed) checkAnnotations(each, people, mistakes);
-  validateAll(placed, schema, mistakes);
+  if (schema !== null) validateAll(placed, schema, mistakes);
   if (mistakes.hasErrors) return null;
   const policies = placed.map((it) => it.policy);
   const actionAncestors = ancestorsOf(tools);
@@ -56,9 +61,19 @@ function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Place
     for (const policy of parsed.policies) {
       const first = where.get(policy.id);
       if (file !== BASELINE_FILE && BASELINE_IDS.includes(policy.id)) {
-        mistakes.error(file, policy, `the policy id "${policy.id}" belongs to the baseline`, 'give it an id of its own');
+        mistakes.error(
+          file,
+          policy,
+          `the policy id "${policy.id}" belongs to the baseline`,
+          'give it an id of its own',
+        );
       } else if (first !== undefined) {
-        mistakes.error(file, policy, `the policy id "${policy.id}" exists in ${first} too`, 'give each policy an id of its own');
+        mistakes.error(
+          file,
+          policy,
+          `the policy id "${policy.id}" exists in ${first} too`,
+          'give each policy an id of its own',
+        );
       } else {
         where.set(policy.id, file);
         placed.push({ file, policy });
@@ -68,8 +83,13 @@ function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Place
   return placed;
 }
 
-function checkAnnotations({ file, policy }: Placed, people: Pick<Principals, 'people' | 'groups' | 'agents'>, mistakes: Mistakes): void {
-  const wrong = (name: string, message: string, hint?: string): void => mistakes.error(file, annotationAt(policy, name), message, hint);
+function checkAnnotations(
+  { file, policy }: Placed,
+  people: Pick<Principals, 'people' | 'groups' | 'agents'> | null,
+  mistakes: Mistakes,
+): void {
+  const wrong = (name: string, message: string, hint?: string): void =>
+    mistakes.error(file, annotationAt(policy, name), message, hint);
   for (const name of Object.keys(policy.annotations)) {
     // A misspelt @approval would be a plain forbid, a misspelt @because a denial that explains nothing.
     if (!ANNOTATIONS.includes(name)) wrong(name, `unknown annotation @${name}`, hintFor(name, ANNOTATIONS));
@@ -77,12 +97,16 @@ function checkAnnotations({ file, policy }: Placed, people: Pick<Principals, 'pe
   const text = policy.annotations.approval;
   if (text === undefined || file === BASELINE_FILE) return;
   if (policy.json.effect !== 'forbid') {
-    wrong('approval', '@approval stands on a permit', 'write a forbid for what needs people, and a permit for the rest');
+    wrong(
+      'approval',
+      '@approval stands on a permit',
+      'write a forbid for what needs people, and a permit for the rest',
+    );
     return;
   }
   const parsed = parseApproval(text);
   if (!parsed.ok) wrong('approval', parsed.message);
-  else {
+  else if (people !== null) {
     const reason = whyUnreachable(parsed.approval, people);
     if (reason !== null) wrong('approval', reason.message, reason.hint);
   }
@@ -94,7 +118,8 @@ export function whyUnreachable(
   { people, groups, agents }: Pick<Principals, 'people' | 'groups' | 'agents'>,
 ): { message: string; hint: string | undefined } | null {
   const members = groups.get(ask.group);
-  if (members === undefined) return { message: `no group "${ask.group}"`, hint: hintFor(ask.group, groups.keys()) };
+  if (members === undefined)
+    return { message: `no group "${ask.group}"`, hint: hintFor(ask.group, groups.keys()) };
   const eligible = [...members].filter((name) => {
     const person = people.get(name);
     return person?.status === 'active' && person.roles.includes('approver');
@@ -114,17 +139,32 @@ function annotationAt({ text, line, column }: ParsedPolicy, name: string): Posit
   const before = text.slice(0, Math.max(0, text.search(new RegExp(`@\\s*${name}\\b`))));
   const lines = before.split('\n');
   const last = lines.at(-1) ?? '';
-  return lines.length === 1 ? { line, column: column + last.length } : { line: line + lines.length - 1, column: last.length + 1 };
+  return lines.length === 1
+    ? { line, column: column + last.length }
+    : { line: line + lines.length - 1, column: last.length + 1 };
 }
 
-function validateAll(placed: readonly Placed[], schema: string, mistakes: Mistakes): void {
+function validateAll(
+  placed: readonly Placed[],
+  schema: { readonly text: string; readonly untyped: ReadonlySet<string> },
+  mistakes: Mistakes,
+): void {
   const files = new Map(placed.map(({ file, policy }) => [policy.id, file]));
-  for (const found of validatePolicies(placed.map((it) => it.policy), schema)) {
-    const file = found.policy === null ? undefined : files.get(found.policy);
-    const message = found.message.replace(/^for policy `[^`]*`, /, '');
-    // A bundle without egress tools makes the baseline's rule about them "impossible"; that is as it should be.
-    if (found.severity === 'warning' && (file === BASELINE_FILE || file === undefined)) continue;
-    if (found.severity === 'error') mistakes.error(file ?? BASELINE_FILE, found, message, found.hint);
-    else mistakes.warn(file ?? BASELINE_FILE, found, message, found.hint);
+  const found = validatePolicies(
+    placed.map((it) => it.policy),
+    schema.text,
+  );
+  const aboutUntyped = (message: string): boolean =>
+    [...message.matchAll(/Action::"([^"]+)"/g)].some((match) => schema.untyped.has(match[1] ?? ''));
+  const erring = new Set(found.filter((it) => it.severity === 'error').map((it) => it.policy));
+  for (const it of found) {
+    const file = it.policy === null ? undefined : files.get(it.policy);
+    const message = it.message.replace(/^for policy `[^`]*`, /, '');
+    if (it.severity === 'error') {
+      if (!aboutUntyped(message)) mistakes.error(file ?? BASELINE_FILE, it, message, it.hint);
+      // A bundle without egress tools makes the baseline's rule about them "impossible"; that is as it should be.
+    } else if (file !== undefined && file !== BASELINE_FILE && !erring.has(it.policy)) {
+      mistakes.warn(file, it, message, it.hint);
+    }
   }
 }

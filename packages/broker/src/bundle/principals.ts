@@ -23,13 +23,20 @@ export interface Principals {
   readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** `texts`: the files of the bundle, for keys that are given by reference. */
+export interface PrincipalWorld {
+  readonly settings: Settings;
+  /** The files of the bundle, for keys that are given by reference. */
+  readonly texts: FileTexts;
+  /** Names in all files of a kind, also of files with mistakes of their own. */
+  readonly named: (kind: 'agent' | 'person') => ReadonlySet<string>;
+}
+
 export function compilePrincipals(
   files: readonly PrincipalFile[],
-  settings: Settings,
-  texts: FileTexts,
+  world: PrincipalWorld,
   mistakes: Mistakes,
 ): Principals {
+  const { settings, texts } = world;
   const agents = new Map<string, Agent>();
   const orchestrators = new Map<string, Orchestrator>();
   const people = new Map<string, Person>();
@@ -41,7 +48,12 @@ export function compilePrincipals(
     const first = where.get(name);
     if (first !== undefined) {
       const { source } = file;
-      mistakes.error(source.file, source.at('/name'), `the name "${name}" is taken by ${first}`, 'names are unique across agents, orchestrators and people');
+      mistakes.error(
+        source.file,
+        source.at('/name'),
+        `the name "${name}" is taken by ${first}`,
+        'names are unique across agents, orchestrators and people',
+      );
       continue;
     }
     where.set(name, file.source.file);
@@ -52,7 +64,7 @@ export function compilePrincipals(
     else if (principal.kind === 'orchestrator') orchestrators.set(name, principal);
     else people.set(name, principal);
   }
-  for (const file of files) checkReferences(file, { agents, people }, settings, mistakes);
+  for (const file of files) checkReferences(file, world, mistakes);
   return { agents, orchestrators, people, principals, groups: groupsOf(people) };
 }
 
@@ -66,7 +78,12 @@ function principalOf(
   const name = value.name as string;
   const tenant = (value.tenant as string | undefined) ?? settings.tenants[0] ?? 'default';
   if (!settings.tenants.includes(tenant)) {
-    mistakes.error(source.file, source.at('/tenant'), `no tenant "${tenant}"`, hintFor(tenant, settings.tenants));
+    mistakes.error(
+      source.file,
+      source.at('/tenant'),
+      `no tenant "${tenant}"`,
+      hintFor(tenant, settings.tenants),
+    );
   }
   const base = {
     name,
@@ -107,7 +124,13 @@ function keysOf({ source, value }: PrincipalFile, texts: FileTexts, mistakes: Mi
       const path = given.slice('file:'.length);
       const text = texts.get(path);
       if (text === undefined) {
-        wrong(`no file ${path} in the bundle`, hintFor(path, [...texts.keys()].filter((it) => it.startsWith('keys/'))));
+        wrong(
+          `no file ${path} in the bundle`,
+          hintFor(
+            path,
+            [...texts.keys()].filter((it) => it.startsWith('keys/')),
+          ),
+        );
         return;
       }
       try {
@@ -118,11 +141,15 @@ function keysOf({ source, value }: PrincipalFile, texts: FileTexts, mistakes: Mi
       }
     }
     if (isJsonObject(key) && ('d' in key || key.kty === 'oct')) {
-      wrong('a private or secret key is in the bundle', 'replace it: it must be taken as known to others; keep only its public half here');
+      wrong(
+        'a private or secret key is in the bundle',
+        'replace it: it must be taken as known to others; keep only its public half here',
+      );
       return;
     }
     const issues = checkOf('jwk')(key);
-    for (const issue of issues) wrong(`not a public key: ${issue.pointer} ${issue.message}`.replace('  ', ' '));
+    for (const issue of issues)
+      wrong(`not a public key: ${issue.pointer} ${issue.message}`.replace('  ', ' '));
     if (issues.length === 0) keys.push(key as JsonObject);
   });
   return keys;
@@ -141,30 +168,34 @@ function sharedKey(
   const owner = owners.get(id);
   if (owner !== undefined && owner !== name) {
     const { source } = file;
-    mistakes.error(source.file, source.at(`/keys/${index}`), `the key is that of "${owner}" too`, 'give each principal a key of its own');
+    mistakes.error(
+      source.file,
+      source.at(`/keys/${index}`),
+      `the key is that of "${owner}" too`,
+      'give each principal a key of its own',
+    );
   }
   owners.set(id, name);
 }
 
 function checkReferences(
   { kind, source, value }: PrincipalFile,
-  known: Pick<Principals, 'agents' | 'people'>,
-  settings: Settings,
+  { settings, named }: PrincipalWorld,
   mistakes: Mistakes,
 ): void {
   const missing = (pointer: string, what: string, name: string, names: Iterable<string>): void =>
     mistakes.error(source.file, source.at(pointer), `no ${what} "${name}"`, hintFor(name, names));
   if (kind !== 'person') {
     const owner = value.owner as string;
-    if (!known.people.has(owner)) missing('/owner', 'person', owner, known.people.keys());
+    if (!named('person').has(owner)) missing('/owner', 'person', owner, named('person'));
   }
   if (kind !== 'orchestrator') return;
   (value.agents as readonly string[]).forEach((name, index) => {
-    if (!known.agents.has(name)) missing(`/agents/${index}`, 'agent', name, known.agents.keys());
+    if (!named('agent').has(name)) missing(`/agents/${index}`, 'agent', name, named('agent'));
   });
   ((value.context ?? []) as readonly string[]).forEach((key, index) => {
     const keys = Object.keys(settings.context);
-    if (!keys.includes(key)) missing(`/context/${index}`, 'context key in countersign.yaml', key, keys);
+    if (!keys.includes(key)) missing(`/context/${index}`, 'declared context key', key, keys);
   });
 }
 

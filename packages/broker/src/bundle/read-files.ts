@@ -3,7 +3,16 @@ import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { hintFor, type Mistakes } from './mistake.ts';
 
-export const FOLDERS = ['agents', 'orchestrators', 'people', 'connectors', 'tools', 'policies', 'tests', 'keys'] as const;
+export const FOLDERS = [
+  'agents',
+  'orchestrators',
+  'people',
+  'connectors',
+  'tools',
+  'policies',
+  'tests',
+  'keys',
+] as const;
 const FILE_BYTES_MAX = 1_048_576;
 const FILES_MAX = 2_000;
 const DEPTH_MAX = 6;
@@ -43,7 +52,12 @@ async function readFolder(
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.name.startsWith('.')) continue;
     if (entry.isSymbolicLink() && !(await staysInside(root, path))) {
-      mistakes.error(path, TOP, 'the link leads out of the bundle folder', 'keep the file itself in the bundle');
+      mistakes.error(
+        path,
+        TOP,
+        'the link leads out of the bundle folder',
+        'keep the file itself in the bundle',
+      );
       continue;
     }
     const stat = await lstat(await realpath(join(root, path)));
@@ -53,8 +67,10 @@ async function readFolder(
       else await readFolder(root, path, depth + 1, texts, mistakes);
     } else if (stat.isFile()) {
       if (!belongs(path, mistakes)) continue;
-      if (stat.size > FILE_BYTES_MAX) mistakes.error(path, TOP, `the file is larger than ${FILE_BYTES_MAX} bytes`);
-      else if (texts.size >= FILES_MAX) mistakes.error(path, TOP, `the bundle has more than ${FILES_MAX} files`);
+      if (stat.size > FILE_BYTES_MAX)
+        mistakes.error(path, TOP, `the file is larger than ${FILE_BYTES_MAX} bytes`);
+      else if (texts.size >= FILES_MAX)
+        mistakes.error(path, TOP, `the bundle has more than ${FILES_MAX} files`);
       else await readText(root, path, texts, mistakes);
     } else mistakes.error(path, TOP, 'neither a file nor a folder');
   }
@@ -68,7 +84,12 @@ async function staysInside(root: string, path: string): Promise<boolean> {
   }
 }
 
-async function readText(root: string, path: string, texts: Map<string, string>, mistakes: Mistakes): Promise<void> {
+async function readText(
+  root: string,
+  path: string,
+  texts: Map<string, string>,
+  mistakes: Mistakes,
+): Promise<void> {
   const bytes = await readFile(join(root, path));
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -2,13 +2,13 @@
 import { resolve } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type ApprovalText, parseApproval } from '#rules/approval.ts';
+import { compileSchema } from '#rules/json-schema.ts';
 import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
 import type { Settings } from './bundle.ts';
 import { parseDuration } from './duration.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
-import { compileSchema } from '#rules/json-schema.ts';
 import { overlaps, realPath } from './reach.ts';
 
 export interface CompiledSettings {
@@ -53,7 +53,8 @@ export function compileSettings(
   const access_ttl_ms = ms('tokens', 'access_ttl');
   if (access_ttl_ms > ACCESS_TTL_MAX_MS) wrong('/tokens/access_ttl', 'expected at most 5m');
   const quorum = (part('activation').quorum as number | undefined) ?? 0;
-  if (quorum !== 0) wrong('/activation/quorum', `a quorum of ${quorum} is not supported yet`, 'use 0 for now');
+  if (quorum !== 0)
+    wrong('/activation/quorum', `a quorum of ${quorum} is not supported yet`, 'use 0 for now');
   const data_dir = realPath(resolve(root, (value.data_dir as string | undefined) ?? DEFAULTS.data_dir));
   if (overlaps(data_dir, root)) {
     wrong('/data_dir', 'state and bundle must lie apart', 'use a folder outside, e.g. ../.countersign');
@@ -105,7 +106,11 @@ function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {
     const schema = value as JsonObject;
     const pointer = `/context/${key}`;
     if (schema.type !== 'string' && schema.type !== 'integer' && schema.type !== 'boolean') {
-      wrong(pointer, 'bound context is text, a whole number, or true or false', 'set type to string, integer or boolean');
+      wrong(
+        pointer,
+        'bound context is text, a whole number, or true or false',
+        'set type to string, integer or boolean',
+      );
       continue;
     }
     const compiled = compileSchema(schema);
@@ -120,18 +125,23 @@ function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {
   return out;
 }
 
+/** Only waivers without mistakes: the others set nothing aside. */
 function waiversOf(waivers: Settings['waivers'], wrong: Wrong): Settings['waivers'] {
-  waivers.forEach((waiver, index) => {
+  return waivers.filter((waiver, index) => {
     const pointer = `/waivers/${index}`;
-    if (!BASELINE_IDS.includes(waiver.policy)) {
-      wrong(`${pointer}/policy`, `no baseline policy "${waiver.policy}"`, hintFor(waiver.policy, BASELINE_IDS));
+    const known = BASELINE_IDS.includes(waiver.policy);
+    if (!known) {
+      wrong(
+        `${pointer}/policy`,
+        `no baseline policy "${waiver.policy}"`,
+        hintFor(waiver.policy, BASELINE_IDS),
+      );
     } else if (waiver.policy === UNWAIVABLE) {
       wrong(`${pointer}/policy`, `"${waiver.policy}" cannot be waived`, 'review the tool and make it active');
     }
     const day = new Date(`${waiver.expires}T00:00:00Z`);
-    if (Number.isNaN(day.getTime()) || !day.toISOString().startsWith(waiver.expires)) {
-      wrong(`${pointer}/expires`, `"${waiver.expires}" is not a day`, 'write YYYY-MM-DD');
-    }
+    const real = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(waiver.expires);
+    if (!real) wrong(`${pointer}/expires`, `"${waiver.expires}" is not a day`, 'write YYYY-MM-DD');
+    return known && real;
   });
-  return waivers;
 }

@@ -1,10 +1,10 @@
 // `countersign check`: compiles a bundle and prints all its mistakes at once.
 import type { Command } from 'commander';
-import { loadBundle } from '#bundle/compile-bundle.ts';
 import type { CliWorld } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { countOf, mistakeLine } from './mistakes.ts';
 import { printableJson } from './printable.ts';
+import { readBundle } from './read-bundle.ts';
 
 export function checkCommand(program: Command, world: CliWorld): void {
   program
@@ -16,7 +16,7 @@ export function checkCommand(program: Command, world: CliWorld): void {
 
 async function check(dir: string, options: { readonly json?: boolean }, world: CliWorld): Promise<void> {
   const { terminal } = world;
-  const loaded = await loadBundle(dir);
+  const loaded = await readBundle(dir, Date.now());
   const mistakes = loaded.ok ? loaded.warnings : loaded.mistakes;
   if (!loaded.ok) world.exit(EXIT.no);
   if (options.json) {

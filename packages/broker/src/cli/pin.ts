@@ -1,11 +1,14 @@
 // `countersign pin`: lists what an MCP upstream offers now, with the digests that manifests pin.
 import type { Command } from 'commander';
-import { loadBundle } from '#bundle/compile-bundle.ts';
 import { listUpstreamTools } from '#connectors/mcp/list-upstream-tools.ts';
 import type { CliWorld } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { mistakeLine } from './mistakes.ts';
 import { printable, printableJson, printableTable } from './printable.ts';
+import { readBundle } from './read-bundle.ts';
+
+/** A digest that no definition has: a tool with it is paused until it is pinned. */
+const PLACEHOLDER = `sha256:${'0'.repeat(64)}`;
 
 export function pinCommand(program: Command, world: CliWorld): void {
   program
@@ -24,8 +27,14 @@ async function pin(
   world: CliWorld,
 ): Promise<void> {
   const { terminal } = world;
-  const loaded = await loadBundle(dir);
-  if (!loaded.ok) throw new CliFailure(EXIT.no, loaded.mistakes.map(mistakeLine).join('\n'));
+  const loaded = await readBundle(dir, Date.now());
+  if (!loaded.ok) {
+    const lines = loaded.mistakes.map(mistakeLine).join('\n');
+    throw new CliFailure(
+      EXIT.no,
+      `${lines}\nTo pin for the first time, give the manifest ${PLACEHOLDER} as digest.`,
+    );
+  }
   const spec = loaded.bundle.connectors.get(name);
   if (spec?.kind !== 'mcp') {
     throw new CliFailure(EXIT.usage, `there is no MCP connector "${name}" in ${dir}`);

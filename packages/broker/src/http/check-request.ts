@@ -66,7 +66,11 @@ function queryCheck({ query = {} }: Route): RequestChecks['query'] {
 }
 
 function issuesOf(validate: ValidateFunction, known: readonly string[]): Issue[] {
-  return (validate.errors ?? []).slice(0, ISSUES_MAX).map((error) => issueOf(error, known));
+  // What is unknown comes first: a misspelt field explains the missing one.
+  const errors = validate.errors ?? [];
+  const unknown = errors.filter((error) => error.keyword === 'additionalProperties');
+  const others = errors.filter((error) => error.keyword !== 'additionalProperties');
+  return [...unknown, ...others].slice(0, ISSUES_MAX).map((error) => issueOf(error, known));
 }
 
 function issueOf(error: ErrorObject, known: readonly string[]): Issue {

@@ -29,7 +29,9 @@ export const tokenRoute: Route = {
   },
   answers: { 200: 'TokenAnswer', 400: 'OAuthError', 401: 'OAuthError' },
   async handle({ reach, body }) {
-    const exchanged = await reach.tokens.exchange(body as URLSearchParams);
+    const exchanged = await reach.tokens.exchange(
+      body instanceof URLSearchParams ? body : new URLSearchParams(),
+    );
     if (exchanged.ok) return { status: 200, body: exchanged.tokens };
     const { error } = exchanged;
     reach.world.log.info('no token given', { error: error.error, why: exchanged.why });
@@ -112,6 +114,8 @@ function serverMetadata({ tokens }: Reach) {
   const issuer = tokens.issuer();
   return {
     issuer,
+    // Nothing is there: no grant type of ours uses it (RFC 8414 §2). Official MCP clients refuse metadata without it.
+    authorization_endpoint: `${issuer}/oauth/authorize`,
     token_endpoint: `${issuer}/oauth/token`,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],

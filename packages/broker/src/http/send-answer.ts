@@ -24,8 +24,13 @@ export class Refusal extends Error {
   }
 }
 
+/** As bytes, so that Fastify leaves the type as it is: JSON has no charset parameter (RFC 8259 §11). */
+function send(reply: FastifyReply, body: unknown): FastifyReply {
+  return reply.send(Buffer.from(JSON.stringify(body)));
+}
+
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
-  return reply.code(status).type('application/json').send(JSON.stringify(body));
+  return send(reply.code(status).type('application/json'), body);
 }
 
 /** RFC 9457, with the challenge of RFC 6750 and RFC 9728 on 401 and Retry-After where a time is known. */
@@ -38,7 +43,7 @@ export function sendProblem(reply: FastifyReply, why: Problem, world: World): Fa
     const seconds = Math.ceil((why.retry_at_ms - world.clock.now()) / 1000);
     reply.header('retry-after', String(Math.max(1, seconds)));
   }
-  return reply.code(why.status).type('application/problem+json').send(JSON.stringify(why));
+  return send(reply.code(why.status).type('application/problem+json'), why);
 }
 
 /** The problem of anything thrown. Fastify's own errors carry a status; what carries none is a broken invariant. */

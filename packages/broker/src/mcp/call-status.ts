@@ -1,47 +1,8 @@
 // The built-in tool by which an agent comes back for a call that was not finished when it was answered.
 import { isJsonObject, type Json } from '@countersign/contract/json.ts';
 import type { AgentCaller, Reach } from './reach.ts';
+import { CALL_STATUS, WAIT_DEFAULT_S, WAIT_MAX_S } from './status-tool.ts';
 import { mistake, statusResult, type ToolResult, unknownCall } from './tool-result.ts';
-
-/** Reserved: no tool of a bundle is served under this name. */
-export const CALL_STATUS = 'countersign_call_status';
-
-const WAIT_DEFAULT_S = 20;
-/** Official clients give up on a request after 60 s, so a wait never lasts longer. */
-const WAIT_MAX_S = 60;
-
-const STATUSES = ['held', 'running', 'succeeded', 'failed', 'refused', 'in_doubt', 'unverified'];
-
-/** The tool as `tools/list` shows it, written once. */
-export const CALL_STATUS_LISTED = JSON.stringify({
-  name: CALL_STATUS,
-  description:
-    'Look up one of your own calls by its call_id, above all one that waits for people. ' +
-    'Waits up to wait_seconds for it to finish, then says its status and, once there is one, its result.',
-  inputSchema: {
-    type: 'object',
-    additionalProperties: false,
-    required: ['call_id'],
-    properties: {
-      call_id: { type: 'string', maxLength: 64, description: 'As answered by the call, e.g. call_01k9...' },
-      wait_seconds: { type: 'integer', minimum: 0, maximum: WAIT_MAX_S, default: WAIT_DEFAULT_S },
-    },
-  },
-  outputSchema: {
-    type: 'object',
-    required: ['status', 'call_id', 'tool'],
-    properties: {
-      status: { type: 'string', enum: STATUSES },
-      call_id: { type: 'string' },
-      tool: { type: 'string' },
-      result: { description: 'What the tool answered, once the call succeeded.' },
-      problem: { type: 'object', description: 'Why it was refused or failed.' },
-      approval_id: { type: 'string' },
-      expires_at_ms: { type: 'integer', description: 'When the request to people lapses.' },
-    },
-  },
-  annotations: { readOnlyHint: true, openWorldHint: false },
-});
 
 export async function callStatus(args: Json, caller: AgentCaller, reach: Reach): Promise<ToolResult> {
   if (!isJsonObject(args)) return mistake(CALL_STATUS, [{ pointer: '', message: 'expected an object' }]);

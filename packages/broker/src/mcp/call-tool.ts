@@ -2,10 +2,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
-import { CALL_STATUS, callStatus } from './call-status.ts';
+import { callStatus } from './call-status.ts';
 import { judgeParamHeaders } from './param-headers.ts';
 import type { AgentCaller, Reach } from './reach.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
+import { CALL_STATUS } from './status-tool.ts';
 import { type Announced, answerResult } from './tool-result.ts';
 import {
   errorReply,

@@ -4,9 +4,9 @@ import type { Effect, ToolView } from '@countersign/contract/wire.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
-import { CALL_STATUS } from './call-status.ts';
 import type { Deeds } from './deeds.ts';
 import { type ParamHeader, paramHeadersOf } from './param-headers.ts';
+import { CALL_STATUS } from './status-tool.ts';
 import type { Announced } from './tool-result.ts';
 
 export interface Entry extends Announced {

@@ -3,9 +3,9 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Json } from '@countersign/contract/json.ts';
 import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
-import { CALL_STATUS_LISTED } from './call-status.ts';
 import type { Catalogue } from './catalogue.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
+import { CALL_STATUS_LISTED } from './status-tool.ts';
 import { errorReply, resultReply, type WireReply } from './wire.ts';
 
 /** How long a client may keep the list. Policy judges each call anew, so an old list opens nothing. */

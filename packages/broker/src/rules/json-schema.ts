@@ -29,11 +29,52 @@ const FORMATS = [
   ...['date', 'date-time', 'time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uri', 'uuid'],
 ] as const;
 const KEYWORDS: ReadonlySet<string> = new Set([
-  ...['$schema', '$id', '$defs', '$ref', '$comment', 'title', 'description', 'default', 'examples', 'deprecated'],
-  ...['readOnly', 'writeOnly', 'type', 'enum', 'const', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'],
-  ...['properties', 'required', 'additionalProperties', 'propertyNames', 'patternProperties', 'minProperties'],
+  ...[
+    '$schema',
+    '$id',
+    '$defs',
+    '$ref',
+    '$comment',
+    'title',
+    'description',
+    'default',
+    'examples',
+    'deprecated',
+  ],
+  ...[
+    'readOnly',
+    'writeOnly',
+    'type',
+    'enum',
+    'const',
+    'allOf',
+    'anyOf',
+    'oneOf',
+    'not',
+    'if',
+    'then',
+    'else',
+  ],
+  ...[
+    'properties',
+    'required',
+    'additionalProperties',
+    'propertyNames',
+    'patternProperties',
+    'minProperties',
+  ],
   ...['maxProperties', 'dependentRequired', 'items', 'prefixItems', 'contains', 'minContains', 'maxContains'],
-  ...['minItems', 'maxItems', 'uniqueItems', 'minLength', 'maxLength', 'pattern', 'format', 'minimum', 'maximum'],
+  ...[
+    'minItems',
+    'maxItems',
+    'uniqueItems',
+    'minLength',
+    'maxLength',
+    'pattern',
+    'format',
+    'minimum',
+    'maximum',
+  ],
   ...['exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
 ]);
 const SCHEMA_MAPS: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs']);
@@ -60,7 +101,8 @@ const addFormats = (formats as unknown as { default?: typeof formats }).default 
 
 function linearPattern(pattern: string): { test(text: string): boolean } {
   const compiled = RE2JS.compile(pattern);
-  return { test: (text) => compiled.test(text) };
+  // INVARIANT: ajv shares patterns by their text form; without one of its own, each would be the first ever compiled.
+  return { test: (text) => compiled.test(text), toString: () => `/${pattern}/` };
 }
 
 /** Compiles a schema; all faults at once. The same schema value gives an independent check each time. */
@@ -161,7 +203,9 @@ function issuesOf(errors: readonly ErrorObject[], root: unknown): Issue[] {
     if (issues.length >= ISSUES_MAX) break;
     if (error.keyword === 'if') continue;
     // What each alternative missed is noise beside the one sentence that none fits.
-    const inside = alternatives.some((it) => it !== error && error.schemaPath.startsWith(`${it.schemaPath}/`));
+    const inside = alternatives.some(
+      (it) => it !== error && error.schemaPath.startsWith(`${it.schemaPath}/`),
+    );
     if (!inside) issues.push(issueOf(error, root));
   }
   return issues;
@@ -179,7 +223,10 @@ function issueOf(error: ErrorObject, root: unknown): Issue {
     case 'type':
       return { pointer, message: `expected ${typeNames(params.type)}, got ${got}` };
     case 'enum':
-      return { pointer, message: `expected one of ${params.allowedValues.map(literal).join(', ')}, got ${got}` };
+      return {
+        pointer,
+        message: `expected one of ${params.allowedValues.map(literal).join(', ')}, got ${got}`,
+      };
     case 'const':
       return { pointer, message: `expected ${literal(params.allowedValue)}, got ${got}` };
     case 'pattern':

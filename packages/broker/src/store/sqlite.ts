@@ -43,7 +43,8 @@ export function openSqlite(file: string, options: SqliteOptions): SqliteStore {
     const writer = new DatabaseSync(file, { timeout: 2000 });
     opened.push(writer);
     writer.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
-    writer.exec('pragma trusted_schema = off');
+    // Savepoints keep copies of pages; past 64 KiB these would go to a temporary file.
+    writer.exec('pragma temp_store = memory; pragma trusted_schema = off');
     if (writer.prepare('pragma journal_mode').get()?.journal_mode !== 'wal') {
       throw new StoreUnavailable(`the file system of ${file} does not support SQLite's write-ahead log`);
     }

@@ -19,6 +19,7 @@ import { createIdentity, type TokenIssuer } from '../../src/identity/create-iden
 import type { Identity, Resource } from '../../src/identity/identity.ts';
 import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
 import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
+import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '../../src/rules/principal.ts';
 import type { Tool } from '../../src/rules/tool.ts';
@@ -84,7 +85,12 @@ function orchestrator(name: string, agents: string[], tenant = 'default'): Orche
   return { kind: 'orchestrator', ...registered(name), tenant, status: 'active', ...rest };
 }
 
-function person(name: string, roles: PersonRole[], tenant = 'default', status: Person['status'] = 'active'): Person {
+function person(
+  name: string,
+  roles: PersonRole[],
+  tenant = 'default',
+  status: Person['status'] = 'active',
+): Person {
   return {
     kind: 'person',
     ...registered(name),
@@ -132,7 +138,9 @@ function tool(name: string, effect: Tool['effect']): Tool {
     lifecycle: { status: 'active' },
     input,
     checkInput: (args) =>
-      typeof (args as { id?: unknown }).id === 'string' ? [] : [{ pointer: '/id', message: 'expected a string' }],
+      typeof (args as { id?: unknown }).id === 'string'
+        ? []
+        : [{ pointer: '/id', message: 'expected a string' }],
     requires: [],
     prepare: [],
     pin: [],
@@ -146,7 +154,12 @@ function tool(name: string, effect: Tool['effect']): Tool {
   } as Tool;
 }
 
-const tools = new Map([tool('get_ticket', 'read'), tool('refund', 'write')].map((each) => [each.name, each]));
+const tools = new Map(
+  [tool('get_ticket', 'read'), tool('refund', 'write'), tool('unused', 'write')].map((each) => [
+    each.name,
+    each,
+  ]),
+);
 
 function byKind<P extends Principal>(kind: P['kind'], list: readonly Principal[]): ReadonlyMap<string, P> {
   return new Map(list.filter((each): each is P => each.kind === kind).map((each) => [each.name, each]));
@@ -165,7 +178,13 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       ]),
     ),
   };
-  const asks = { rule: 'ask-finance', quorum: 1, group: 'finance', excluding: [], because: 'Refunds need finance.' };
+  const asks = {
+    rule: 'ask-finance',
+    quorum: 1,
+    group: 'finance',
+    excluding: [],
+    because: 'Refunds need finance.',
+  };
   return {
     revision: 'sha256:test',
     settings: {
@@ -175,7 +194,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       tenants: ['default', 'acme'],
       context: { ticket: { type: 'string' } },
       labels: [],
-      approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 20 },
+      approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
       tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
       runs: { ambient_idle_ms: 1_800_000 },
       idempotency: { keep_ms: 3_600_000 },
@@ -187,11 +206,13 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
     orchestrators: byKind<Orchestrator>('orchestrator', list),
     people: byKind<Person>('person', list),
     principals: new Map(list.map((each) => [each.name, each])),
-    groups: new Map([['finance', new Set(list.filter((p) => p.kind === 'person' && p.groups.length > 0).map((p) => p.name))]]),
+    groups: new Map([
+      ['finance', new Set(list.filter((p) => p.kind === 'person' && p.groups.length > 0).map((p) => p.name))],
+    ]),
     connectors: new Map(),
     tools,
     policies: {
-      judge: ({ action }) => ({
+      judge: ({ action }: DecisionRequest) => ({
         permits: ['allow'],
         forbids: action.id === 'refund' ? ['ask-finance'] : [],
         errors: [],
@@ -212,7 +233,7 @@ const desk: Connector = {
   name: 'desk',
   kind: 'sql',
   drift: () => null,
-  attempt: async (attempt: Attempt) => ({ kind: 'ok', response: { did: attempt.operation['tool'] as string } }),
+  attempt: async (attempt: Attempt) => ({ kind: 'ok', response: { did: attempt.operation.tool as string } }),
   close: async () => {},
 };
 
@@ -228,7 +249,8 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const bundle = smallBundle();
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const logged: string[] = [];
-  const say = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  const say = (message: string, fields?: object) =>
+    void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   let url = setup.public_url ?? '';
   const shared = { store, bundle: () => bundle, clock: Date, random: (bytes: number) => randomBytes(bytes) };
   const tokens = createIdentity({ ...shared, keyFile: '', key, issuer: () => url });
@@ -246,7 +268,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   };
   const activation = {
     load: async () => ({ ok: true, bundle, warnings: [] }) as const,
-    swap: async () => {},
+    prepare: async () => ({ commit() {}, async abandon() {} }),
   };
   const app = createServer(world, { tokens, activation, ready: async () => true });
   setup.mount?.(app, world);
@@ -257,7 +279,11 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     const known = bundle.principals.get(name) ?? ({ name, kind: 'agent', tenant: 'default' } as Agent);
     return issueAccessToken(wishes.key ?? key, {
       issuer: wishes.issuer ?? url,
-      principal: { ...known, tenant: wishes.tenant ?? known.tenant, kind: wishes.kind ?? known.kind } as Principal,
+      principal: {
+        ...known,
+        tenant: wishes.tenant ?? known.tenant,
+        kind: wishes.kind ?? known.kind,
+      } as Principal,
       resource: wishes.resource ?? 'v1',
       run_id: wishes.run_id ?? null,
       token_id: randomBytes(9).toString('base64url'),
@@ -313,11 +339,18 @@ export async function assertionOf(
 ): Promise<string> {
   const now_s = Math.floor(Date.now() / 1000);
   const claims: JWTPayload = {
-    ...{ iss: name, sub: name, aud: audience, iat: now_s, exp: now_s + 60, jti: randomBytes(12).toString('hex') },
+    ...{
+      iss: name,
+      sub: name,
+      aud: audience,
+      iat: now_s,
+      exp: now_s + 60,
+      jti: randomBytes(12).toString('hex'),
+    },
     ...wishes.claims,
   };
   for (const claim of wishes.without ?? []) delete claims[claim];
-  const header = { alg: pair.privateJwk['alg'] as string, typ: 'JWT', kid: pair.privateJwk['kid'] as string };
+  const header = { alg: pair.privateJwk.alg as string, typ: 'JWT', kid: pair.privateJwk.kid as string };
   return new SignJWT(claims)
     .setProtectedHeader({ ...header, ...wishes.header } as typeof header)
     .sign(await importKey(pair));
@@ -328,7 +361,10 @@ async function importKey(pair: KeyPair) {
   return createPrivateKey(pair.privatePem);
 }
 
-export function formOf(client_assertion: string, more: Readonly<Record<string, string>> = {}): URLSearchParams {
+export function formOf(
+  client_assertion: string,
+  more: Readonly<Record<string, string>> = {},
+): URLSearchParams {
   return new URLSearchParams({
     grant_type: 'client_credentials',
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',

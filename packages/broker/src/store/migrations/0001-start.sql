@@ -67,7 +67,6 @@ create table calls (
 );
 
 create unique index calls_key on calls (tenant, agent, idempotency_key) where idempotency_key is not null;
-create index calls_tenant on calls (tenant, id);
 create index calls_run on calls (run, id);
 create index calls_held on calls (tenant, agent, request_digest) where status = 'held';
 create index calls_running on calls (id) where status = 'running';

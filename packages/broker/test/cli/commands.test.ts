@@ -1,0 +1,171 @@
+// The command: what it asks before it acts, what it prints, and the code that it ends with.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { problem } from '@countersign/contract/problem.ts';
+import type { ApprovalView } from '@countersign/contract/wire.ts';
+import { StubBroker } from '../../../sdk/test/stub-broker.ts';
+import { type Ran, type RunOptions, run } from './fixture.ts';
+
+let folder: string;
+let broker: StubBroker;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-cli-'));
+  broker = await StubBroker.start();
+  writeFileSync(join(folder, 'ana.jwk'), JSON.stringify(broker.key), { mode: 0o600 });
+});
+afterEach(async () => {
+  await broker.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function asAna(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const environment = {
+    COUNTERSIGN_URL: broker.url,
+    COUNTERSIGN_AS: 'ana',
+    COUNTERSIGN_KEY: join(folder, 'ana.jwk'),
+  };
+  return run(argv, { environment, ...options });
+}
+
+const approval: ApprovalView = {
+  approval_id: 'apr_1',
+  call_id: 'call_1',
+  run_id: 'run_1',
+  agent: 'refunds',
+  tool: 'refund_invoice',
+  status: 'open',
+  created_at_ms: 0,
+  expires_at_ms: 3_600_000,
+  summary: 'refunds wants to refund 120.00 EUR.',
+  args: { invoice: 'INV-1', note: '\u001b[1A\u001b[2Kharmless' },
+  claimed: { why: 'late' },
+  bound: { ticket: 'ZD-991' },
+  prepared: { invoice: { customer: 'C-17' } },
+  labels: ['untrusted'],
+  cost: { minor: 12_000, currency: 'EUR' },
+  resources: ['desk:invoice/INV-1'],
+  asks: [{ rule: 'big', quorum: 1, group: 'finance', excluding: ['owner'], because: 'Much.', approved: 0 }],
+  deed_digest: 'sha256:deed',
+  votes: [],
+};
+
+function votesCast(): unknown[] {
+  return broker.asked.filter(({ method }) => method === 'POST').map(({ body }) => body);
+}
+
+test('approve shows the whole deed, asks, and votes with the digest that it showed', async () => {
+  broker.answer = ({ method }) => ({
+    body: method === 'GET' ? approval : { ...approval, status: 'approved', deed_digest: 'sha256:other' },
+  });
+  const { code, out, asked } = await asAna(['approvals', 'approve', 'apr_1'], { answer: 'y' });
+  assert.equal(code, 0);
+  for (const part of [
+    '120.00 EUR',
+    'INV-1',
+    'ZD-991',
+    'C-17',
+    'desk:invoice/INV-1',
+    'untrusted',
+    'sha256:deed',
+  ]) {
+    assert.ok(out.includes(part), part);
+  }
+  assert.ok(out.includes('big: 1 of finance except the owner, 0 so far. Much.'));
+  assert.ok(!out.includes('\u001b'), 'nothing in the arguments moves the cursor');
+  assert.equal(asked.length, 1);
+  assert.deepEqual(votesCast(), [{ verdict: 'approve', deed_digest: 'sha256:deed' }]);
+});
+
+test('no vote is cast when the person says no, says nothing, or is not there', async () => {
+  broker.answer = () => ({ body: approval });
+  for (const answer of ['n', '', 'yess', null]) {
+    const { code } = await asAna(['approvals', 'approve', 'apr_1'], { answer });
+    assert.equal(code, 1);
+  }
+  assert.deepEqual(votesCast(), []);
+});
+
+test('--yes votes without a question, and reject carries the reason', async () => {
+  broker.answer = () => ({ body: approval });
+  const { code, asked } = await asAna(['approvals', 'reject', 'apr_1', '--yes', '--reason', 'no']);
+  assert.equal(code, 0);
+  assert.equal(asked.length, 0);
+  assert.deepEqual(votesCast(), [{ verdict: 'reject', deed_digest: 'sha256:deed', reason: 'no' }]);
+});
+
+test('a refusal by the broker ends with 3 and its words, a missing broker with 4', async () => {
+  broker.answer = () => ({ status: 404, body: problem('not_found', 'There is nothing here for you.') });
+  const refused = await asAna(['calls', 'show', 'call_1']);
+  assert.deepEqual([refused.code, refused.err], [3, 'Refused (not_found): There is nothing here for you.']);
+  const gone = await asAna(['halts', '--url', 'http://127.0.0.1:9']);
+  assert.equal(gone.code, 4);
+});
+
+test('a command that is given wrongly ends with 2 and says what was expected', async () => {
+  const missing = await run(['approvals', 'list']);
+  assert.deepEqual([missing.code, missing.err], [2, 'expected --url or COUNTERSIGN_URL in the environment']);
+  assert.equal((await run(['aprovals'])).code, 2);
+  assert.equal((await asAna(['halt', 'agent', '--reason', 'x'])).code, 2);
+  assert.equal((await asAna(['halt', 'planet', '--reason', 'x'])).code, 2);
+  assert.equal((await run(['serve', '--bundle', '.', '--port', '65536'])).code, 2);
+  assert.equal((await run(['--help'])).code, 0);
+});
+
+test('a key file that others can read is refused', async () => {
+  writeFileSync(join(folder, 'open.jwk'), JSON.stringify(broker.key), { mode: 0o644 });
+  const { code, err } = await asAna(['halts', '--key', join(folder, 'open.jwk')]);
+  assert.equal(code, 2);
+  assert.match(err, /chmod 0600/);
+  assert.equal(broker.tokenRequests.length, 0);
+});
+
+test('--json prints what the broker answered', async () => {
+  broker.answer = () => ({
+    body: { halts: [{ halt_id: 'hlt_1', scope: 'tenant', reason: 'r', by: 'b', at_ms: 1 }] },
+  });
+  const { out } = await asAna(['halts', '--json']);
+  assert.equal(JSON.parse(out)[0].halt_id, 'hlt_1');
+});
+
+test('a halt names its scope, target and reason', async () => {
+  broker.answer = ({ body }) => ({
+    status: 201,
+    body: { ...(body as object), halt_id: 'hlt_1', by: 'ana', at_ms: 1 },
+  });
+  const { out } = await asAna(['halt', 'agent', 'refunds', '--reason', 'drill']);
+  assert.deepEqual(votesCast(), [{ scope: 'agent', target: 'refunds', reason: 'drill' }]);
+  assert.equal(out, 'Stopped: agent refunds. To let it go on: countersign lift hlt_1');
+});
+
+test('a new key is private, never overwrites one, and prints only the public half', async () => {
+  const file = join(folder, 'new.jwk');
+  const { code, out } = await run(['keys', 'new', '--out', file]);
+  assert.equal(code, 0);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const made = JSON.parse(readFileSync(file, 'utf8'));
+  const shown = JSON.parse(out);
+  assert.equal(shown.d, undefined);
+  assert.deepEqual({ ...shown, d: made.d }, made);
+  assert.equal((await run(['keys', 'new', '--out', file])).code, 2);
+  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), made);
+});
+
+test('a link that lies where the key shall go is not followed', async () => {
+  const victim = join(folder, 'victim');
+  symlinkSync(victim, join(folder, 'link.jwk'));
+  assert.equal((await run(['keys', 'new', '--out', join(folder, 'link.jwk')])).code, 2);
+  assert.throws(() => statSync(victim), /ENOENT/);
+});
+
+test('serve hands its options to main, and prints the mistakes of a broken bundle', async () => {
+  const { served } = await run(['serve', '--bundle', 'desk', '--port', '0']);
+  assert.deepEqual(served, [{ bundle: 'desk', port: 0, log_level: 'info' }]);
+  const mistake = { file: 'a.yaml', line: 2, column: 3, message: 'no', hint: 'yes?', severity: 'error' };
+  const serve = () => Promise.reject(Object.assign(new Error('broken'), { mistakes: [mistake] }));
+  const broken = await run(['serve', '--bundle', 'desk'], { serve });
+  assert.equal(broken.code, 1);
+  assert.equal(broken.err, 'a.yaml:2:3: error: no (yes?)\n1 mistake: not started.');
+});

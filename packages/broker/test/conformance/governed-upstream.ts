@@ -1,0 +1,217 @@
+// A broker in front of the conformance fixture, with a bundle that lets one agent call every tool of it.
+import { type ChildProcess, fork } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import { type JWK, SignJWT } from 'jose';
+import { listUpstreamTools, type UpstreamTool } from '#connectors/mcp/list-upstream-tools.ts';
+import { startBroker } from '../../src/main.ts';
+
+export const AGENT = 'conformance-agent';
+
+export interface GovernedUpstream {
+  /** Base of the broker. */
+  readonly url: string;
+  /** The broker's MCP endpoint through a proxy that adds the agent's token and changes nothing else. */
+  readonly proxied: string;
+  /** Names of the upstream's tools. */
+  readonly tools: readonly string[];
+  /** The agent's private key as a JWK. */
+  readonly key: JWK;
+  /** A token of the agent for the MCP endpoint. */
+  token(): Promise<string>;
+  close(): Promise<void>;
+}
+
+export async function openGovernedUpstream(): Promise<GovernedUpstream> {
+  // What was opened is closed again, in reverse, also when a later step fails.
+  await using opened = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-conformance-'));
+  opened.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const child = fork(new URL('../fixtures/mcp-conformance-server/server.ts', import.meta.url), {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  opened.defer(async () => {
+    child.kill();
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  });
+  const upstream = await firstLine(child);
+  const tools = await listFixture(upstream);
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const named = { alg: 'EdDSA', kid: 'k1' };
+  const key = { ...privateKey.export({ format: 'jwk' }), ...named } as JWK;
+  const bundle = join(folder, 'bundle');
+  writeBundle(bundle, upstream, tools, { ...publicKey.export({ format: 'jwk' }), ...named });
+  const broker = await startBroker({ bundle, port: 0, log_level: 'silent' });
+  opened.defer(() => broker.close());
+  const token = () => fetchToken(broker.url, key);
+  const proxy = await startProxy(broker.url, await token());
+  opened.defer(() => proxy.close());
+  const kept = opened.move();
+  return {
+    url: broker.url,
+    proxied: `${proxy.url}/mcp`,
+    tools: tools.map((tool) => tool.name),
+    key,
+    token,
+    close: () => kept.disposeAsync(),
+  };
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  const [chunk] = (await once(child.stdout!, 'data')) as [Buffer];
+  return String(chunk).trim();
+}
+
+async function listFixture(url: string): Promise<readonly UpstreamTool[]> {
+  const quiet = { info() {}, warn() {}, error() {} };
+  const spec = {
+    name: 'fixture',
+    kind: 'mcp' as const,
+    owner: 'test',
+    options: { transport: { http: { url, allow_private: true } } },
+    credential: null,
+  };
+  const listed = await listUpstreamTools(spec, {
+    clock: Date,
+    log: quiet,
+    connectionCredential: async () => null,
+  });
+  if (!listed.ok) throw new Error(listed.reason);
+  return listed.tools.filter((tool) => tool.name !== TOO_WIDE);
+}
+
+/** JSON is YAML, so the files are written as JSON. */
+function writeBundle(
+  folder: string,
+  upstream: string,
+  tools: readonly UpstreamTool[],
+  publicKey: object,
+): void {
+  const write = (path: string, content: unknown): void => {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(
+      join(folder, path),
+      typeof content === 'string' ? content : JSON.stringify(content, null, 2),
+    );
+  };
+  write('countersign.yaml', { listen: { host: '127.0.0.1', port: 8787 } });
+  write('people/olga.yaml', {
+    name: 'olga',
+    display_name: 'Olga',
+    roles: ['operator'],
+    groups: [],
+    keys: [],
+  });
+  write('agents/agent.yaml', {
+    name: AGENT,
+    owner: 'olga',
+    purpose: 'Calls every tool of the conformance fixture.',
+    roles: [],
+    mode: 'act',
+    keys: [publicKey],
+  });
+  write('connectors/fixture.yaml', {
+    name: 'fixture',
+    kind: 'mcp',
+    owner: 'olga',
+    transport: { http: { url: upstream, allow_private: true } },
+  });
+  for (const tool of tools) write(`tools/${tool.name}.yaml`, manifestOf(tool));
+  write(
+    'policies/all.cedar',
+    `@id("allow-all")\npermit (principal == Agent::"${AGENT}", action, resource);\n`,
+  );
+}
+
+function manifestOf({ name, digest, definition }: UpstreamTool): object {
+  const input = without(definition.inputSchema ?? {}, NOT_IN_BUNDLES) as JsonObject;
+  return {
+    name,
+    version: '1.0.0',
+    owner: 'olga',
+    connector: 'fixture',
+    description: definition.description,
+    effect: 'read',
+    input,
+    bind: { mcp: { tool: name, digest, args: argsOf(input) } },
+    timeout: '5s',
+    output: { labels: ['untrusted'] },
+  };
+}
+
+/** Keywords that bundles do not take. Empty it once they do: the exceptions in the conformance test are stale then. */
+const NOT_IN_BUNDLES: readonly string[] = ['x-mcp-header'];
+
+/** Its schema is open and unbounded on purpose; no bundle may hold such a tool as active. */
+const TOO_WIDE = 'json_schema_2020_12_tool';
+
+function without(schema: Json, keywords: readonly string[]): Json {
+  if (Array.isArray(schema)) return schema.map((item: Json) => without(item, keywords));
+  if (!isJsonObject(schema)) return schema;
+  const kept = Object.entries(schema).filter(([key]) => !keywords.includes(key));
+  return Object.fromEntries(kept.map(([key, value]) => [key, without(value, keywords)]));
+}
+
+/** Each argument as it came; one that is absent goes as the text `none`. */
+function argsOf(input: JsonObject): JsonObject {
+  const names = isJsonObject(input.properties) ? Object.keys(input.properties) : [];
+  return Object.fromEntries(names.map((name) => [name, `=has(args.${name}) ? args.${name} : 'none'`]));
+}
+
+async function fetchToken(base: string, key: JWK): Promise<string> {
+  const assertion = await new SignJWT({ jti: crypto.randomUUID() })
+    .setProtectedHeader({ alg: 'EdDSA', kid: key.kid! })
+    .setIssuer(AGENT)
+    .setSubject(AGENT)
+    .setAudience(`${base}/oauth/token`)
+    .setIssuedAt()
+    .setExpirationTime('60s')
+    .sign(key);
+  const response = await fetch(`${base}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: AGENT,
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: assertion,
+      resource: `${base}/mcp`,
+    }),
+  });
+  const body = (await response.json()) as { access_token?: string };
+  if (body.access_token === undefined) throw new Error(`no token: ${JSON.stringify(body)}`);
+  return body.access_token;
+}
+
+/** Adds the token. Its own name in Host and Origin becomes the broker's; every other name goes through as it is. */
+async function startProxy(base: string, token: string): Promise<{ url: string; close(): Promise<void> }> {
+  const target = new URL(base);
+  const proxy = createServer((incoming, outgoing) => {
+    const own = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const headers = { ...incoming.headers, authorization: `Bearer ${token}` };
+    if (headers.host === own) headers.host = target.host;
+    if (headers.origin === `http://${own}`) headers.origin = target.origin;
+    const { hostname: host, port } = target;
+    const sent = request({ host, port, path: incoming.url, method: incoming.method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(outgoing);
+    });
+    sent.on('error', () => outgoing.destroy());
+    incoming.pipe(sent);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    async close() {
+      proxy.closeAllConnections();
+      proxy.close();
+      await once(proxy, 'close');
+    },
+  };
+}

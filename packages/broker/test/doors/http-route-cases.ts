@@ -1,0 +1,224 @@
+// One row a route: a request that works, who may make it, and which of its parts name something that exists.
+import type { HttpBroker } from './http-broker.ts';
+
+/** What exists in tenant `default` before the rows are tried. */
+export interface Exhibits {
+  readonly call: string;
+  readonly run: string;
+  readonly approval: string;
+  readonly deed_digest: string;
+  readonly halt: string;
+  readonly log: string;
+}
+
+export interface RouteCase {
+  readonly id: string;
+  readonly method: string;
+  readonly path: (exhibits: Exhibits) => string;
+  readonly body?: (exhibits: Exhibits) => unknown;
+  readonly status: number;
+  /** Names of the principals whom the route answers; `anyone` needs no credentials. */
+  readonly who: 'anyone' | readonly string[];
+  /** The same request for something that does not exist. */
+  readonly absent?: (exhibits: Exhibits) => string;
+}
+
+const EVERY_ROLE = ['olga', 'paul', 'amir'];
+const NOBODY = '01k9zzzzzzzzzzzzzzzzzzzzzz';
+
+export const routeCases: readonly RouteCase[] = [
+  { id: 'exchangeToken', method: 'POST', path: () => '/oauth/token', status: 400, who: 'anyone' },
+  {
+    id: 'authorizationServerMetadata',
+    method: 'GET',
+    path: () => '/.well-known/oauth-authorization-server',
+    status: 200,
+    who: 'anyone',
+  },
+  {
+    id: 'apiResourceMetadata',
+    method: 'GET',
+    path: () => '/.well-known/oauth-protected-resource/v1',
+    status: 200,
+    who: 'anyone',
+  },
+  {
+    id: 'mcpResourceMetadata',
+    method: 'GET',
+    path: () => '/.well-known/oauth-protected-resource/mcp',
+    status: 200,
+    who: 'anyone',
+  },
+  { id: 'keys', method: 'GET', path: () => '/.well-known/jwks.json', status: 200, who: 'anyone' },
+  { id: 'isAlive', method: 'GET', path: () => '/healthz', status: 200, who: 'anyone' },
+  { id: 'isReady', method: 'GET', path: () => '/readyz', status: 200, who: 'anyone' },
+  { id: 'describeApi', method: 'GET', path: () => '/openapi.json', status: 200, who: 'anyone' },
+  {
+    id: 'performCall',
+    method: 'POST',
+    path: () => '/v1/calls',
+    body: () => ({ tool: 'get_ticket', args: { id: '1' } }),
+    status: 200,
+    who: ['desk-agent', 'other-agent', 'far-agent'],
+  },
+  {
+    id: 'showCall',
+    method: 'GET',
+    path: ({ call }) => `/v1/calls/${call}`,
+    status: 200,
+    who: ['desk-agent', ...EVERY_ROLE],
+    absent: () => `/v1/calls/call_${NOBODY}`,
+  },
+  {
+    id: 'listCalls',
+    method: 'GET',
+    path: () => '/v1/calls?limit=5',
+    status: 200,
+    who: ['desk-agent', 'other-agent', 'far-agent', 'far-fran', ...EVERY_ROLE],
+  },
+  {
+    id: 'listTools',
+    method: 'GET',
+    path: () => '/v1/tools',
+    status: 200,
+    who: ['desk-agent', 'other-agent', 'far-agent'],
+  },
+  {
+    id: 'showTool',
+    method: 'GET',
+    path: () => '/v1/tools/get_ticket',
+    status: 200,
+    who: ['desk-agent', 'other-agent', 'far-agent'],
+    absent: () => '/v1/tools/get_nothing',
+  },
+  {
+    id: 'openRun',
+    method: 'POST',
+    path: () => '/v1/runs',
+    body: () => ({ agent: 'desk-agent', trigger: 'desk:ticket/1' }),
+    status: 201,
+    who: ['desk-orchestrator'],
+  },
+  {
+    id: 'listRuns',
+    method: 'GET',
+    path: () => '/v1/runs',
+    status: 200,
+    who: [
+      ...['desk-agent', 'other-agent', 'far-agent', 'desk-orchestrator', 'far-orchestrator', 'far-fran'],
+      ...EVERY_ROLE,
+    ],
+  },
+  {
+    id: 'showRun',
+    method: 'GET',
+    path: ({ run }) => `/v1/runs/${run}`,
+    status: 200,
+    who: ['desk-agent', 'desk-orchestrator', ...EVERY_ROLE],
+    absent: () => `/v1/runs/run_${NOBODY}`,
+  },
+  {
+    id: 'endRun',
+    method: 'POST',
+    path: ({ run }) => `/v1/runs/${run}/end`,
+    status: 200,
+    who: ['desk-orchestrator', 'olga'],
+    absent: () => `/v1/runs/run_${NOBODY}/end`,
+  },
+  {
+    id: 'listApprovals',
+    method: 'GET',
+    path: () => '/v1/approvals?status=open',
+    status: 200,
+    who: ['far-fran', ...EVERY_ROLE],
+  },
+  {
+    id: 'showApproval',
+    method: 'GET',
+    path: ({ approval }) => `/v1/approvals/${approval}`,
+    status: 200,
+    who: ['desk-agent', ...EVERY_ROLE],
+    absent: () => `/v1/approvals/apr_${NOBODY}`,
+  },
+  {
+    id: 'vote',
+    method: 'POST',
+    path: ({ approval }) => `/v1/approvals/${approval}/votes`,
+    body: ({ deed_digest }) => ({ verdict: 'approve', deed_digest }),
+    status: 200,
+    who: ['paul'],
+    absent: () => `/v1/approvals/apr_${NOBODY}/votes`,
+  },
+  { id: 'listHalts', method: 'GET', path: () => '/v1/halts', status: 200, who: ['olga', 'far-fran'] },
+  {
+    id: 'setHalt',
+    method: 'POST',
+    path: () => '/v1/halts',
+    body: () => ({ scope: 'tool', target: 'unused', reason: 'test' }),
+    status: 201,
+    who: ['olga', 'far-fran'],
+  },
+  {
+    id: 'liftHalt',
+    method: 'DELETE',
+    path: ({ halt }) => `/v1/halts/${halt}`,
+    status: 200,
+    who: ['olga'],
+    absent: () => `/v1/halts/hlt_${NOBODY}`,
+  },
+  {
+    id: 'readLedger',
+    method: 'GET',
+    path: ({ log }) => `/v1/ledger/entries?from=0&limit=3&log=${encodeURIComponent(log)}`,
+    status: 200,
+    who: ['olga', 'amir'],
+    absent: () => `/v1/ledger/entries?from=0&limit=3&log=${encodeURIComponent('tenant/nowhere')}`,
+  },
+  {
+    id: 'showReceipt',
+    method: 'GET',
+    path: ({ log }) => `/v1/ledger/receipts/${encodeURIComponent(log)}/0`,
+    status: 200,
+    who: ['olga', 'amir'],
+    absent: ({ log }) => `/v1/ledger/receipts/${encodeURIComponent(log)}/999999`,
+  },
+  {
+    id: 'latestCheckpoint',
+    method: 'GET',
+    path: ({ log }) => `/v1/ledger/checkpoint?log=${encodeURIComponent(log)}`,
+    status: 200,
+    who: ['olga', 'amir'],
+    absent: () => `/v1/ledger/checkpoint?log=${encodeURIComponent('tenant/nowhere')}`,
+  },
+  {
+    id: 'showBundle',
+    method: 'GET',
+    path: () => '/v1/bundle',
+    status: 200,
+    who: ['olga', 'amir', 'far-fran'],
+  },
+  { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
+];
+
+/** A call, a run, an open approval and a halt of tenant `default`; new ones at every call. */
+export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
+  const opened = await broker.ask('POST', '/v1/runs', {
+    as: 'desk-orchestrator',
+    body: { agent: 'desk-agent', trigger: 'desk:ticket/1' },
+  });
+  const run = opened.json.run_id as string;
+  const held = await broker.ask('POST', '/v1/calls', {
+    token: broker.token('desk-agent', { run_id: run }),
+    body: { tool: 'refund', args: { id: `${Math.random()}` } },
+  });
+  const approval = held.json.approval.approval_id as string;
+  const shown = await broker.ask('GET', `/v1/approvals/${approval}`, { as: 'paul' });
+  const halt = await broker.ask('POST', '/v1/halts', {
+    as: 'olga',
+    body: { scope: 'agent', target: 'idle-agent', reason: 'test' },
+  });
+  return {
+    ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },
+    ...{ deed_digest: shown.json.deed_digest as string, log: 'tenant/default' },
+  };
+}
