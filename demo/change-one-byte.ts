@@ -14,12 +14,10 @@ export function changeOneByte(
   copyFileSync(ledger, copy);
   const { seq, body } = findRecord(copy);
   const bytes = readFileSync(copy);
-  // The amount stands in several places; this one is known by what stands before it.
-  const at = body.indexOf(AMOUNT);
-  const context = body.slice(Math.max(0, at - 40), at + AMOUNT.length);
-  const start = bytes.indexOf(context);
+  // The amount stands in several places of the file; the whole record stands in one.
+  const start = bytes.indexOf(body);
   if (start === -1) throw new Error('the record is not in one piece in the file');
-  bytes[start + context.indexOf(AMOUNT) + AMOUNT.indexOf('1')] = '9'.charCodeAt(0);
+  bytes[start + body.indexOf(AMOUNT) + AMOUNT.indexOf('1')] = '9'.charCodeAt(0);
   writeFileSync(copy, bytes);
   return { copy, seq };
 }
@@ -28,7 +26,7 @@ function findRecord(file: string): { readonly seq: number; readonly body: string
   const db = new DatabaseSync(file, { readOnly: true });
   try {
     const found = db
-      .prepare('select seq, body from payloads where instr(body, ?) order by seq limit 1')
+      .prepare('select seq, body from payloads where instr(body, ?) order by length(body) limit 1')
       .get(AMOUNT);
     if (found === undefined) throw new Error('no record of the refund of 120.00');
     return { seq: Number(found.seq), body: String(found.body) };

@@ -12,9 +12,9 @@ export function say(text: string): void {
   console.log(`   ${text}`);
 }
 
-/** `subject … outcome  why`, in columns. */
-export function row(subject: string, outcome: string, why = ''): void {
-  say(`${subject.padEnd(44)} ${outcome.padEnd(18)} ${why}`.trimEnd());
+/** What was tried, what came of it, and why, in columns. */
+export function row(what: string, outcome: string, why = ''): void {
+  say(`${what.padEnd(36)} ${outcome.padEnd(20)} ${why}`.trimEnd());
 }
 
 export function expect(actual: unknown, expected: unknown, what: string): void {

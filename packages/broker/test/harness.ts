@@ -1,6 +1,6 @@
 // Starts a real broker on a bundle in a temporary folder, with keys for its principals, and speaks to it.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -28,7 +28,7 @@ export interface TestBroker {
   vote(person: string, approval: ApprovalView, verdict: 'approve' | 'reject', reason?: string): Promise<Sent>;
   /** Writes files of the bundle; nothing changes until it is activated. */
   write(files: BundleFiles): void;
-  /** Closes and starts again on the same folder, e.g. with other keys in force. */
+  /** Closes and starts again on the same folder and address. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -137,9 +137,10 @@ export async function startTestBroker(
       }),
     write: (more) => writeFiles(join(root, 'bundle'), more),
     async restart() {
+      // On the same address, since tokens name it.
+      const port = Number(new URL(broker.url).port);
       await broker.close();
-      tokens.clear();
-      broker = await startBroker({ bundle: join(root, 'bundle'), port: 0, log_level: 'silent' });
+      broker = await startBroker({ bundle: join(root, 'bundle'), port, log_level: 'silent' });
     },
     async close() {
       await broker.close();
@@ -196,9 +197,4 @@ function writeFiles(folder: string, files: BundleFiles): void {
 export function openDatabase(path: string): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true });
   return new DatabaseSync(path);
-}
-
-/** Copies a folder, e.g. the store of a closed broker. */
-export function copyFolder(from: string, to: string): void {
-  cpSync(from, to, { recursive: true });
 }

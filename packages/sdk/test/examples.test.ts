@@ -92,7 +92,7 @@ test('what is refused is told with its reason', async () => {
   const token = await run('open-run.ts', 'support-desk', ['ZD-666']);
   const { code, out } = await start('refund.ts', 'support-refunds', ['INV-1002', '100'], token).end();
   assert.equal(code, 1);
-  assert.match(out, /^policy_denied: .*Refunds go only to the customer of the ticket/);
+  assert.match(out, /^policy_denied: .*Refunds go only to the customer of the run/);
 });
 
 test('the official MCP client connects with the key of the agent and the token of the run', async () => {

@@ -39,7 +39,7 @@ export function parseYaml(file: string, text: string, mistakes: Mistakes): Sourc
   });
   const problems = [...document.errors, ...document.warnings];
   for (const problem of problems) {
-    mistakes.error(file, position(problem.pos[0]), firstSentence(problem.message));
+    mistakes.error(file, position(problem.pos[0]), sentenceOf(problem.code, problem.message));
   }
   if (problems.length > 0) return null;
   if (document.contents === null) {
@@ -66,8 +66,10 @@ function locator(places: ReadonlyMap<string, Place>, position: (offset: number) 
   };
 }
 
-// The library appends the place in its own words; ours stands before the message already.
-function firstSentence(message: string): string {
+function sentenceOf(code: string, message: string): string {
+  if (code === 'MULTIPLE_DOCS') return 'expected one document, got several';
+  if (code === 'DUPLICATE_KEY') return 'the key occurs twice';
+  // The library appends the place in its own words; ours stands before the message already.
   return (message.split('\n')[0] ?? message).replace(/ at line \d+, column \d+:?$/, '').trim();
 }
 

@@ -84,8 +84,8 @@ function verify(options: VerifyFlags, world: CliWorld): void {
 
 function logLine(report: LogReport): string {
   if (report.failure !== null) return `${printable(report.log)}: ${failureWords(report.failure)}`;
-  const parts = [`${report.entries} entries`, `${report.checkpoints} signed checkpoints`];
-  if (report.uncovered > 0) parts.push(`the last ${report.uncovered} not signed yet`);
+  const signed = report.uncovered === 0 ? 'all signed' : `the last ${report.uncovered} not signed yet`;
+  const parts = [`${report.entries} entries`, signed];
   if (report.erased > 0) parts.push(`${report.erased} payloads erased`);
   return `${printable(report.log)}: ${parts.join(', ')}`;
 }

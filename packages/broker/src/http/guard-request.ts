@@ -21,7 +21,10 @@ const ONCE: ReadonlySet<string> = new Set([
  * its own name (DNS rebinding): such a request carries a foreign Host, or a foreign Origin.
  */
 export function guardRequest(request: IncomingMessage, base_url: string): Problem | null {
-  if ((request.url ?? '').length > URL_LENGTH_MAX) {
+  const { url = '' } = request;
+  // RFC 9112 §3.2: an address with a host of its own would overrule the Host header.
+  if (!url.startsWith('/')) return problem('invalid_request', 'Expected a path as the address.');
+  if (url.length > URL_LENGTH_MAX) {
     return problem('invalid_request', `Expected an address of at most ${URL_LENGTH_MAX} characters.`);
   }
   const twice = repeatedHeader(request.rawHeaders);

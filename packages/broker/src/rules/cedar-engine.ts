@@ -5,7 +5,7 @@ import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { EngineRequest } from './cedar-marshal.ts';
 import { entitiesIn, forEngine, marshalRequest } from './cedar-marshal.ts';
 import type { PolicyFallback } from './cedar-policy.ts';
-import { indexOfByte, placeOf, splitPolicies } from './cedar-source.ts';
+import { indexOfByte, placesIn, splitPolicies } from './cedar-source.ts';
 import type { DecisionRequest } from './decision.ts';
 
 export type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
@@ -39,8 +39,9 @@ export function parsePolicies(text: string): {
   const mistakes: CedarMistake[] = [];
   const seen = new Map<string, number>();
   const pieces = splitPolicies(text);
+  const placeAt = placesIn(text);
   for (const piece of pieces) {
-    const at = placeOf(text, piece.start);
+    const at = placeAt(piece.start);
     const answer = cedar.policyToJson(piece.text);
     if (answer.type === 'failure') {
       mistakes.push(...answer.errors.map((error) => mistakeOf(error, piece.text, at, 'error')));
@@ -123,7 +124,7 @@ function mistakeOf(
 ): CedarMistake {
   const source = error.sourceLocations?.[0];
   const inside =
-    source === undefined ? { line: 1, column: 1 } : placeOf(text, indexOfByte(text, source.start));
+    source === undefined ? { line: 1, column: 1 } : placesIn(text)(indexOfByte(text, source.start));
   const line = at.line + inside.line - 1;
   const column = inside.line === 1 ? at.column + inside.column - 1 : inside.column;
   const hint = error.help ?? source?.label ?? null;

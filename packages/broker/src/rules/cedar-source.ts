@@ -34,13 +34,20 @@ export function splitPolicies(text: string): PolicyText[] {
   return policies;
 }
 
-/** The place of an index (UTF-16 units) in a text. */
-export function placeOf(text: string, index: number): Place {
-  const before = text.slice(0, index);
-  const lineStart = before.lastIndexOf('\n') + 1;
-  let line = 1;
-  for (const character of before) if (character === '\n') line += 1;
-  return { line, column: index - lineStart + 1 };
+/** Answers the places of indexes (UTF-16 units) in one text. */
+export function placesIn(text: string): (index: number) => Place {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return (index) => {
+    let low = 0;
+    let high = starts.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((starts[middle] as number) <= index) low = middle;
+      else high = middle;
+    }
+    return { line: low + 1, column: index - (starts[low] as number) + 1 };
+  };
 }
 
 /** The index (UTF-16 units) of the engine's offset, which counts the bytes of the text in UTF-8. */

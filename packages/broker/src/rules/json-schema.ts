@@ -99,7 +99,7 @@ const ajv = new Ajv2020({
 const addFormats = (formats as unknown as { default?: typeof formats }).default ?? formats;
 (addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: 'fast', formats: FORMATS });
 
-function linearPattern(pattern: string): { test(text: string): boolean } {
+function linearPattern(pattern: string): { test(text: string): boolean; toString(): string } {
   const compiled = RE2JS.compile(pattern);
   // INVARIANT: ajv shares patterns by their text form; without one of its own, each would be the first ever compiled.
   return { test: (text) => compiled.test(text), toString: () => `/${pattern}/` };

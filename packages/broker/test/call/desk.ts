@@ -219,7 +219,7 @@ data_dir: ../data
 tenants: [acme, globex]
 context:
   ticket: { type: string, pattern: "^ZD-[0-9]+$", maxLength: 16 }
-approvals: { default: "1 of leads", ttl: 1h, max_open_per_agent: 5 }
+approvals: { default: "1 of leads", ttl: 1h, max_open_per_agent: 50 }
 `,
   'agents/bot.yaml': agent('bot', 'act'),
   'agents/other-bot.yaml': agent('other-bot', 'act'),

@@ -303,9 +303,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
           ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...options.headers,
         },
-        ...(options.body === undefined
-          ? {}
-          : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) }),
+        ...(options.body === undefined ? {} : { body: bodyOf(options.body) }),
       });
       const text = await response.text();
       let json: unknown;
@@ -322,6 +320,14 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function bodyOf(body: unknown): string | Uint8Array<ArrayBuffer> {
+  return typeof body === 'string'
+    ? body
+    : body instanceof Uint8Array
+      ? new Uint8Array(body)
+      : JSON.stringify(body);
 }
 
 export interface AssertionWishes {

@@ -1,0 +1,361 @@
+// Broken bundles: a sentence for what is wrong, and the edits of the fixture bundle that make it so.
+import type { Edit } from './edit-bundle.ts';
+
+export const brokenBundles: readonly (readonly [string, Readonly<Record<string, Edit>>])[] = [
+  ['a misspelt key', { 'tools/refund_invoice.yaml': [['summary:', 'sumary:']] }],
+  ['a missing key', { 'tools/send_reply.yaml': [['owner: support\n', '']] }],
+  ['a wrong type', { 'agents/refund-agent.yaml': [['mode: act', 'mode: do']] }],
+  ['a duplicate key', { 'agents/refund-agent.yaml': [['mode: act', 'mode: act\nmode: observe']] }],
+  [
+    'an alias',
+    {
+      'agents/refund-agent.yaml': [
+        ['roles: [support]', 'roles: &r [support]'],
+        ['mode: act', 'mode: act\nkeys: *r'],
+      ],
+    },
+  ],
+  ['a tag', { 'agents/refund-agent.yaml': [['mode: act', 'mode: !!str act']] }],
+  ['broken YAML', { 'agents/refund-agent.yaml': [['roles: [support]', 'roles: [support']] }],
+  ['two documents', { 'people/eva.yaml': 'name: eva\nroles: [admin]\n---\nname: eva2\nroles: []\n' }],
+  [
+    'an expression that does not parse',
+    {
+      'tools/refund_invoice.yaml': [
+        ["expr: prepared.invoice.status == 'paid'", "expr: prepared.invoice.status = 'paid'"],
+      ],
+    },
+  ],
+  [
+    'an expression that reads an unknown name',
+    { 'tools/refund_invoice.yaml': [['amount: =args.amount_minor', 'amount: =arg.amount_minor']] },
+  ],
+  [
+    'an expression that reads an unknown argument',
+    { 'tools/refund_invoice.yaml': [['amount: =args.amount_minor', 'amount: =args.amont_minor']] },
+  ],
+  [
+    'an expression that reads an unknown prepared value',
+    {
+      'tools/refund_invoice.yaml': [
+        ['before: =prepared.invoice.refunded_minor', 'before: =prepared.invoice.refnuded_minor'],
+      ],
+    },
+  ],
+  ['an unpinned value', { 'tools/refund_invoice.yaml': [['pin: [prepared.invoice.customer, ', 'pin: [']] }],
+  [
+    'an optional argument read without has()',
+    {
+      'tools/refund_invoice.yaml': [
+        ['required: [invoice, amount_minor, reason]', 'required: [invoice, amount_minor]'],
+      ],
+    },
+  ],
+  [
+    'an = where all is CEL',
+    { 'tools/refund_invoice.yaml': [['minor: args.amount_minor', 'minor: =args.amount_minor']] },
+  ],
+  [
+    'an open input',
+    {
+      'tools/send_reply.yaml': [
+        ['  additionalProperties: false\n  required: [ticket, body]', '  required: [ticket, body]'],
+      ],
+    },
+  ],
+  ['an unbounded text', { 'tools/send_reply.yaml': [[', maxLength: 4000}', '}']] }],
+  ['an unbounded pattern', { 'tools/send_reply.yaml': [['^ZD-[0-9]{1,10}$', '^ZD-[0-9]+$']] }],
+  ['an unbounded number', { 'tools/refund_invoice.yaml': [[', maximum: 500000', '']] }],
+  ['a pattern that is not linear', { 'tools/send_reply.yaml': [['^ZD-[0-9]{1,10}$', '^(?=ZD)ZD$']] }],
+  [
+    'a free URL',
+    {
+      'tools/send_reply.yaml': [['    body: {', '    link_url: {type: string, maxLength: 200}\n    body: {']],
+    },
+  ],
+  ['a read with egress', { 'tools/read_ticket.yaml': [['effect: read', 'effect: read\negress: [ticket]']] }],
+  ['two sentences', { 'tools/send_reply.yaml': [['of a ticket.', 'of a ticket. And more.']] }],
+  [
+    'a write without idempotency, verify and sideEffect',
+    {
+      'tools/send_reply.yaml': [
+        ['idempotency: {strategy: upsert}\n', ''],
+        ['sideEffect: {id: response.reply_id}\n', ''],
+        [
+          `verify:
+  bind:
+    sql: {statement: "select ticket, body from replies where id = :reply", rows: one, params: {reply: =response.reply_id}}
+  expect: [verify.ticket == args.ticket, verify.body == args.body]
+`,
+          '',
+        ],
+      ],
+    },
+  ],
+  [
+    'an irreversible tool without compensate',
+    {
+      'tools/cancel_invoice.yaml': [
+        ['compensate: {kind: manual, runbook: Write a new invoice with the same items.}\n', ''],
+      ],
+    },
+  ],
+  ['text of others without a label', { 'tools/read_ticket.yaml': [['    /body: [untrusted]\n', '']] }],
+  ['an undeclared label', { 'tools/read_ticket.yaml': [['[customer]\n', '[custmer]\n']] }],
+  [
+    'an undeclared context key',
+    { 'tools/refund_invoice.yaml': [['required: [ticket]', 'required: [tiket]']] },
+  ],
+  ['an unknown connector', { 'tools/read_ticket.yaml': [['connector: desk', 'connector: dsek']] }],
+  [
+    'a bind of another kind',
+    {
+      'tools/read_ticket.yaml': [
+        [
+          `  sql:
+    statement: select id, customer, invoice, subject, body from tickets where id = :ticket
+    rows: one
+    params: {ticket: =args.ticket}`,
+          '  mcp: {tool: read}',
+        ],
+      ],
+    },
+  ],
+  [
+    'a prepare step that writes',
+    {
+      'tools/refund_invoice.yaml': [
+        [
+          `        statement: select id, customer, paid_minor, refunded_minor, currency, status from invoices where id = :invoice
+        rows: one`,
+          '        write: [delete from invoices]',
+        ],
+      ],
+    },
+  ],
+  [
+    'a resource whose kind the caller chooses',
+    { 'tools/send_reply.yaml': [[`"'desk:ticket/' + args.ticket"`, 'args.ticket']] },
+  ],
+  [
+    'names that look alike',
+    {
+      'tools/read_t1cket.yaml': `name: read_t1cket
+version: 1.0.0
+owner: support
+connector: desk
+description: Count all tickets.
+effect: read
+input: {type: object, additionalProperties: false, required: [], properties: {}}
+bind: {sql: {statement: select count(*) as n from tickets, rows: one}}
+output: {schema: {type: object, additionalProperties: false, required: [n], properties: {n: {type: integer}}}}
+`,
+    },
+  ],
+  [
+    'a waiver that is not allowed',
+    {
+      'tools/send_reply.yaml': [
+        [
+          'egress: [body]',
+          'egress: [body]\nlifecycle: {waives: {input-closed: because, prepared-pined: because, prepared-pinned: because}}',
+        ],
+      ],
+    },
+  ],
+  [
+    'a policy that names an argument the tool lacks',
+    { 'policies/desk.cedar': [['context.args.amount_minor <=', 'context.args.amont_minor <=']] },
+  ],
+  [
+    'a policy that reads prepared facts that the tool lacks',
+    {
+      'policies/desk.cedar': [
+        [
+          'when { context.args.amount_minor <= 100000 }',
+          'when { context.prepared.invoce.paid_minor <= 100000 }',
+        ],
+      ],
+    },
+  ],
+  [
+    'a policy that names an unknown action',
+    { 'policies/desk.cedar': [['Action::"cancel_invoice"', 'Action::"cancel_invoce"']] },
+  ],
+  ['a policy without an id', { 'policies/desk.cedar': [['@id("support-cancels")\n', '']] }],
+  [
+    'a policy id in two files',
+    {
+      'policies/more.cedar':
+        '@id("support-reads")\npermit (principal, action in Action::"read", resource);\n',
+    },
+  ],
+  [
+    'a policy id of the baseline',
+    {
+      'policies/more.cedar':
+        '@id("baseline-observe")\npermit (principal, action in Action::"read", resource);\n',
+    },
+  ],
+  [
+    'an @approval on a permit',
+    {
+      'policies/desk.cedar': [
+        ['@id("support-cancels")', '@id("support-cancels")\n@approval("1 of finance")'],
+      ],
+    },
+  ],
+  ['an @approval of an unknown group', { 'policies/desk.cedar': [['1 of finance', '1 of finanse']] }],
+  [
+    'an @approval of more people than there are',
+    { 'policies/desk.cedar': [['1 of finance', '3 of finance']] },
+  ],
+  [
+    'an @approval that excludes the only one',
+    { 'policies/desk.cedar': [['1 of finance', '1 of support-leads excluding owner']] },
+  ],
+  [
+    'a misspelt annotation',
+    { 'policies/desk.cedar': [['@approval("1 of finance")', '@aproval("1 of finance")']] },
+  ],
+  [
+    'Cedar that does not parse',
+    { 'policies/desk.cedar': [['when { context.cost.minor > 5000 };', 'when { context.cost.minor > };']] },
+  ],
+  ['a default ask nobody can answer', { 'countersign.yaml': [['1 of support-leads', '2 of support-leads']] }],
+  [
+    'a waiver of an unknown policy, by a stranger',
+    {
+      'countersign.yaml': [
+        [
+          'labels: [customer]',
+          'labels: [customer]\nwaivers: [{policy: baseline-irreversibel, reason: x, by: zoe, expires: 2027-02-30}]',
+        ],
+      ],
+    },
+  ],
+  [
+    'a waiver of what cannot be waived',
+    {
+      'countersign.yaml': [
+        [
+          'labels: [customer]',
+          'labels: [customer]\nwaivers: [{policy: baseline-imported, reason: x, by: eva, expires: 2027-02-01}]',
+        ],
+      ],
+    },
+  ],
+  [
+    'an access token that lives too long',
+    {
+      'countersign.yaml': [
+        ['labels: [customer]', 'labels: [customer]\ntokens: {access_ttl: 1h}\nactivation: {quorum: 2}'],
+      ],
+    },
+  ],
+  ['state inside the bundle', { 'countersign.yaml': [['../.countersign', 'state']] }],
+  [
+    'unknown owner, tenant and agent',
+    {
+      'agents/refund-agent.yaml': [['owner: carla', 'owner: karla\ntenant: other']],
+      'orchestrators/desk-orchestrator.yaml': [
+        ['watch-agent]', 'wtach-agent]'],
+        ['[ticket, user]', '[ticket, usr]'],
+      ],
+    },
+  ],
+  ['one name for two principals', { 'people/eva.yaml': [['name: eva', 'name: refund-agent']] }],
+  [
+    'a private key',
+    {
+      'agents/refund-agent.yaml': [
+        ['mode: act', 'mode: act\nkeys: [{kty: OKP, crv: Ed25519, x: abc, d: def}]'],
+      ],
+    },
+  ],
+  [
+    'a key that is not there',
+    { 'agents/refund-agent.yaml': [['mode: act', 'mode: act\nkeys: ["file:keys/a.pub.jwk"]']] },
+  ],
+  [
+    'a database inside the state folder',
+    { 'connectors/desk.yaml': [['../data/desk.db', '../.countersign/store.db']] },
+  ],
+  [
+    'isolation paths that reach the bundle, and a literal secret',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  stdio:
+    command: node
+    args: [server.mjs, --token, ghp_abcdefghijklmnopqrstuvwxyz123456]
+    env: {API_TOKEN: hunter2}
+    isolation: {kind: auto, read: [.., /tmp/other], write: [./tools]}
+credential: {provider: static, header: Authorization, value: s3cr3t}
+`,
+    },
+  ],
+  [
+    'isolation none',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  stdio:
+    command: node
+    isolation: {kind: none}
+`,
+    },
+  ],
+  [
+    'keys of the other kind',
+    {
+      'connectors/desk.yaml': [
+        ['rows_max: 50', 'rows_max: 50\ntransport: {http: {url: "http://127.0.0.1:1/mcp"}}'],
+      ],
+    },
+  ],
+  [
+    'a test of an unknown tool',
+    {
+      'tests/desk.yaml': [
+        ['tool: read_invoice', 'tool: read_invoce'],
+        ['approved: [refund-over-50-needs-finance]', 'approved: [refund-over-50]'],
+      ],
+    },
+  ],
+  ['a keyword that JSON Schema lacks', { 'tools/send_reply.yaml': [['minLength: 1,', 'minLenght: 1,']] }],
+  [
+    'a remote $ref',
+    {
+      'tools/send_reply.yaml': [
+        [
+          'body: {type: string, minLength: 1, maxLength: 4000}',
+          'body: {$ref: "https://evil.example/s.json"}',
+        ],
+      ],
+    },
+  ],
+  [
+    'a number that policy cannot see',
+    {
+      'tools/refund_invoice.yaml': [
+        [
+          'amount_minor: {type: integer, minimum: 1, maximum: 500000}',
+          'amount_minor: {type: number, minimum: 1, maximum: 500000}',
+        ],
+      ],
+    },
+  ],
+  [
+    'several files at once',
+    {
+      'agents/refund-agent.yaml': [['mode: act', 'mdoe: act']],
+      'tools/send_reply.yaml': [['summary:', 'sumary:']],
+      'policies/desk.cedar': [['1 of finance', '1 of finanse']],
+    },
+  ],
+];
