@@ -1,6 +1,6 @@
 // Starts the real broker on the bench's bundle and gets the agent's token: the governed side, with everything on.
 import { createServer } from 'node:net';
-import { digestOf } from '@countersign/contract/digest.ts';
+import { toolDigest } from '../packages/broker/src/connectors/mcp/tool-definition.ts';
 import { getToken } from './get-token.ts';
 import type { Target } from './load.ts';
 import { lookupOrder } from './order.ts';
@@ -19,7 +19,7 @@ const MAIN = new URL('../packages/broker/src/main.ts', import.meta.url).pathname
 export async function startBroker(root: string, upstream: URL): Promise<Governed> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
-  const bundle = writeBundle(root, port, upstream, digestOf(lookupOrder));
+  const bundle = writeBundle(root, port, upstream, toolDigest(lookupOrder));
   const ready = async (): Promise<boolean> => {
     try {
       return (await fetch(`${base}/.well-known/oauth-authorization-server`)).ok;

@@ -20,6 +20,13 @@ const REFUND = { invoice: 'INV-1001', amount_minor: 1900, reason: 'damaged' };
 
 const desk = setUpDesk();
 let broker: Running | undefined;
+const cleanUp = async (): Promise<void> => {
+  await broker?.stop();
+  desk.remove();
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+}
 try {
   broker = await startBroker(desk);
   const { url } = broker;
@@ -30,9 +37,11 @@ try {
   await workPoisonedTicket(stage);
   await verifyLedger(stage);
   console.log('\nEvery step went as it should.');
+} catch (error) {
+  console.error(`\nThis step differs. ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 } finally {
-  await broker?.stop();
-  desk.remove();
+  await cleanUp();
 }
 
 /** Steps 1 to 5: the honest ticket. */

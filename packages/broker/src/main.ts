@@ -9,12 +9,12 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import { type Activation, recordActivation } from '#admin/bundle.ts';
 import { refreshHalts } from '#admin/halts.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
-import { loadBundle } from '#bundle/compile-bundle.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
 import { runProgram } from '#cli/program.ts';
+import { readBundle } from '#cli/read-bundle.ts';
 import type { ServeOptions } from '#cli/serve.ts';
 import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
@@ -59,7 +59,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const log = createLog(options.log_level);
   const clock = { now: (): number => Date.now() };
   const folder = resolve(options.bundle);
-  const loaded = await loadBundle(folder);
+  const loaded = await readBundle(folder, clock.now());
   if (!loaded.ok) throw new BundleRefused(loaded.mistakes);
   const { settings } = loaded.bundle;
   const keys = join(settings.data_dir, 'keys');
@@ -100,7 +100,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     base_url: () => url,
   };
   const activation: Activation = {
-    load: () => loadBundle(folder),
+    load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
       const credentials = createCredentials(bundle.connectors, readSecret, clock);
       const prepared = await connectors.prepare(bundle, credentials);

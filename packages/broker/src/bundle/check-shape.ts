@@ -1,25 +1,32 @@
 // Checks a bundle file against the published JSON Schema of its kind, with the place of every mistake.
+import { readFileSync } from 'node:fs';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { type Check, compileSchema } from '#rules/json-schema.ts';
-import agent from '../../schemas/agent.schema.json' with { type: 'json' };
-import connector from '../../schemas/connector.schema.json' with { type: 'json' };
-import countersign from '../../schemas/countersign.schema.json' with { type: 'json' };
-import jwk from '../../schemas/jwk.schema.json' with { type: 'json' };
-import orchestrator from '../../schemas/orchestrator.schema.json' with { type: 'json' };
-import person from '../../schemas/person.schema.json' with { type: 'json' };
-import test from '../../schemas/test.schema.json' with { type: 'json' };
-import tool from '../../schemas/tool.schema.json' with { type: 'json' };
 import type { Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 
-const schemas = { agent, connector, countersign, jwk, orchestrator, person, test, tool } as const;
-export type FileKind = keyof typeof schemas;
+export type FileKind =
+  | 'agent'
+  | 'connector'
+  | 'countersign'
+  | 'jwk'
+  | 'orchestrator'
+  | 'person'
+  | 'test'
+  | 'tool';
 
+const schemas = new Map<FileKind, JsonObject>();
 const checks = new Map<FileKind, Check>();
 
-/** The published schema of a file kind. */
+/** The published schema of a file kind (packages/broker/schemas), read when first asked for. */
 export function schemaOf(kind: FileKind): JsonObject {
-  return schemas[kind] as unknown as JsonObject;
+  let schema = schemas.get(kind);
+  if (schema === undefined) {
+    const url = new URL(`../../schemas/${kind}.schema.json`, import.meta.url);
+    schema = JSON.parse(readFileSync(url, 'utf8')) as JsonObject;
+    schemas.set(kind, schema);
+  }
+  return schema;
 }
 
 /** The check of a file kind, compiled when first asked for. */

@@ -165,6 +165,13 @@ function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorS
   if ((options.header === undefined) === (options.env === undefined)) {
     wrong('/credential', 'expected exactly one of header and env');
   }
+  if (reference.startsWith('file:') && overlaps(realPath(resolve(root, reference.slice(5))), root)) {
+    wrong(
+      '/credential/value',
+      'the secret lies in the bundle folder',
+      'keep it outside: what lies here is in every clone',
+    );
+  }
   const absolute = reference.startsWith('file:') ? `file:${resolve(root, reference.slice(5))}` : reference;
   return { provider, options: { ...options, value: absolute } };
 }

@@ -1,6 +1,8 @@
 // `countersign serve`: the options of the broker; main.ts starts it.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Mistake } from '#bundle/bundle.ts';
+import { ConnectorRefused } from '#connectors/connector-deps.ts';
+import { KeyFileError } from '#identity/key-file.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { countOf, mistakeLine } from './mistakes.ts';
 
@@ -29,12 +31,30 @@ export function serveCommand(program: Command, serve: Serve): void {
       try {
         await serve({ bundle, log_level: logLevel, ...(port === undefined ? {} : { port }) });
       } catch (error) {
-        const mistakes = mistakesOf(error);
-        if (mistakes === undefined) throw error;
-        const lines = mistakes.map(mistakeLine).join('\n');
-        throw new CliFailure(EXIT.no, `${lines}\n${countOf(mistakes.length, 'mistake')}: not started.`);
+        throw failureOf(error);
       }
     });
+}
+
+/** What keeps the broker from starting, in words; anything else is a broken invariant and keeps its stack. */
+function failureOf(error: unknown): unknown {
+  const mistakes = mistakesOf(error);
+  if (mistakes !== undefined) {
+    const lines = mistakes.map(mistakeLine).join('\n');
+    return new CliFailure(EXIT.no, `${lines}\n${countOf(mistakes.length, 'mistake')}: not started.`);
+  }
+  const { code, message, address, port } = error as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  if (code === 'EADDRINUSE') {
+    return new CliFailure(EXIT.no, `not started: ${address}:${port} is taken; choose another with --port`);
+  }
+  const explained = error instanceof KeyFileError || error instanceof ConnectorRefused;
+  if (explained || (error instanceof Error && code !== undefined)) {
+    return new CliFailure(EXIT.no, `not started: ${message}`);
+  }
+  return error;
 }
 
 /** main.ts refuses a broken bundle with an error that carries its mistakes. */

@@ -62,7 +62,8 @@ let lastBase: Base = { url: '', host: '', origin: '' };
 
 function readBase(url: string): Base {
   if (lastBase.url !== url) {
-    const { host, origin } = new URL(url);
+    // Not known yet while the server starts to listen: then no host but the bound address is ours.
+    const { host, origin } = url === '' ? lastBase : new URL(url);
     lastBase = { url, host, origin };
   }
   return lastBase;

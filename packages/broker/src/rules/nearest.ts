@@ -2,13 +2,17 @@
 
 const LENGTH_MAX = 64;
 
-/** The known name with the smallest edit distance, when it is near enough to be a slip; otherwise undefined. */
+/**
+ * The known name with the smallest edit distance, when it is near enough to be a slip; else the only one that begins
+ * with the name, as `amount` for `amount_minor`; otherwise undefined.
+ */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   if (name.length > LENGTH_MAX) return undefined;
   const room = Math.max(1, Math.floor(name.length / 3));
   let best: string | undefined;
   let least = room + 1;
-  for (const candidate of known) {
+  const names = [...known];
+  for (const candidate of names) {
     if (candidate === name || Math.abs(candidate.length - name.length) >= least) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < least) {
@@ -16,7 +20,9 @@ export function nearestName(name: string, known: Iterable<string>): string | und
       best = candidate;
     }
   }
-  return best;
+  if (best !== undefined || name.length < 3) return best;
+  const longer = names.filter((candidate) => candidate.startsWith(name) && candidate !== name);
+  return longer.length === 1 ? longer[0] : undefined;
 }
 
 // Levenshtein with swaps of neighbours counted as one (optimal string alignment): `nmae` is one slip, not two.

@@ -133,8 +133,9 @@ export class SqliteStore implements Store {
   }
 
   async #drainWrites(): Promise<void> {
-    // Lets neighbours of the same tick join before the first BEGIN.
-    await null;
+    // Every request that this turn of the event loop brings joins before BEGIN: a commit blocks the loop, so that
+    // a unit committed by itself would keep its neighbours waiting for theirs.
+    await turn();
     while (this.#writes.length > 0) await this.#commitBatch();
     this.#writing = null;
   }

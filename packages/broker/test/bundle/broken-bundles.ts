@@ -358,4 +358,15 @@ transport:
       'policies/desk.cedar': [['1 of finance', '1 of finanse']],
     },
   ],
+  [
+    'a secret file inside the bundle',
+    {
+      'connectors/desk.yaml': [
+        [
+          'rows_max: 50',
+          'rows_max: 50\ncredential: {provider: static, env: PASSWORD, value: "file:secret.txt"}',
+        ],
+      ],
+    },
+  ],
 ];

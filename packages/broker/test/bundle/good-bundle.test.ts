@@ -129,7 +129,7 @@ test('arguments are checked with a pointer, what was expected and the nearest kn
   const { checkInput } = good.bundle.tools.get('refund_invoice')!;
   assert.deepEqual(checkInput({ invoice: 'INV-1', amount_minor: 1, reason: 'damaged' }), []);
   assert.deepEqual(checkInput({ invoice: 'X', amount_minor: 0, reason: 'because', amount: 3 }), [
-    { pointer: '/amount', message: 'unknown key "amount"' },
+    { pointer: '/amount', message: 'unknown key "amount"; did you mean "amount_minor"?' },
     { pointer: '/invoice', message: 'expected text matching ^INV-[0-9]{1,10}$, got "X"' },
     { pointer: '/amount_minor', message: 'expected a number >= 1, got 0' },
     {

@@ -8,7 +8,7 @@ import { fastify } from 'fastify';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Asked } from '#call/call.ts';
 import type { World } from '#call/world.ts';
-import type { Authentication } from '#identity/identity.ts';
+import type { Authentication, Identity } from '#identity/identity.ts';
 import type { Deeds } from '#mcp/deeds.ts';
 import { serveMcp } from '#mcp/serve-mcp.ts';
 import type { Agent, Person } from '#rules/principal.ts';
@@ -19,7 +19,7 @@ export const META = {
   'io.modelcontextprotocol/clientCapabilities': {},
 };
 
-const agent: Agent = {
+export const agent: Agent = {
   kind: 'agent',
   name: 'desk-agent',
   tenant: 'default',
@@ -31,7 +31,7 @@ const agent: Agent = {
   mode: 'act',
 };
 
-const person: Person = {
+export const person: Person = {
   kind: 'person',
   name: 'paul',
   tenant: 'default',
@@ -111,6 +111,8 @@ export interface DoorSetup {
   readonly run_id?: string | null;
   /** A wait for a call lasts until the server closes. */
   readonly never_finishes?: boolean;
+  /** Instead of the two fixed tokens. */
+  readonly identity?: Pick<Identity, 'authenticate'>;
 }
 
 /** `good` is the agent's token, `person` one of a person; every other one is unknown. */
@@ -136,7 +138,7 @@ export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
     random: (bytes: number) => randomBytes(bytes),
     log: { info() {}, warn() {}, error() {} },
     bundle: () => bundle,
-    identity: {
+    identity: setup.identity ?? {
       authenticate: (bearer: string | null, resource: string) =>
         authenticate(bearer, resource, setup.run_id ?? null),
     },
