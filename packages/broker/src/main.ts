@@ -11,6 +11,7 @@ import { refreshHalts } from '#admin/halts.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
+import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
 import { runProgram } from '#cli/program.ts';
@@ -26,7 +27,7 @@ import { openKeyFile } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { mcpRoutes } from '#mcp/routes.ts';
-import { Ledger } from '#store/ledger.ts';
+import { Ledger, logs } from '#store/ledger.ts';
 import { openSqlite } from '#store/sqlite.ts';
 import { createLog, type Log } from '#telemetry/log.ts';
 
@@ -58,6 +59,7 @@ interface InForce {
 export async function startBroker(options: ServeOptions): Promise<Broker> {
   const log = createLog(options.log_level);
   const clock = { now: (): number => Date.now() };
+  const random = pooledRandom();
   const folder = resolve(options.bundle);
   const loaded = await readBundle(folder, clock.now());
   if (!loaded.ok) throw new BundleRefused(loaded.mistakes);
@@ -82,20 +84,21 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     bundle: () => inForce.bundle,
     store,
     clock,
-    random: randomBytes,
+    random,
   });
   const world: World = {
     clock,
-    random: randomBytes,
+    random,
     log,
     store,
-    ledger: await Ledger.open(store, randomBytes),
+    ledger: await Ledger.open(store, random),
     signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
     bundle: () => inForce.bundle,
     connector: (name) => connectors.get(name),
     credentials: () => inForce.credentials,
     identity,
     halts: new HaltBoard(),
+    runs: new RunCache(),
     signals: new Signals(),
     base_url: () => url,
   };
@@ -118,7 +121,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
 
   const ready = async (): Promise<boolean> => {
     try {
-      await store.read(async (tx) => tx.get('select 1'));
+      await store.read((tx) => logs(tx));
       return true;
     } catch {
       return false;
@@ -142,6 +145,22 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     },
   };
 }
+
+/** Random bytes from a pool: one call of the generator for many ids. Bytes are handed out once. */
+function pooledRandom(): (bytes: number) => Uint8Array {
+  let pool = randomBytes(0);
+  let used = 0;
+  return (bytes) => {
+    if (used + bytes > pool.length) {
+      pool = randomBytes(Math.max(RANDOM_POOL_BYTES, bytes));
+      used = 0;
+    }
+    used += bytes;
+    return pool.subarray(used - bytes, used);
+  };
+}
+
+const RANDOM_POOL_BYTES = 8_192;
 
 /** A start is an entry; a bundle other than the last one activated is an activation too. */
 async function recordStart(world: World): Promise<void> {

@@ -23,6 +23,8 @@ export interface TestBroker {
   /** A request as a principal; the body is parsed. */
   send(as: string | null, method: string, path: string, body?: Json, headers?: Record<string, string>): Promise<Sent>;
   call(as: string, tool: string, args: JsonObject, more?: CallMore): Promise<CallAnswer>;
+  /** GET of a call as an agent in a run (or its ambient one), waiting up to 10 s for it to be over. */
+  show(as: string, callId: string, runToken?: string, wait_s?: number): Promise<Sent>;
   openRun(orchestrator: string, agent: string, context: JsonObject): Promise<RunOpened>;
   approvals(person: string, status?: string): Promise<ApprovalView[]>;
   vote(person: string, approval: ApprovalView, verdict: 'approve' | 'reject', reason?: string): Promise<Sent>;
@@ -119,6 +121,11 @@ export async function startTestBroker(
         ...(more.key === undefined ? {} : { 'idempotency-key': more.key }),
       });
       return asAnswer(sent);
+    },
+    async show(as, callId, runToken, wait_s = 10) {
+      const token = await test.token(as, runToken === undefined ? {} : { runToken });
+      const authorization = `Bearer ${token}`;
+      return test.send(null, 'GET', `/v1/calls/${callId}?wait=${wait_s}`, undefined, { authorization });
     },
     async openRun(orchestrator, agent, context) {
       const sent = await test.send(orchestrator, 'POST', '/v1/runs', { agent, trigger: 'test:1', context });

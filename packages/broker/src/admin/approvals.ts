@@ -38,7 +38,7 @@ export async function listApprovals(
   );
 }
 
-/** An agent may see the approvals of its own calls, without what people wrote or who they are. */
+/** An agent may see the approvals of its own calls, without facts, the sentence, or who voted. */
 export async function showApproval(
   world: World,
   principal: Principal,
@@ -49,7 +49,8 @@ export async function showApproval(
     if (row === undefined) return notFound();
     if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin')) return ok(await viewOf(tx, row, world));
     if (principal.kind !== 'agent' || row.agent !== principal.name) return notFound();
-    return ok({ ...(await viewOf(tx, row, world)), prepared: {}, bound: {}, votes: [] });
+    // The sentence and the facts may say more than the agent has read in this run.
+    return ok({ ...(await viewOf(tx, row, world)), summary: '', prepared: {}, bound: {}, votes: [] });
   });
 }
 

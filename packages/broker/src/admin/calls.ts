@@ -1,17 +1,25 @@
 // Calls as their agent or the people of its tenant see them.
 import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import { answerOf } from '#call/answer.ts';
+import { readAmbientRun } from '#call/run-cache.ts';
 import type { World } from '#call/world.ts';
-import type { Principal } from '#rules/principal.ts';
+import type { Caller } from '#identity/identity.ts';
+import type { Agent } from '#rules/principal.ts';
 import { getCall, listCalls as listRows, type StoredCall } from '#store/calls.ts';
 import { hasRole, notFound, ok, type Result } from './result.ts';
 
 const UNFINISHED: readonly CallStatus[] = ['held', 'running'];
 
-/** Waits up to `wait_ms` for the call to leave `held` and `running`. An agent sees its own calls only. */
+/** Who asks: an agent asks as the run that its token is for; null is its ambient run. */
+export type Viewer = Pick<Caller, 'principal' | 'run_id'>;
+
+/**
+ * Waits up to `wait_ms` for the call to leave `held` and `running`. An agent sees the calls of its own run only:
+ * what another run has read must not enter this one without its labels.
+ */
 export async function showCall(
   world: World,
-  principal: Principal,
+  viewer: Viewer,
   id: string,
   wait_ms: number,
 ): Promise<Result<CallAnswer>> {
@@ -20,8 +28,8 @@ export async function showCall(
     // Listening before looking, so that a change between the two is not missed.
     const listening = new AbortController();
     const changed = world.signals.wait(id, Math.max(0, until_ms - world.clock.now()), listening.signal);
-    const row = await world.store.read((tx) => getCall(tx, principal.tenant, id));
-    const known = row !== undefined && maySee(principal, row);
+    const row = await world.store.read((tx) => getCall(tx, viewer.principal.tenant, id));
+    const known = row !== undefined && (await maySee(world, viewer, row));
     if (!known || !UNFINISHED.includes(row.status) || world.clock.now() >= until_ms) {
       listening.abort();
       return known ? ok(await world.store.read((tx) => answerOf(tx, row, world))) : notFound();
@@ -42,18 +50,21 @@ export interface CallFilter {
 /** Newest first. */
 export async function listCalls(
   world: World,
-  principal: Principal,
+  viewer: Viewer,
   filter: CallFilter,
 ): Promise<Result<CallAnswer[]>> {
-  const agent = principal.kind === 'agent' ? principal.name : filter.agent;
+  const { principal } = viewer;
   if (principal.kind === 'orchestrator') return notFound();
+  const agent = principal.kind === 'agent' ? principal.name : filter.agent;
+  const run = principal.kind === 'agent' ? await ownRun(world, principal, viewer.run_id) : filter.run;
+  if (principal.kind === 'agent' && run === undefined) return ok([]);
   return ok(
     await world.store.read(async (tx) => {
       const rows = await listRows(tx, {
         tenant: principal.tenant,
         limit: filter.limit,
         ...(agent === undefined ? {} : { agent }),
-        ...(filter.run === undefined ? {} : { run: filter.run }),
+        ...(run === undefined ? {} : { run }),
         ...(filter.status === undefined ? {} : { status: filter.status }),
         ...(filter.before === undefined ? {} : { before: filter.before }),
       });
@@ -64,7 +75,14 @@ export async function listCalls(
   );
 }
 
-function maySee(principal: Principal, row: StoredCall): boolean {
-  if (principal.kind === 'agent') return row.agent === principal.name;
-  return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
+async function maySee(world: World, { principal, run_id }: Viewer, row: StoredCall): Promise<boolean> {
+  if (principal.kind !== 'agent') return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
+  return row.agent === principal.name && row.run === (await ownRun(world, principal, run_id));
+}
+
+/** Id of the run that the agent's calls are made in; undefined when it has no live ambient one. */
+async function ownRun(world: World, agent: Agent, runId: string | null): Promise<string | undefined> {
+  if (runId !== null) return runId;
+  const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
+  return (await readAmbientRun(world, agent.tenant, agent.name, world.clock.now(), idle_ms))?.id;
 }

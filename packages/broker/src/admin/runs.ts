@@ -110,6 +110,7 @@ export async function endRun(world: World, principal: Principal, id: string): Pr
     });
     return ok({ ...run, ended_at_ms: now });
   });
+  world.runs.drop(id);
   return ended.ok ? ok(viewOf(ended.value)) : ended;
 }
 

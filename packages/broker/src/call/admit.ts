@@ -18,7 +18,7 @@ import type { World } from './world.ts';
  */
 export const admit: Stage<Decided, Admitted> = async (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
-  const durable = world.store.write((tx) => admitIn(tx, call, world));
+  const durable = admitDurably(call, world);
   const admission = { durable } as unknown as Admission;
   if (call.tool.effect === 'read') {
     // The rejection is taken up in settle; until then it must not count as unhandled.
@@ -29,7 +29,19 @@ export const admit: Stage<Decided, Admitted> = async (call, world) => {
   return admittance.ok ? { go: { ...call, admission } } : admittance.step;
 };
 
-async function admitIn(tx: Tx, call: Decided, world: World): Promise<Admittance> {
+/** One unit of work; a run whose labels grew is forgotten once that is on disk. */
+async function admitDurably(call: Decided, world: World): Promise<Admittance> {
+  let grew = false;
+  const admittance = await world.store.write((tx) =>
+    admitIn(tx, call, world, () => {
+      grew = true;
+    }),
+  );
+  if (grew) world.runs.drop(call.run.id);
+  return admittance;
+}
+
+async function admitIn(tx: Tx, call: Decided, world: World, noteGrowth: () => void): Promise<Admittance> {
   const changed = await changedSince(tx, call, world);
   if (changed !== null) return { ok: false, step: changed };
   const now = world.clock.now();
@@ -47,7 +59,7 @@ async function admitIn(tx: Tx, call: Decided, world: World): Promise<Admittance>
     if (!inserted) return { ok: false, step: { again: 'the key was taken meanwhile' } };
   }
   const labels = [...new Set([...call.tool.output.labels, ...call.preparedLabels])];
-  if (labels.length > 0) await joinLabels(tx, call.run.id, labels);
+  if (labels.length > 0 && (await joinLabels(tx, call.run.id, labels)).grew) noteGrowth();
   const log = tenantLog(call.agent.tenant);
   const { seq } = await world.ledger.append(tx, {
     log,

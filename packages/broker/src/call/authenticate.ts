@@ -2,10 +2,11 @@
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { Caller } from '#identity/identity.ts';
 import type { Run } from '#rules/run.ts';
-import { ambientRun, getRun, openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
+import { openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
 import { newId } from '@countersign/contract/ids.ts';
 import type { Asked, Authenticated } from './call.ts';
 import { tenantLog } from './logs.ts';
+import { readAmbientRun, readRun } from './run-cache.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -41,9 +42,10 @@ async function runOf(
 ): Promise<{ readonly go: Run } | { readonly stop: Problem }> {
   const { tenant, name } = caller.principal;
   const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
-  const run = await world.store.read((tx) =>
-    runId === null ? ambientRun(tx, tenant, name, call.receivedAt_ms, idle_ms) : getRun(tx, tenant, runId),
-  );
+  const run =
+    runId === null
+      ? await readAmbientRun(world, tenant, name, call.receivedAt_ms, idle_ms)
+      : await readRun(world, tenant, runId);
   if (run !== undefined) {
     await keepAlive(run, call.receivedAt_ms, world);
     if (run.agent !== name) return { stop: problem('unauthenticated', 'The token is not valid here.') };
@@ -60,6 +62,7 @@ async function runOf(
 async function keepAlive(run: Run, now_ms: number, world: World): Promise<void> {
   if (run.ambient && now_ms - run.last_used_at_ms > TOUCH_AFTER_MS) {
     await world.store.write((tx) => touchRun(tx, run.id, now_ms));
+    world.runs.drop(run.id);
   }
 }
 

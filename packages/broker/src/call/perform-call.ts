@@ -83,10 +83,10 @@ async function walkOnce(asked: Asked, world: World): Promise<Performed | null> {
   const { step, at, call } = await walk.run(asked, world);
   if ('go' in step) return answered(step.go.answer);
   if ('done' in step) return answered(step.done);
-  if ('again' in step) return null;
+  if ('again' in step) return forgetRun(call, world);
   if ('hold' in step) {
     const held = await holdCall(call as Decided, world);
-    if ('again' in held) return null;
+    if ('again' in held) return forgetRun(call, world);
     return 'stop' in held ? refused(call, held.stop, 'hold', false, world) : answered(held.answer);
   }
   if (isAdmitted(call) && at !== 'settle') {
@@ -99,7 +99,7 @@ async function walkOnce(asked: Asked, world: World): Promise<Performed | null> {
 /** A dry run: the same judgement, recorded nowhere but in its fresh reads, and nothing is admitted. */
 async function judgeOnly(asked: Asked, world: World): Promise<Performed | null> {
   const { step, call } = await judgement.run(asked, world);
-  if ('again' in step) return null;
+  if ('again' in step) return forgetRun(call, world);
   if ('done' in step) return answered(step.done);
   if (!('agent' in call) || call.run === undefined) {
     return { kind: 'problem', problem: 'stop' in step ? step.stop : problem('internal', 'The broker failed.') };
@@ -126,6 +126,12 @@ async function refused(
 ): Promise<Performed> {
   if (!isAuthenticated(call)) return { kind: 'problem', problem: why };
   return answered(await refuseCall(call, why, at, executed, world));
+}
+
+/** Something changed under the call: what was remembered of its run is read anew. */
+function forgetRun(call: Partial<Authenticated>, world: World): null {
+  if (call.run !== undefined) world.runs.drop(call.run.id);
+  return null;
 }
 
 function answered(answer: CallAnswer): Performed {

@@ -162,5 +162,6 @@ async function recordOutcome(
       side_effect_url: answer.side_effect?.url ?? null,
     });
   });
+  if (discovered.length > 0) world.runs.drop(call.run.id);
   world.signals.notify(call.id);
 }

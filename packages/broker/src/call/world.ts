@@ -8,6 +8,7 @@ import type { Ledger } from '#store/ledger.ts';
 import type { Store } from '#store/store.ts';
 import type { Log } from '#telemetry/log.ts';
 import type { HaltBoard } from './halt-board.ts';
+import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
 
 export interface World {
@@ -27,6 +28,8 @@ export interface World {
   readonly identity: Identity;
   /** Halts in force; admit asks the store again. */
   readonly halts: HaltBoard;
+  /** Runs as committed. */
+  readonly runs: RunCache;
   /** Wakes whoever waits for a call or for work to do. */
   readonly signals: Signals;
   /** Base of links and audiences, without a trailing slash. */

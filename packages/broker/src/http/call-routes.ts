@@ -1,8 +1,7 @@
 // Routes of calls and tools: what agents do all day.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer, CallRequest, CallStatus } from '@countersign/contract/wire.ts';
-import type { CallFilter } from '#admin/calls.ts';
-import type { Principal } from '#rules/principal.ts';
+import type { CallFilter, Viewer } from '#admin/calls.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 import { type Answered, type Asking, agentOf, answer, principalOf, type Reach, type Route } from './route.ts';
 
@@ -67,7 +66,7 @@ export const callRoutes: readonly Route[] = [
     problems: ['not_found'],
     async handle(asking) {
       const { id } = asking.params;
-      return answer(await waitForCall(asking.reach, principalOf(asking), id!, waitOf(asking)));
+      return answer(await waitForCall(asking.reach, viewerOf(asking), id!, waitOf(asking)));
     },
   },
   {
@@ -90,7 +89,7 @@ export const callRoutes: readonly Route[] = [
     async handle(asking) {
       const filter = { limit: 50, ...asking.query } as CallFilter;
       const { deeds, world } = asking.reach;
-      return answer(await deeds.listCalls(world, principalOf(asking), filter), (calls) => ({ calls }));
+      return answer(await deeds.listCalls(world, viewerOf(asking), filter), (calls) => ({ calls }));
     },
   },
   {
@@ -145,7 +144,7 @@ async function postCall(asking: Asking): Promise<Answered> {
   const first = performed.answer;
   if (wait_ms === 0 || first.dry_run === true || !UNFINISHED.includes(first.status))
     return callAnswered(first);
-  const last = await waitForCall(reach, principalOf(asking), first.call_id, wait_ms);
+  const last = await waitForCall(reach, viewerOf(asking), first.call_id, wait_ms);
   return callAnswered(last.ok ? last.value : first);
 }
 
@@ -157,20 +156,24 @@ function callAnswered(call: CallAnswer): Answered {
 }
 
 /** Waits for the call, or until the server closes; then says how it stands. */
-async function waitForCall(reach: Reach, principal: Principal, id: string, wait_ms: number) {
+async function waitForCall(reach: Reach, viewer: Viewer, id: string, wait_ms: number) {
   const { deeds, world, closing } = reach;
-  if (wait_ms === 0 || closing.aborted) return deeds.showCall(world, principal, id, 0);
+  if (wait_ms === 0 || closing.aborted) return deeds.showCall(world, viewer, id, 0);
   let stop = (): void => {};
   const closed = new Promise<null>((resolve) => {
     stop = () => resolve(null);
     closing.addEventListener('abort', stop, { once: true });
   });
   try {
-    const shown = await Promise.race([deeds.showCall(world, principal, id, wait_ms), closed]);
-    return shown ?? (await deeds.showCall(world, principal, id, 0));
+    const shown = await Promise.race([deeds.showCall(world, viewer, id, wait_ms), closed]);
+    return shown ?? (await deeds.showCall(world, viewer, id, 0));
   } finally {
     closing.removeEventListener('abort', stop);
   }
+}
+
+function viewerOf(asking: Asking): Viewer {
+  return { principal: principalOf(asking), run_id: asking.run_id };
 }
 
 function waitOf({ query }: Asking): number {

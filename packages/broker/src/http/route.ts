@@ -33,6 +33,8 @@ export interface Asking {
   readonly reach: Reach;
   /** Null on open routes only. */
   readonly principal: Principal | null;
+  /** The run that an agent's token is for. */
+  readonly run_id: string | null;
   readonly token: string | null;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string | number>>;

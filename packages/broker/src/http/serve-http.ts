@@ -36,6 +36,7 @@ export interface ServerOptions {
 
 interface Asker {
   readonly principal: Principal;
+  readonly run_id: string | null;
   readonly token: string;
 }
 
@@ -118,10 +119,10 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
       const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
       const authentication = world.identity.authenticate(token, 'v1');
       if (!authentication.ok) return void sendProblem(reply, authentication.problem, world);
-      const { principal } = authentication.caller;
+      const { principal, run_id } = authentication.caller;
       if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
       // INVARIANT: identity accepts no absent token.
-      askers.set(request, { principal, token: token! });
+      askers.set(request, { principal, run_id, token: token! });
       done();
     },
     handler: async (request, reply) => {
@@ -133,6 +134,7 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
       const answered = await route.handle({
         reach,
         principal: asker?.principal ?? null,
+        run_id: asker?.run_id ?? null,
         token: asker?.token ?? null,
         params: request.params as Record<string, string>,
         query: query.values,

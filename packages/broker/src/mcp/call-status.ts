@@ -23,23 +23,21 @@ export async function callStatus(args: Json, caller: AgentCaller, reach: Reach):
   }
   if (issues.length > 0) return mistake(CALL_STATUS, issues);
   const shown = await waitForCall(call_id as string, (wait_seconds as number) * 1000, caller, reach);
-  // A run sees its own calls only: what another run has read must not enter this one without its labels.
-  if (!shown.ok || (caller.run_id !== null && shown.value.run_id !== caller.run_id)) return unknownCall();
-  return statusResult(shown.value);
+  return shown.ok ? statusResult(shown.value) : unknownCall();
 }
 
 /** Waits for the call, or until the server closes; then says how it stands. */
-async function waitForCall(id: string, wait_ms: number, { principal }: AgentCaller, reach: Reach) {
+async function waitForCall(id: string, wait_ms: number, caller: AgentCaller, reach: Reach) {
   const { deeds, world, closing } = reach;
-  if (wait_ms === 0 || closing.aborted) return deeds.showCall(world, principal, id, 0);
+  if (wait_ms === 0 || closing.aborted) return deeds.showCall(world, caller, id, 0);
   let stop = (): void => {};
   const closed = new Promise<null>((resolve) => {
     stop = () => resolve(null);
     closing.addEventListener('abort', stop, { once: true });
   });
   try {
-    const shown = await Promise.race([deeds.showCall(world, principal, id, wait_ms), closed]);
-    return shown ?? (await deeds.showCall(world, principal, id, 0));
+    const shown = await Promise.race([deeds.showCall(world, caller, id, wait_ms), closed]);
+    return shown ?? (await deeds.showCall(world, caller, id, 0));
   } finally {
     closing.removeEventListener('abort', stop);
   }

@@ -23,7 +23,7 @@ async function hold(args = big): Promise<{ answer: CallAnswer; approval: Approva
 }
 
 async function outcome(callId: string): Promise<CallAnswer> {
-  const sent = await desk.send('bot', 'GET', `/v1/calls/${callId}?wait=10`);
+  const sent = await desk.show('bot', callId, runToken);
   return sent.body as unknown as CallAnswer;
 }
 
@@ -98,7 +98,7 @@ test('quorum means distinct people, and the owner is not one of them where the r
   assert.equal((await desk.vote('ben', approval!, 'approve')).status, 403, 'ben owns the agent');
   assert.equal((await desk.vote('ana', approval!, 'approve')).status, 200);
   assert.equal((await desk.vote('ana', approval!, 'approve')).status, 409, 'the same person twice');
-  assert.equal((await desk.send('bot', 'GET', `/v1/calls/${answer.call_id}`)).body['status'], 'held');
+  assert.equal((await desk.show('bot', answer.call_id, runToken, 0)).body['status'], 'held');
   assert.equal((await desk.vote('cleo', approval!, 'approve')).status, 200);
   assert.equal((await outcome(answer.call_id)).status, 'succeeded');
 });
@@ -150,7 +150,7 @@ test('a vote of a person who has left the group meanwhile does not count at the 
   desk.write({ 'people/dora.yaml': FILES['people/dora.yaml']!.replace('[auditor]', '[approver, auditor]').replace('groups: []', 'groups: [finance]') });
   await activate();
   await desk.vote('cleo', approval!, 'approve');
-  assert.equal((await desk.send('bot', 'GET', `/v1/calls/${answer.call_id}`)).body['status'], 'held');
+  assert.equal((await desk.show('bot', answer.call_id, runToken, 0)).body['status'], 'held');
   await desk.vote('dora', approval!, 'approve');
   assert.equal((await outcome(answer.call_id)).status, 'succeeded', 'control: a second member who is one now');
 });

@@ -120,6 +120,15 @@ test('control: a run that read neither may send mail', async () => {
   assert.equal(desk.mails(), 1);
 });
 
+test('what one run has read does not enter another through its call', async () => {
+  const tainted = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+  const note = await desk.call('bot', 'read_note', { note: 'N-1' }, { runToken: tainted.run_token });
+  const clean = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+  assert.equal((await desk.show('bot', note.call_id, tainted.run_token)).status, 200, 'control');
+  assert.equal((await desk.show('bot', note.call_id, clean.run_token)).status, 404);
+  assert.equal((await desk.show('bot', note.call_id)).status, 404, 'nor through the ambient run');
+});
+
 test('an agent cannot shed labels by calling without its run', async () => {
   await desk.call('other-bot', 'read_note', { note: 'N-1' });
   const mail = await desk.call('other-bot', 'send_mail', { to: 'eve@evil.example', body: 'all' });
@@ -167,7 +176,7 @@ test('a system that does something else than it says is unverified, never a succ
   const answer = await refund(13);
   desk.db.exec('drop trigger liar');
   assert.equal(answer.problem?.code, 'unverified');
-  const stored = await desk.send('bot', 'GET', `/v1/calls/${answer.call_id}`);
+  const stored = await desk.send('ben', 'GET', `/v1/calls/${answer.call_id}`);
   assert.equal(stored.body['status'], 'unverified');
   assert.equal((await refund(13)).status, 'succeeded', 'control: without the liar it is a success');
 });

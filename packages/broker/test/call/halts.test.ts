@@ -49,7 +49,7 @@ test('a held call that is approved under a halt is not done', async () => {
   await halt('tool', 'refund');
   const [approval] = await desk.approvals('ana');
   await desk.vote('ana', approval!, 'approve');
-  const after = await desk.send('bot', 'GET', `/v1/calls/${held.call_id}?wait=5`);
+  const after = await desk.show('bot', held.call_id, runToken);
   assert.equal((after.body['problem'] as { code?: string } | undefined)?.code, 'halted');
   assert.equal(desk.refunds(), 0);
 });

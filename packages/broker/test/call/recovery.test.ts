@@ -76,7 +76,7 @@ test('an approved call whose broker is killed before it acts is carried out once
   await vote;
   await kill(child);
   child = await startProcess();
-  const done = await desk.send('bot', 'GET', `/v1/calls/${held.call_id}?wait=10`);
+  const done = await desk.show('bot', held.call_id, runToken);
   // Killed after the vote: the deed was either done before, is done now, or is in doubt; never twice.
   assert.ok(['succeeded', 'in_doubt'].includes(String(done.body['status'])), JSON.stringify(done.body));
   assert.ok(desk.refunds() <= 1);

@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
+import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
@@ -263,6 +264,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     credentials: () => ({ mint: async () => null, forConnection: async () => null }),
     identity: tokens,
     halts: new HaltBoard(),
+    runs: new RunCache(),
     signals: new Signals(),
     base_url: () => url,
   };
