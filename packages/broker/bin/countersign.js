@@ -6,3 +6,5 @@ const source = new URL('../src/main.ts', import.meta.url);
 const built = new URL('../dist/main.js', import.meta.url);
 const { main } = await import(existsSync(source) ? source.href : built.href);
 await main(process.argv.slice(2));
+// A broker that could not start may have connectors open already: nothing of them may keep the process.
+if (process.exitCode) process.exit();

@@ -69,6 +69,8 @@ export interface ToolView {
   readonly name: string;
   readonly version: string;
   readonly description: string;
+  /** What this agent should know before it calls, in plain words: what is refused or held, what the run must carry. */
+  readonly limits?: string;
   readonly effect: Effect;
   readonly input_schema: JsonObject;
   readonly output_schema?: JsonObject;

@@ -2,8 +2,7 @@
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { setStatus } from '#store/approvals.ts';
 import { insertCall, resumeCall } from '#store/calls.ts';
-import { matchingHalt } from '#store/halts.ts';
-import { getRun, joinLabels } from '#store/runs.ts';
+import { joinLabels, standingOf } from '#store/runs.ts';
 import type { Tx } from '#store/store.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { callRow, deedOf, keysSince } from './call-row.ts';
@@ -18,6 +17,7 @@ import type { World } from './world.ts';
  */
 export const admit: Stage<Decided, Admitted> = async (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
+  if (call.talk?.left() === true) return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
   const durable = admitDurably(call, world);
   const admission = { durable } as unknown as Admission;
   if (call.tool.effect === 'read') {
@@ -66,23 +66,31 @@ async function admitIn(tx: Tx, call: Decided, world: World, noteGrowth: () => vo
     at_ms: now,
     kind: 'call.admitted',
     facts: {
-      call: call.id,
-      run: call.run.id,
       agent: call.agent.name,
+      bundle: call.bundle.revision,
+      call: call.id,
+      effect: call.tool.effect,
+      labels: [...call.labels],
+      manifest: call.tool.digest,
+      policies: [...call.decision.policies],
+      run: call.run.id,
       tool: call.tool.name,
       tool_version: call.tool.version,
-      effect: call.tool.effect,
-      manifest: call.tool.digest,
-      bundle: call.bundle.revision,
-      policies: [...call.decision.policies],
-      labels: [...call.labels],
       ...(call.grants.approvalId === null ? {} : { approval: call.grants.approvalId }),
     },
     payload: {
       args: call.input.args,
       claimed: call.input.claimed,
-      request_digest: call.input.requestDigest,
-      ...(call.tool.effect === 'read' ? {} : { resources: [...call.deed.resources], cost: call.deed.cost, pinned: call.deed.pinned }),
+      // What the caller answered to an upstream's demand goes upstream like an argument.
+      ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
+      ...(call.tool.effect === 'read'
+        ? {}
+        : {
+            request_digest: call.input.requestDigest(),
+            resources: [...call.deed.resources],
+            cost: call.deed.cost,
+            pinned: call.deed.pinned,
+          }),
       ...(call.approval === null ? {} : { deed_digest: call.approval.deedDigest }),
     },
   });
@@ -94,14 +102,14 @@ type Changed = { readonly stop: Problem } | { readonly again: string };
 async function changedSince(tx: Tx, call: Decided, world: World): Promise<Changed | null> {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
   const { tenant, name } = call.agent;
-  if ((await matchingHalt(tx, tenant, name, call.tool.name)) !== undefined) {
-    return { stop: problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.') };
-  }
-  const run = await getRun(tx, tenant, call.run.id);
-  if (run === undefined || run.ended_at_ms !== null) {
+  const standing = await standingOf(tx, { tenant, run: call.run.id, agent: name, tool: call.tool.name });
+  if (standing === undefined || standing.ended_at_ms !== null) {
     return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
   }
-  if (run.labels_version !== call.labelsVersion) return { again: 'the run read something else meanwhile' };
+  if (standing.halt !== null) {
+    return { stop: problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.') };
+  }
+  if (standing.labels_version !== call.labelsVersion) return { again: 'the run read something else meanwhile' };
   return null;
 }
 

@@ -1,7 +1,7 @@
 // One attempt at an outside system: fill the bind and send; the connector redacts what comes back.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
-import type { Reply } from '#connectors/connector.ts';
+import type { Reply, Talk } from '#connectors/connector.ts';
 import type { Credential } from '#rules/credential.ts';
 import type { Scope } from '#rules/expression.ts';
 import type { Bind } from '#rules/tool.ts';
@@ -16,6 +16,7 @@ export async function attemptOnce(
   mode: 'read' | 'write',
   credential: Credential | null,
   world: World,
+  talk?: Talk,
 ): Promise<Reply> {
   const connector = world.connector(call.tool.connector);
   if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
@@ -28,12 +29,14 @@ export async function attemptOnce(
   if (!isJsonObject(inputs)) return { kind: 'not_sent', reason: 'the bind must fill to an object' };
   return connector.attempt({
     call_id: call.id,
+    tenant: call.agent.tenant,
     mode,
     operation: bind.operation,
     inputs: inputs as JsonObject,
     credential,
     timeout_ms: call.tool.timeout_ms,
     signal: NEVER,
+    ...(talk === undefined ? {} : { talk }),
   });
 }
 

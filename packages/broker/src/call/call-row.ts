@@ -18,12 +18,17 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     effect: call.tool.effect,
     revision: call.bundle.revision,
     status,
-    request_digest: call.input.requestDigest,
+    request_digest: isRepeatable(call, status) ? '' : call.input.requestDigest(),
     idempotency_key: call.idempotencyKey,
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
     deed: status === 'held' ? deedOf(call) : null,
   };
+}
+
+/** A read that nobody waits for and that has no key: repeats of it are never looked for. */
+function isRepeatable(call: Validated, status: CallStatus): boolean {
+  return call.tool.effect === 'read' && call.idempotencyKey === null && status !== 'held';
 }
 
 /** Canonical JSON of what a held call needs to enter the walk again. */

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { ApprovalAsk } from '@countersign/contract/wire.ts';
 import type { Bundle } from '#bundle/bundle.ts';
-import type { Reply } from '#connectors/connector.ts';
+import type { Reply, Talk } from '#connectors/connector.ts';
 import type { Resource } from '#identity/identity.ts';
 import type { Credential } from '#rules/credential.ts';
 import type { Decision } from '#rules/decision.ts';
@@ -31,6 +31,8 @@ export interface Asked {
   readonly idempotencyKey: string | null;
   readonly dryRun: boolean;
   readonly receivedAt_ms: number;
+  /** Present while the caller waits on the line. */
+  readonly talk?: Talk;
 }
 
 export interface Authenticated extends Asked {
@@ -51,7 +53,7 @@ export interface Validated extends Resolved {
     readonly args: JsonObject;
     readonly claimed: JsonObject;
     /** Over agent, run, tool, arguments and claimed context: equal for a repeat of the same request. */
-    readonly requestDigest: string;
+    readonly requestDigest: () => string;
   };
 }
 

@@ -1,7 +1,7 @@
 // Execute: the deed, once. What cannot be known is told as such and never repeated.
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
-import type { Reply } from '#connectors/connector.ts';
+import type { Reply, Talk } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
 import { redactFields } from '#rules/output.ts';
 import { setReply } from '#store/calls.ts';
@@ -25,13 +25,30 @@ export const execute: Stage<Minted, Executed> = async (call, world) => {
 async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {
   const halted = haltProblem(call, world);
   if (halted !== null) return { kind: 'not_sent', reason: 'stopped by an operator before it was sent' };
+  if (call.talk?.left() === true) return { kind: 'not_sent', reason: 'cancelled by the caller before it was sent' };
   const write = call.tool.effect !== 'read';
   const mode = write ? 'write' : 'read';
-  let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world);
+  let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world, talkOf(call));
   if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
   const redacted = redactReply(reply, call.tool.output.redact);
   if (write) await world.store.write((tx) => setReply(tx, call.id, canonicalize(redacted as unknown as Json)));
   return redacted;
+}
+
+/** A read may run while its intent is being committed: what the upstream tells waits, as its result does. */
+function talkOf({ talk, admission }: Minted): Talk | undefined {
+  const notice = talk?.notice ?? null;
+  if (talk === undefined || notice === null) return talk;
+  return {
+    ...talk,
+    notice: (each) =>
+      void admission.durable.then(
+        (admittance) => {
+          if (admittance.ok) notice(each);
+        },
+        () => undefined,
+      ),
+  };
 }
 
 /** Finds the deed by its call id. Not found is no proof of absence: it may still be under way. */

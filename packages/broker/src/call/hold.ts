@@ -86,7 +86,7 @@ class KeyTaken extends Error {}
 
 async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
-  const digest = call.input.requestDigest;
+  const digest = call.input.requestDigest();
   const twin = await findHeldTwin(tx, tenant, name, call.run.id, digest);
   if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
   if (await wasRejected(tx, tenant, name, call.run.id, digest)) {

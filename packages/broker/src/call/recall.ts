@@ -17,7 +17,7 @@ export const recall: Stage<Validated, Recalled> = async (call, world) => {
   const { tenant } = call.agent;
   const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
   if (first === undefined) return { go: { ...call, fresh: true } };
-  if (first.request_digest !== call.input.requestDigest) {
+  if (first.request_digest !== call.input.requestDigest()) {
     return {
       stop: problem('duplicate_key', 'This idempotency key belongs to another request; use a new key.', {
         call_id: first.id,

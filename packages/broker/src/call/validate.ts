@@ -34,8 +34,12 @@ export const validate: Stage<Resolved, Validated> = async (call) => {
     };
   }
   const { claimed } = call;
-  const requestDigest = sha256Hex(
-    canonicalize({ agent: call.agent.name, run: call.run.id, tool: tool.name, args, claimed }),
-  );
+  // Reads without a key never ask for it.
+  let known: string | undefined;
+  const requestDigest = (): string => {
+    const request = { agent: call.agent.name, args, claimed, run: call.run.id, tool: tool.name };
+    known ??= sha256Hex(canonicalize(request));
+    return known;
+  };
   return { go: { ...call, input: { args, claimed, requestDigest } } };
 };

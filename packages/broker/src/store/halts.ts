@@ -47,18 +47,3 @@ export async function liftHalt(tx: Tx, id: string, by: string, at_ms: number): P
 export async function activeHalts(tx: Tx): Promise<StoredHalt[]> {
   return tx.all<StoredHalt>(`${SELECT} where lifted_at_ms is null order by at_ms, id`);
 }
-
-/** The first halt in force that covers a call of this agent with this tool. One statement, for the hot path. */
-export async function matchingHalt(
-  tx: Tx,
-  tenant: string,
-  agent: string,
-  tool: string,
-): Promise<StoredHalt | undefined> {
-  return tx.get<StoredHalt>(
-    `${SELECT} where lifted_at_ms is null and (scope = 'everything' or ((tenant is null or tenant = ?) and
-       (scope = 'tenant' or (scope = 'agent' and target = ?) or (scope = 'tool' and target = ?))))
-     order by at_ms limit 1`,
-    ...[tenant, agent, tool],
-  );
-}

@@ -1,4 +1,4 @@
-// The store on node:sqlite: one writer, adaptive group commit, a savepoint a unit of work.
+// The store on node:sqlite: one writer, adaptive group commit, units of work that fail alone.
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,8 +10,12 @@ import { type Store, StoreUnavailable, type Tx } from './store.ts';
 
 /** Units that one commit carries at most: bounds what one failed commit takes with it. */
 const UNITS_MAX = 512;
-/** Longest wait for neighbours. The real wait is the time of a commit, where that is shorter. */
-const WAIT_MAX_MS = 1;
+/** Longest time that a batch stays open for neighbours. */
+const WAIT_MAX_MS = 2;
+/** Turns of the event loop without a new unit after which nobody is expected any more. */
+const QUIET_TURNS = 3;
+/** Batches of at least this many units, on average, mean that several callers are at work. */
+const BUSY_UNITS = 2;
 
 export interface SqliteOptions {
   /** Time of the migrations' record, in ms since the epoch. */
@@ -43,8 +47,8 @@ export function openSqlite(file: string, options: SqliteOptions): SqliteStore {
     const writer = new DatabaseSync(file, { timeout: 2000 });
     opened.push(writer);
     writer.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
-    // Savepoints keep copies of pages; past 64 KiB these would go to a temporary file.
-    writer.exec('pragma temp_store = memory; pragma trusted_schema = off');
+    // Copying the log back into the file blocks everybody: rarer, at 32 MiB, it copies each page fewer times.
+    writer.exec('pragma wal_autocheckpoint = 8000; pragma temp_store = memory; pragma trusted_schema = off');
     if (writer.prepare('pragma journal_mode').get()?.journal_mode !== 'wal') {
       throw new StoreUnavailable(`the file system of ${file} does not support SQLite's write-ahead log`);
     }
@@ -87,9 +91,8 @@ export class SqliteStore implements Store {
   #commits = 0;
   #units = 0;
   #failures = 0;
-  /** Moving averages: what a batch holds, and how long its commit takes. */
+  /** Moving average of what a batch holds. */
   #usualUnits = 1;
-  #usualCommit_ms = 0.1;
 
   /** Use `openSqlite`. */
   constructor(writer: DatabaseSync, reader: DatabaseSync, claim: Claim) {
@@ -151,11 +154,11 @@ export class SqliteStore implements Store {
           const unit = this.#writes.shift();
           if (unit === undefined) break;
           await this.#runUnit(unit, ran);
+          if (ran.at(-1)?.tx.failed === true) await this.#runApart(ran);
         }
       } while (await this.#neighboursJoin(ran.length, started_ms));
-      const commit_ms = performance.now();
       this.#writer.exec('commit');
-      this.#learn(ran.length, performance.now() - commit_ms);
+      this.#learn(ran.length);
     } catch (error) {
       this.#failBatch(ran, error);
       return;
@@ -164,33 +167,30 @@ export class SqliteStore implements Store {
   }
 
   /**
-   * Adaptive group commit. Idle batches are single, so a single unit does not wait. A busy batch that is smaller
-   * than usual waits for its neighbours, at most as long as the commit takes that they would save.
+   * Adaptive group commit. A lone unit commits at once. While neighbours keep coming the batch stays open for them,
+   * since a commit blocks everybody; it closes when the event loop has brought none for a few turns, or after 2 ms.
    */
   async #neighboursJoin(units: number, started_ms: number): Promise<boolean> {
-    if (units >= UNITS_MAX) return false;
-    const until_ms = started_ms + Math.min(WAIT_MAX_MS, this.#usualCommit_ms);
-    while (this.#writes.length === 0) {
-      if (units >= this.#usualUnits || performance.now() >= until_ms) return false;
+    if (units >= UNITS_MAX || this.#usualUnits < BUSY_UNITS) return false;
+    const until_ms = started_ms + WAIT_MAX_MS;
+    for (let quiet = 0; this.#writes.length === 0; quiet++) {
+      if (quiet >= QUIET_TURNS || performance.now() >= until_ms) return false;
       await turn();
     }
     return true;
   }
 
-  #learn(units: number, commit_ms: number): void {
+  #learn(units: number): void {
     this.#commits++;
     this.#units += units;
     this.#usualUnits += (units - this.#usualUnits) / 4;
-    if (this.#usualUnits < 1.5) this.#usualUnits = 1;
-    this.#usualCommit_ms += (commit_ms - this.#usualCommit_ms) / 8;
   }
 
-  /** Runs one unit in its savepoint. Throws only where the whole transaction is lost. */
+  /** Runs one unit. Throws only where the whole transaction is lost. */
   async #runUnit(unit: Unit, ran: Ran[]): Promise<void> {
     const tx = new UnitTx(this.#writer);
     const entry: Ran = { unit, tx, tell: () => {} };
     ran.push(entry);
-    this.#writer.exec('savepoint unit');
     try {
       const value = await unit.work(tx);
       entry.tell = () => unit.resolve(value);
@@ -201,11 +201,29 @@ export class SqliteStore implements Store {
     tx.end();
     // A disk error counts even where the work caught it: SQLite may have rolled back behind its back.
     if (tx.unavailable !== null) throw tx.unavailable;
-    if (tx.failed) {
-      this.#writer.exec('rollback to unit');
-      tx.undo();
+  }
+
+  /**
+   * A unit threw, which is rare: the batch is rolled back and its units run again, each in a savepoint of its own,
+   * so that only those which throw leave nothing behind. INVARIANT: a unit of work acts through its Tx alone, and
+   * undoes in `onRollback` what it keeps in memory; so running it again is the same as running it once.
+   */
+  async #runApart(ran: Ran[]): Promise<void> {
+    this.#writer.exec('rollback');
+    for (const { tx } of ran.toReversed()) tx.undo();
+    const units = ran.splice(0).map(({ unit }) => unit);
+    this.#writer.exec('begin immediate');
+    for (const unit of units) {
+      this.#writer.exec('savepoint unit');
+      await this.#runUnit(unit, ran);
+      const { tx } = ran.at(-1)!;
+      if (tx.failed) {
+        this.#writer.exec('rollback to unit');
+        tx.undo();
+        tx.failed = false;
+      }
+      this.#writer.exec('release unit');
     }
-    this.#writer.exec('release unit');
   }
 
   /** Nothing of the batch happened: memory follows the disk, newest first, and every caller hears the same. */

@@ -4,8 +4,9 @@ export type SqlValue = string | number | bigint | Uint8Array | null;
 export type Row = Record<string, SqlValue>;
 
 /**
- * One unit of work. Everything awaited inside a unit of work must be a call on its own `Tx`: units of one
- * batch run one after the other on one connection.
+ * What a unit of work acts through, and the only thing: units of one batch run one after the other on one
+ * connection, and a unit is run again when a neighbour of its batch throws. What it keeps in memory it takes back
+ * in `onRollback`.
  */
 export interface Tx {
   get<R extends object = Row>(sql: string, ...params: SqlValue[]): Promise<R | undefined>;
@@ -17,8 +18,8 @@ export interface Tx {
 
 export interface Store {
   /**
-   * Runs `work` in a savepoint of a shared transaction; resolves with its answer once the commit is on disk.
-   * If `work` throws, only its savepoint is rolled back and the promise rejects with that error. If the
+   * Runs `work` in a transaction shared with its neighbours; resolves with its answer once the commit is on disk.
+   * If `work` throws, nothing of it stays, its neighbours are unharmed, and the promise rejects with that error. If the
    * commit fails, every promise of the batch rejects with StoreUnavailable and nothing of it happened.
    */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;

@@ -49,26 +49,33 @@ test('units that come one by one are committed one by one', async (t) => {
 test('a unit that throws rolls back itself alone, and undoes memory newest first', async (t) => {
   const { store } = openFresh(t);
   const undone: string[] = [];
+  const memory = new Set<string>();
+  const keep = async (tx: Tx, name: string): Promise<void> => {
+    memory.add(name);
+    tx.onRollback(() => {
+      undone.push(name);
+      memory.delete(name);
+    });
+    await put(name)(tx);
+  };
   const results = await Promise.allSettled([
+    store.write((tx) => keep(tx, 'before')),
     store.write(async (tx) => {
-      tx.onRollback(() => undone.push('neighbour'));
-      await put('before')(tx);
-    }),
-    store.write(async (tx) => {
-      tx.onRollback(() => undone.push('first'));
-      await put('lost')(tx);
-      tx.onRollback(() => undone.push('second'));
+      await keep(tx, 'first');
+      await keep(tx, 'second');
       throw new RangeError('changed my mind');
     }),
-    store.write(put('after')),
+    store.write((tx) => keep(tx, 'after')),
   ]);
   assert.deepEqual(
     results.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled'],
   );
   assert.ok((results[1] as PromiseRejectedResult).reason instanceof RangeError);
-  assert.deepEqual(undone, ['second', 'first']);
+  // All that had run is undone, newest first, and run again; then the unit that throws is undone alone.
+  assert.deepEqual(undone, ['second', 'first', 'before', 'second', 'first']);
   assert.deepEqual(await store.read(all), ['after', 'before']);
+  assert.deepEqual([...memory].sort(), ['after', 'before']);
   assert.equal(store.stats().commits, 1);
 });
 
@@ -114,8 +121,8 @@ test('a failing commit takes the whole batch: all are told, all is undone, nothi
   for (const result of results) {
     assert.ok(result.status === 'rejected' && result.reason instanceof StoreUnavailable);
   }
-  // c was undone when it threw, the others newest first when the commit failed.
-  assert.deepEqual(undone, ['c', 'd', 'b', 'a']);
+  // When c threw, what had run was undone and run again without it; the rest newest first when the commit failed.
+  assert.deepEqual(undone, ['c', 'b', 'a', 'c', 'd', 'b', 'a']);
   assert.deepEqual(await store.read(all), []);
   assert.equal(store.stats().failures, 1);
   await store.write(put('later'));

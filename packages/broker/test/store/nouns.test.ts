@@ -332,13 +332,17 @@ const HALTS = [
 
 test('a halt stops what it names and nothing else, until it is lifted', async (t) => {
   const { store } = openFresh(t);
+  for (const tenant of ['t1', 't2']) {
+    await store.write((tx) => runs.insertRun(tx, newRun(`run_${tenant}`, { tenant })));
+  }
   const everybody = ['t1/a/x', 't1/b/y', 't2/a/x', 't2/b/y'];
   const stopped = () =>
     store.read(async (tx) => {
       const hit: string[] = [];
       for (const who of everybody) {
         const [tenant = '', agent = '', tool = ''] = who.split('/');
-        if ((await halts.matchingHalt(tx, tenant, agent, tool)) !== undefined) hit.push(who);
+        const standing = await runs.standingOf(tx, { tenant, run: `run_${tenant}`, agent, tool });
+        if (standing?.halt !== null) hit.push(who);
       }
       return hit;
     });
