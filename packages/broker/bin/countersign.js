@@ -1,6 +1,11 @@
 #!/usr/bin/env node
 // Starts the command: from the sources in a checkout, else from what was built.
 import { existsSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+// Beside the installed packages, where whoever could write could change the program itself; never in a shared folder.
+enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/countersign', import.meta.url)));
 
 const source = new URL('../src/main.ts', import.meta.url);
 const built = new URL('../dist/main.js', import.meta.url);

@@ -29,6 +29,8 @@ export interface CallOptions {
   readonly wait_s?: number | undefined;
   /** Judge only: nothing is executed and nothing is admitted. */
   readonly dryRun?: boolean | undefined;
+  /** W3C trace context of the caller's span, sent along as it is. */
+  readonly traceparent?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,9 +54,12 @@ const ATTEMPTS = 3;
  * ```
  */
 export class Countersign {
+  /** The run that the run token names (read from it, not checked: the broker does that); undefined without one. */
+  readonly runId: string | undefined;
   readonly #session: Session;
 
   constructor(options: CountersignOptions) {
+    this.runId = runOf(options.runToken);
     this.#session = new Session({ ...options, name: options.agent });
   }
 
@@ -65,14 +70,17 @@ export class Countersign {
    * `idempotencyKey` makes that safe.
    */
   async call(tool: string, args: JsonObject, options: CallOptions = {}): Promise<CallAnswer> {
-    const { context, idempotencyKey, wait_s, dryRun, signal } = options;
+    const { context, idempotencyKey, wait_s, dryRun, traceparent, signal } = options;
     const body = {
       tool,
       args,
       ...(context === undefined ? {} : { context }),
       ...(dryRun === true ? { dry_run: true } : {}),
     };
-    const headers = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
+    const headers = {
+      ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    };
     for (let attempt = 1; ; attempt += 1) {
       try {
         const query = { wait: wait_s };
@@ -117,4 +125,14 @@ export class Countersign {
 function settled(answer: CallAnswer): CallAnswer {
   if (answer.problem !== undefined) throw new CountersignProblem(answer.problem, answer);
   return answer;
+}
+
+function runOf(runToken: string | undefined): string | undefined {
+  try {
+    const payload = Buffer.from(runToken?.split('.')[1] ?? '', 'base64url').toString();
+    const { run } = JSON.parse(payload) as { run?: unknown };
+    return typeof run === 'string' ? run : undefined;
+  } catch {
+    return undefined;
+  }
 }

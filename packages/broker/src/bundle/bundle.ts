@@ -43,7 +43,7 @@ export interface Settings {
 
 export interface ConnectorSpec {
   readonly name: string;
-  readonly kind: 'mcp' | 'sql';
+  readonly kind: 'mcp' | 'sql' | 'openapi' | 'command' | 'handler';
   readonly owner: string;
   /** Fixed part by kind, checked by the connector file's schema; paths are absolute. */
   readonly options: JsonObject;

@@ -2,6 +2,7 @@
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import { digestOf } from '@countersign/contract/digest.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { releaseCedar } from '#rules/cedar-load.ts';
 import { factBase } from '#rules/facts.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { baselineText } from './baseline.ts';
@@ -14,6 +15,7 @@ import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
 import { Mistakes } from './mistake.ts';
 import { parseYaml, type Source } from './parse-yaml.ts';
+import { passedReads } from './passed-reads.ts';
 import { BASELINE_FILE, compilePolicies, whyUnreachable } from './policies.ts';
 import { compilePrincipals, type PrincipalFile, type Principals } from './principals.ts';
 import { type FileTexts, readFiles } from './read-files.ts';
@@ -25,6 +27,8 @@ export interface LoadOptions {
   readonly now_ms?: number;
   /** What a connector kind says of an operation, given by the floor that knows; sentences, empty when it may run. */
   readonly checkOperation?: NonNullable<LintWorld['checkOperation']>;
+  /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
+  readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
 
 /** Reads and compiles the bundle in `dir`. Never throws for what is in the folder; nothing stops at the first mistake. */
@@ -32,7 +36,11 @@ export async function loadBundle(dir: string, options: LoadOptions = {}): Promis
   const mistakes = new Mistakes();
   const read = await readFiles(dir, mistakes);
   if (read === null) return { ok: false, mistakes: mistakes.all() };
-  return compileBundle(read.root, read.texts, options, mistakes);
+  try {
+    return compileBundle(read.root, read.texts, options, mistakes);
+  } finally {
+    releaseCedar();
+  }
 }
 
 /** Compiles files that were read. `root`: real path of the folder, against which paths are resolved. */
@@ -53,7 +61,7 @@ export function compileBundle(
     { path: root, what: 'the bundle folder' },
     { path: settings.data_dir, what: 'the data folder with store and keys' },
   ];
-  const connectors = compileConnectors(files.connectors, root, protect, mistakes);
+  const connectors = compileConnectors(files.connectors, root, protect, mistakes, texts);
   const { manifests, untyped } = compileManifests(files, connectors, compiled, options, mistakes);
   const tools = manifests.map((it) => it.tool);
   const policyTexts = new Map(files.policies);
@@ -139,7 +147,8 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
     if (folder === 'policies') {
       policies.set(path, text);
       canonical[path] = text;
-    } else if (folder === 'keys') canonical[path] = canonicalKey(path, text, mistakes);
+    } else if (folder === 'specs' || folder === 'handlers') canonical[path] = text;
+    else if (folder === 'keys') canonical[path] = canonicalKey(path, text, mistakes);
     else {
       const kind = KINDS[folder] ?? 'countersign';
       const source = parseYaml(path, text, mistakes);
@@ -217,7 +226,13 @@ function compileManifests(
   options: LoadOptions,
   mistakes: Mistakes,
 ): { readonly manifests: readonly Manifest[]; readonly untyped: ReadonlySet<string> } {
-  const manifests = files.tools
+  const passed = files.connectors.flatMap(({ source, value }) => {
+    const spec = connectors.get(value.name as string);
+    return spec === undefined
+      ? []
+      : passedReads(spec, source, mistakes).map((read) => ({ source, value: read }));
+  });
+  const manifests = [...files.tools, ...passed]
     .map(({ source, value }) => compileManifest(value, source, mistakes))
     .filter((it) => it !== null);
   const world: LintWorld = {
@@ -226,6 +241,7 @@ function compileManifests(
     connectorNames: files.named('connector'),
     tools: files.named('tool'),
     ...(options.checkOperation === undefined ? {} : { checkOperation: options.checkOperation }),
+    ...(options.warnOperation === undefined ? {} : { warnOperation: options.warnOperation }),
   };
   const typed = new Set<string>();
   for (const manifest of manifests) {

@@ -5,7 +5,17 @@ import { escapeStep } from '#rules/json-schema.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes } from './mistake.ts';
+import { OPENAPI_KEYS, openapiOptions } from './openapi-files.ts';
 import type { Source } from './parse-yaml.ts';
+import {
+  COMMAND_KEYS,
+  commandOptions,
+  HANDLER_KEYS,
+  handlerOptions,
+  type Reading,
+  SQL_KEYS,
+  sqlOptions,
+} from './program-connectors.ts';
 import { overlaps, realPath } from './reach.ts';
 
 export interface ConnectorFile {
@@ -16,9 +26,24 @@ export interface ConnectorFile {
 type Wrong = (pointer: string, message: string, hint?: string) => void;
 
 const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
-  mcp: ['transport', 'refresh'],
-  sql: ['engine', 'file', 'rows_max'],
+  mcp: [
+    ...['transport', 'refresh', 'input_required', 'log_messages'],
+    ...['resources', 'prompts', 'completions', 'read_labels'],
+  ],
+  openapi: OPENAPI_KEYS,
+  sql: SQL_KEYS,
+  command: COMMAND_KEYS,
+  handler: HANDLER_KEYS,
 };
+/** What an MCP connector lets pass besides tools, taken over as it is written. */
+const PASSED = [
+  'input_required',
+  'log_messages',
+  'resources',
+  'prompts',
+  'completions',
+  'read_labels',
+] as const;
 const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential'];
 
 export interface Protected {
@@ -27,12 +52,13 @@ export interface Protected {
   readonly what: string;
 }
 
-/** `protect`: what no connector may reach; the secrets of all connectors are added. */
+/** `protect`: what no connector may reach; the secrets of all connectors are added. `texts`: files of the bundle. */
 export function compileConnectors(
   files: readonly ConnectorFile[],
   root: string,
   protect: readonly Protected[],
   mistakes: Mistakes,
+  texts: ReadonlyMap<string, string> = new Map(),
 ): Map<string, ConnectorSpec> {
   const connectors = new Map<string, ConnectorSpec>();
   const secrets = files.flatMap(({ value }) => secretPath(value, root));
@@ -56,15 +82,21 @@ export function compileConnectors(
     }
     leakedSecrets(value, '', wrong);
     const reach = reachCheck([...protect, ...secrets], wrong);
-    const options =
-      kind === 'mcp'
-        ? mcpOptions(value, root, reach, wrong, source, mistakes)
-        : sqlOptions(value, root, reach, wrong);
+    const warn: Wrong = (pointer, message, hint) =>
+      mistakes.warn(source.file, source.at(pointer), message, hint);
+    const reading: Reading = { root, reach, wrong, warn, texts };
+    const optionsOf: Record<ConnectorSpec['kind'], () => JsonObject> = {
+      mcp: () => mcpOptions(value, root, reach, wrong, source, mistakes),
+      openapi: () => openapiOptions(value, texts, wrong),
+      sql: () => sqlOptions(value, reading),
+      command: () => commandOptions(value, reading),
+      handler: () => handlerOptions(value, reading),
+    };
     connectors.set(name, {
       name,
       kind,
       owner: value.owner as string,
-      options,
+      options: optionsOf[kind](),
       credential: credentialOf(value, root, wrong),
     });
   }
@@ -85,13 +117,6 @@ function reachCheck(protect: readonly Protected[], wrong: Wrong): Reach {
   };
 }
 
-function sqlOptions(value: JsonObject, root: string, reach: Reach, wrong: Wrong): JsonObject {
-  if (value.engine === undefined) wrong('', 'missing "engine"', 'known: sqlite');
-  if (value.file === undefined) wrong('', 'missing "file"', 'the database file');
-  const file = reach('/file', resolve(root, String(value.file ?? '')));
-  return { engine: 'sqlite', file, rows_max: (value.rows_max as number | undefined) ?? 100 };
-}
-
 function mcpOptions(
   value: JsonObject,
   root: string,
@@ -105,7 +130,10 @@ function mcpOptions(
     wrong('/transport', 'expected exactly one of stdio and http');
   }
   const refresh = value.refresh === undefined ? {} : { refresh_ms: parseDuration(value.refresh as string) };
-  if (transport.stdio === undefined) return { transport, ...refresh };
+  const passed = Object.fromEntries(
+    PASSED.flatMap((key) => (value[key] === undefined ? [] : [[key, value[key]]])),
+  );
+  if (transport.stdio === undefined) return { transport, ...refresh, ...passed } as JsonObject;
   const stdio = transport.stdio as JsonObject;
   const isolation = stdio.isolation as JsonObject;
   if (isolation.kind === 'none') {
@@ -134,9 +162,10 @@ function mcpOptions(
       /^\.\.?\//.test(arg) ? resolve(root, arg) : arg,
     ),
     ...(stdio.env === undefined ? {} : { env: stdio.env }),
+    ...(stdio.limits === undefined ? {} : { limits: stdio.limits }),
     isolation: { ...isolation, ...paths('read'), ...paths('write') },
   };
-  return { transport: { stdio: program }, ...refresh } as JsonObject;
+  return { transport: { stdio: program }, ...refresh, ...passed } as JsonObject;
 }
 
 function programPath(command: string, root: string): string {
@@ -177,7 +206,8 @@ function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorS
 }
 
 const SECRET_NAME = /(token|secret|passw(or)?d|api_?key|credential|private_?key)/i;
-const SECRET_FORMS: readonly RegExp[] = [
+/** Texts that are secrets, whatever they are called. Best effort. */
+export const SECRET_FORMS: readonly RegExp[] = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
   /\b(sk|rk|pk)_(live|test)_[A-Za-z0-9]{8,}/,
   /\bgh[pousr]_[A-Za-z0-9]{20,}/,

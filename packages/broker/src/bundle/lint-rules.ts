@@ -117,6 +117,16 @@ export const lintRules = {
     why: 'A server that changes what a tool does after the review must not go unnoticed.',
     waivable: 'never',
   },
+  'name-reserved': {
+    what: 'No tool is named like a built-in one.',
+    why: 'An agent could not tell whom it asks.',
+    waivable: 'never',
+  },
+  'openapi-digest': {
+    what: 'A bind to an OpenAPI operation carries the digest of the reviewed slice.',
+    why: 'A description that changes after the review must not go unnoticed.',
+    waivable: 'never',
+  },
   'name-unique': {
     what: 'Names of tools differ even after folding look-alike characters.',
     why: 'People and models must not mistake one tool for another.',

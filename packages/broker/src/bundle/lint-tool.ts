@@ -8,6 +8,13 @@ import { invisibleParts, lintInput } from './lint-schema.ts';
 import type { Manifest } from './manifest.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 
+/** Where an operation stands: the bind as written, its connector, and whether it must not change anything. */
+export interface OperationPlace {
+  readonly bind: JsonObject;
+  readonly spec: ConnectorSpec | undefined;
+  readonly reads: boolean;
+}
+
 export interface LintWorld {
   readonly settings: Settings;
   readonly connectors: ReadonlyMap<string, ConnectorSpec>;
@@ -20,12 +27,17 @@ export interface LintWorld {
     kind: ConnectorSpec['kind'],
     operation: JsonObject,
     inputs: readonly string[],
+    at: OperationPlace,
   ) => readonly string[];
+  /** Told as warnings: the bundle loads, and the tool is paused. */
+  readonly warnOperation?: (kind: ConnectorSpec['kind'], at: OperationPlace) => readonly string[];
 }
 
 const BUILT_IN_LABELS: readonly string[] = ['untrusted', 'private', 'secret'];
 const SAFE_RESEND: readonly string[] = ['header', 'client-id', 'precondition', 'upsert'];
 const DESCRIPTION_MAX = 160;
+/** What the broker's built-in tools begin with. */
+const RESERVED = 'countersign_';
 
 /** Reports everything that the rules find in one manifest. Answers the rules that it breaks. */
 export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistakes): ReadonlySet<LintRuleId> {
@@ -41,8 +53,16 @@ export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistake
   };
   lintArguments(manifest, found);
   lintDescription(manifest, found);
+  if (manifest.tool.name.startsWith(RESERVED)) {
+    found(
+      'name-reserved',
+      '/name',
+      `names that begin with ${RESERVED} are the broker's own`,
+      'choose another',
+    );
+  }
   lintWrite(manifest, found);
-  lintBinds(manifest, world, found);
+  lintBinds(manifest, world, found, mistakes);
   lintNames(manifest, world, found);
   lintReads(manifest, world.settings, found);
   for (const text of unlabelledText(manifest)) found('text-labelled', text.pointer, text.message, text.hint);
@@ -180,7 +200,8 @@ function lintWrite({ tool, value }: Manifest, found: Found): void {
     missing('irreversible-compensates', 'compensate', 'at least kind: manual with a runbook');
 }
 
-function lintBinds({ tool, binds }: Manifest, world: LintWorld, found: Found): void {
+function lintBinds(manifest: Manifest, world: LintWorld, found: Found, mistakes: Mistakes): void {
+  const { tool, binds } = manifest;
   const connector = world.connectors.get(tool.connector);
   if (connector === undefined && !world.connectorNames.has(tool.connector)) {
     found(
@@ -191,7 +212,7 @@ function lintBinds({ tool, binds }: Manifest, world: LintWorld, found: Found): v
     );
   }
   for (const { pointer, reads, value } of binds) {
-    const kind = value.sql === undefined ? 'mcp' : 'sql';
+    const kind = Object.keys(value)[0] as ConnectorSpec['kind'];
     const at = `${pointer}/${kind}`;
     const body = value[kind] as JsonObject;
     if (connector !== undefined && connector.kind !== kind) {
@@ -203,7 +224,7 @@ function lintBinds({ tool, binds }: Manifest, world: LintWorld, found: Found): v
       );
       continue;
     }
-    if (kind === 'mcp' && body.digest === undefined) {
+    if (kind === 'mcp' && body.tool !== undefined && body.digest === undefined) {
       found(
         'mcp-digest',
         at,
@@ -211,11 +232,22 @@ function lintBinds({ tool, binds }: Manifest, world: LintWorld, found: Found): v
         'take it from `countersign init`',
       );
     }
+    if (kind === 'openapi' && body.digest === undefined) {
+      found(
+        'openapi-digest',
+        at,
+        'the bind has no digest of the reviewed operation',
+        'take it from `countersign tools slice`',
+      );
+    }
     if (kind === 'sql') lintSql(body, at, reads, found);
+    const place: OperationPlace = { bind: body, spec: connector, reads };
     const { params, args, ...operation } = body;
     const inputs = Object.keys((params ?? args ?? {}) as JsonObject);
-    for (const sentence of world.checkOperation?.(kind, operation, inputs) ?? [])
+    for (const sentence of world.checkOperation?.(kind, operation, inputs, place) ?? [])
       found('bind-fits-connector', at, sentence);
+    for (const sentence of world.warnOperation?.(kind, place) ?? [])
+      mistakes.warn(manifest.source.file, manifest.source.at(at), sentence);
   }
 }
 

@@ -8,7 +8,9 @@ import { type Check, compileSchema } from '#rules/json-schema.ts';
 import type { Bind, Tool } from '#rules/tool.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes, Position } from './mistake.ts';
+import { splitOpenapi } from './openapi-files.ts';
 import type { Source } from './parse-yaml.ts';
+import { splitCommand } from './program-connectors.ts';
 
 /** One member chain that an expression of a manifest reads, for lint. */
 export interface Use {
@@ -102,7 +104,13 @@ class Compiler {
         expr: this.#expression(`/preconditions/${index}/expr`, each.expr, 'preconditions'),
         message: each.message as string,
       })),
-      bind: this.#bind('/bind', value.bind as JsonObject, 'bind', value.effect === 'read'),
+      bind: this.#bind(
+        '/bind',
+        value.bind as JsonObject,
+        'bind',
+        value.effect === 'read',
+        this.#unprojected(),
+      ),
       timeout_ms: value.timeout === undefined ? TIMEOUT_DEFAULT_MS : parseDuration(value.timeout as string),
       output: this.#output(),
       egress:
@@ -187,12 +195,18 @@ class Compiler {
       const output = step.output as JsonObject;
       return {
         id: step.id as string,
-        bind: this.#bind(`/prepare/${index}/bind`, step.bind as JsonObject, 'prepare', true),
+        bind: this.#bind(`/prepare/${index}/bind`, step.bind as JsonObject, 'prepare', true, output),
         output,
         checkOutput: this.#schema(output, `/prepare/${index}/output`),
         labels: (step.labels ?? []) as readonly string[],
       };
     });
+  }
+
+  /** The schema that an answer is cut to where nothing projects it. */
+  #unprojected(): JsonObject | undefined {
+    const output = (this.#value.output ?? {}) as JsonObject;
+    return output.project === undefined ? (output.schema as JsonObject | undefined) : undefined;
   }
 
   #output(): Tool['output'] {
@@ -224,12 +238,28 @@ class Compiler {
     });
   }
 
-  #bind(pointer: string, value: JsonObject, place: Place, reads: boolean): Bind {
+  #bind(pointer: string, value: JsonObject, place: Place, reads: boolean, keep?: JsonObject): Bind {
     this.binds.push({ pointer, reads, value });
-    const kind = value.sql === undefined ? 'mcp' : 'sql';
+    if (value.openapi !== undefined) return this.#openapi(pointer, value.openapi as JsonObject, place, keep);
+    if (value.command !== undefined) {
+      const { operation, inputs } = splitCommand(value.command as JsonObject);
+      return { operation, inputs: this.#template(`${pointer}/command`, inputs, place) };
+    }
+    const kind = Object.keys(value)[0] as 'mcp' | 'sql' | 'handler';
     const inputsKey = kind === 'sql' ? 'params' : 'args';
     const { [inputsKey]: inputs = {}, ...operation } = value[kind] as JsonObject;
     return { operation, inputs: this.#template(`${pointer}/${kind}/${inputsKey}`, inputs, place) };
+  }
+
+  /** The idempotency key goes with the deed alone, never with the reads around it. */
+  #openapi(pointer: string, value: JsonObject, place: Place, keep: JsonObject | undefined): Bind {
+    const idempotency = pointer === '/bind' ? (this.#value.idempotency as JsonObject | undefined) : undefined;
+    if (idempotency?.strategy === 'header' && idempotency.header === undefined)
+      this.#wrong('/idempotency', 0, 'strategy header names the header', 'header: Idempotency-Key');
+    const { operation, inputs } = splitOpenapi(value, idempotency, keep);
+    if (value.successWhen !== undefined)
+      this.#expression(`${pointer}/openapi/successWhen`, value.successWhen, 'successWhen');
+    return { operation, inputs: this.#template(`${pointer}/openapi`, inputs, place) };
   }
 
   #list(key: string): readonly JsonObject[] {

@@ -12,7 +12,16 @@ export const FOLDERS = [
   'policies',
   'tests',
   'keys',
+  'specs',
+  'handlers',
 ] as const;
+/** Where files are not YAML. */
+const ENDINGS: Readonly<Record<string, { readonly ending: RegExp; readonly kind: string }>> = {
+  policies: { ending: /\.cedar$/, kind: '.cedar' },
+  keys: { ending: /\.(jwk|json)$/, kind: '.jwk' },
+  specs: { ending: /\.json$/, kind: '.json' },
+  handlers: { ending: /\.ts$/, kind: '.ts' },
+};
 const FILE_BYTES_MAX = 1_048_576;
 const FILES_MAX = 2_000;
 const DEPTH_MAX = 6;
@@ -105,10 +114,9 @@ function belongs(path: string, mistakes: Mistakes): boolean {
   if (path === 'countersign.yaml') return true;
   const slash = path.indexOf('/');
   const folder = slash < 0 ? '' : path.slice(0, slash);
-  const ending = folder === 'policies' ? /\.cedar$/ : folder === 'keys' ? /\.(jwk|json)$/ : /\.yaml$/;
   if ((FOLDERS as readonly string[]).includes(folder)) {
+    const { ending, kind } = ENDINGS[folder] ?? { ending: /\.yaml$/, kind: '.yaml' };
     if (ending.test(path)) return true;
-    const kind = folder === 'policies' ? '.cedar' : folder === 'keys' ? '.jwk' : '.yaml';
     mistakes.error(path, TOP, `not a file of ${folder}/`, `files there end in ${kind}`);
     return false;
   }

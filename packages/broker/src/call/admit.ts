@@ -17,7 +17,8 @@ import type { World } from './world.ts';
  */
 export const admit: Stage<Decided, Admitted> = async (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
-  if (call.talk?.left() === true) return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
+  if (call.talk?.left() === true)
+    return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
   const durable = admitDurably(call, world);
   const admission = { durable } as unknown as Admission;
   if (call.tool.effect === 'read') {
@@ -52,7 +53,11 @@ async function admitIn(tx: Tx, call: Decided, world: World, noteGrowth: () => vo
     if (!spent) return refuse(problem('conflict', 'The approval of this call was spent or withdrawn.'));
   }
   if (resumed) {
-    const mine = await resumeCall(tx, call.id, { deed: deedOf(call), revision: call.bundle.revision, at_ms: now });
+    const mine = await resumeCall(tx, call.id, {
+      deed: deedOf(call),
+      revision: call.bundle.revision,
+      at_ms: now,
+    });
     if (!mine) return refuse(problem('conflict', 'This call is not waiting any more.'));
   } else {
     const inserted = await insertCall(tx, callRow(call, 'running', now), keysSince(call));
@@ -109,7 +114,8 @@ async function changedSince(tx: Tx, call: Decided, world: World): Promise<Change
   if (standing.halt !== null) {
     return { stop: problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.') };
   }
-  if (standing.labels_version !== call.labelsVersion) return { again: 'the run read something else meanwhile' };
+  if (standing.labels_version !== call.labelsVersion)
+    return { again: 'the run read something else meanwhile' };
   return null;
 }
 

@@ -54,7 +54,10 @@ export type MintedForCall =
 /** A credential of the connector's provider; null where the connector needs none. */
 export async function mintFor(call: Validated, scope: Json, world: World): Promise<MintedForCall> {
   const { connector, credential } = call.tool;
-  return (await world.credentials().mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ?? NONE_NEEDED;
+  return (
+    (await world.credentials().mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ??
+    NONE_NEEDED
+  );
 }
 
 const NONE_NEEDED: MintedForCall = { ok: true, credential: null };

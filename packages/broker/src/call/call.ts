@@ -9,8 +9,8 @@ import type { Credential } from '#rules/credential.ts';
 import type { Decision } from '#rules/decision.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
-import type { StoredVote } from '#store/approvals.ts';
 import type { Tool } from '#rules/tool.ts';
+import type { StoredVote } from '#store/approvals.ts';
 
 export type Door = 'http' | 'mcp' | 'cli' | 'resume';
 

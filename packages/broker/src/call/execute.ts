@@ -25,13 +25,15 @@ export const execute: Stage<Minted, Executed> = async (call, world) => {
 async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {
   const halted = haltProblem(call, world);
   if (halted !== null) return { kind: 'not_sent', reason: 'stopped by an operator before it was sent' };
-  if (call.talk?.left() === true) return { kind: 'not_sent', reason: 'cancelled by the caller before it was sent' };
+  if (call.talk?.left() === true)
+    return { kind: 'not_sent', reason: 'cancelled by the caller before it was sent' };
   const write = call.tool.effect !== 'read';
   const mode = write ? 'write' : 'read';
   let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world, talkOf(call));
   if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
   const redacted = redactReply(reply, call.tool.output.redact);
-  if (write) await world.store.write((tx) => setReply(tx, call.id, canonicalize(redacted as unknown as Json)));
+  if (write)
+    await world.store.write((tx) => setReply(tx, call.id, canonicalize(redacted as unknown as Json)));
   return redacted;
 }
 

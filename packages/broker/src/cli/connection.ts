@@ -50,7 +50,8 @@ function setting(given: string | undefined, variable: string, option: string, wo
   throw new CliFailure(EXIT.usage, `expected ${option} or ${variable} in the environment`);
 }
 
-function readKey(file: string): PrivateJwk | string {
+/** The private key of a principal, as the file holds it. */
+export function readKey(file: string): PrivateJwk | string {
   if (!existsSync(file)) {
     throw new CliFailure(
       EXIT.usage,

@@ -8,15 +8,19 @@ import { checkCommand } from './check.ts';
 import type { CliWorld } from './connection.ts';
 import { CliFailure, EXIT, type ExitCode } from './exit.ts';
 import { haltCommands } from './halts.ts';
+import { initCommand } from './init.ts';
 import { keysCommands } from './keys.ts';
 import { ledgerCommands } from './ledger.ts';
+import { mcpCommand } from './mcp.ts';
 import { pinCommand } from './pin.ts';
 import { printable } from './printable.ts';
+import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
 import { type Serve, serveCommand } from './serve.ts';
 import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
 import { toolsCommand } from './tools.ts';
+import { toolsNewCommands } from './tools-new.ts';
 
 const VERSION = '0.1.0';
 
@@ -47,16 +51,20 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
     .version(VERSION)
     .showSuggestionAfterError()
     .addHelpText('after', AFTER_HELP);
+  initCommand(program, world);
   checkCommand(program, world);
   testCommand(program, world);
   pinCommand(program, world);
   serveCommand(program, commands.serve);
+  mcpCommand(program, world);
   keysCommands(program, world);
   approvalsCommands(program, world);
   haltCommands(program, world);
   callsCommands(program, world);
   runsCommands(program, world);
-  toolsCommand(program, world);
+  const tools = toolsCommand(program, world);
+  reviewCommand(tools, world);
+  toolsNewCommands(tools, world);
   bundleCommands(program, world);
   ledgerCommands(program, world);
   settle(program, terminal);

@@ -12,6 +12,15 @@ export interface ServeOptions {
   /** Overrides the port of `countersign.yaml`; 0 takes a free one. */
   readonly port?: number;
   readonly log_level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Also stops when standard input ends: a broker that another program started does not outlive it. */
+  readonly until_input_ends?: boolean;
+}
+
+interface GivenOptions {
+  readonly bundle: string;
+  readonly port?: number;
+  readonly logLevel: ServeOptions['log_level'];
+  readonly untilInputEnds?: boolean;
 }
 
 /** Resolves when the broker has been told to stop and has stopped. */
@@ -26,10 +35,16 @@ export function serveCommand(program: Command, serve: Serve): void {
     .addOption(
       new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
     )
-    .action(async (options: { bundle: string; port?: number; logLevel: ServeOptions['log_level'] }) => {
-      const { bundle, port, logLevel } = options;
+    .option('--until-input-ends', 'also stop when standard input ends')
+    .action(async (options: GivenOptions) => {
+      const { bundle, port, logLevel, untilInputEnds } = options;
       try {
-        await serve({ bundle, log_level: logLevel, ...(port === undefined ? {} : { port }) });
+        await serve({
+          bundle,
+          log_level: logLevel,
+          ...(port === undefined ? {} : { port }),
+          ...(untilInputEnds === undefined ? {} : { until_input_ends: untilInputEnds }),
+        });
       } catch (error) {
         throw failureOf(error);
       }

@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { printableJson, printableTable } from './printable.ts';
 
-export function toolsCommand(program: Command, world: CliWorld): void {
-  withConnection(
-    program.command('tools').description('the tools that an agent may call; --as the agent'),
-  ).action(async (options: ConnectionOptions) => {
+/** The group, to which other commands about tools are added. */
+export function toolsCommand(program: Command, world: CliWorld): Command {
+  const group = program.command('tools').description('the tools that an agent may call; --as the agent');
+  return withConnection(group).action(async (options: ConnectionOptions) => {
     const tools = await connect(options, world).tools();
     if (options.json) return world.terminal.out(printableJson(tools));
     if (tools.length === 0) return world.terminal.out('No tools.');

@@ -5,8 +5,37 @@ import type { Tool } from '#rules/tool.ts';
 
 export type { Credential };
 
+/** What an upstream tells while it works. Progress is numbers only; `message` is a log line, if the connector passes them. */
+export type Notice =
+  | { readonly kind: 'progress'; readonly progress: number; readonly total?: number }
+  | { readonly kind: 'message'; readonly level: string; readonly data: Json };
+
+/** What an upstream wants before it does anything: answers of the caller, or a capability that the caller lacks. */
+export type Demand =
+  | { readonly kind: 'input'; readonly requests: JsonObject; readonly state: string | null }
+  | { readonly kind: 'capability'; readonly required: JsonObject };
+
+/** The caller of a call that is still on the line. A call that is resumed has none. */
+export interface Talk {
+  /** True once the caller has gone or has cancelled: asked before the deed, never after. */
+  readonly left: () => boolean;
+  /** Null when the caller did not ask to be told. */
+  readonly notice: ((notice: Notice) => void) | null;
+  /** Least level of log lines that the caller wants; null for none. */
+  readonly log_level: string | null;
+  /** What the caller says it can be asked, by the names of MCP. */
+  readonly capabilities: JsonObject;
+  /** Answers to an earlier demand, and the state that came with it. */
+  readonly responses: JsonObject | null;
+  readonly state: string | null;
+  /** Called at most once an attempt, which then ends as `rejected`: nothing was done. */
+  readonly demand: (demand: Demand) => void;
+}
+
 export interface Attempt {
   readonly call_id: string;
+  /** Whose call it is; outside systems that keep tenants apart are told. */
+  readonly tenant: string;
   /** `read` must be carried out with read-only means; `write` may change the outside system. */
   readonly mode: 'read' | 'write';
   readonly operation: JsonObject;
@@ -15,6 +44,7 @@ export interface Attempt {
   readonly credential: Credential | null;
   readonly timeout_ms: number;
   readonly signal: AbortSignal;
+  readonly talk?: Talk;
 }
 
 /**
@@ -34,7 +64,7 @@ export type Drift = { readonly reason: string } | null;
 
 export interface Connector {
   readonly name: string;
-  readonly kind: 'mcp' | 'sql';
+  readonly kind: 'mcp' | 'sql' | 'openapi' | 'command' | 'handler';
   /** Current drift of a tool, from what was last seen; never blocks on the network. */
   drift(tool: Tool): Drift;
   attempt(attempt: Attempt): Promise<Reply>;

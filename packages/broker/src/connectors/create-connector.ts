@@ -1,13 +1,19 @@
 // Builds the connector of a bundle's connector file by its kind.
 import type { ConnectorSpec } from '#bundle/bundle.ts';
+import { createCommandConnector } from './command/command-connector.ts';
 import type { Connector } from './connector.ts';
 import { type ConnectorDeps, ConnectorRefused } from './connector-deps.ts';
+import { createHandlerConnector } from './handler/handler-connector.ts';
 import { createMcpConnector } from './mcp/mcp-connector.ts';
+import { createOpenapiConnector } from './openapi/openapi-connector.ts';
 import { createSqlConnector } from './sql/sql-connector.ts';
 
 /** The kinds of connector. Listed nowhere else. */
 const KINDS: Readonly<Record<string, (spec: ConnectorSpec, deps: ConnectorDeps) => Promise<Connector>>> = {
+  command: createCommandConnector,
+  handler: createHandlerConnector,
   mcp: createMcpConnector,
+  openapi: createOpenapiConnector,
   sql: createSqlConnector,
 };
 

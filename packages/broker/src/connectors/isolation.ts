@@ -4,8 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import { ConnectorRefused } from './connector-deps.ts';
 import { bwrapArgs, findBwrap, whyNoBwrap } from './isolation/bwrap.ts';
+import { heapArgs, type Limits, prlimitArgs, whyNoLimits } from './isolation/limits.ts';
 import { nodePermissionArgs } from './isolation/node-permission.ts';
 import type { Reach, ResolvedProgram } from './isolation/program.ts';
+import { FILTER_FD, oneProcessFilter } from './isolation/seccomp.ts';
 
 export type Isolation =
   | {
@@ -29,6 +31,8 @@ export interface Launch {
   readonly args: string[];
   readonly env: Record<string, string>;
   readonly cwd: string;
+  /** Kernel filter that the started program reads from `FILTER_FD`; null: none. See `isolation/spawn-launch.ts`. */
+  readonly filter: Buffer | null;
   /** Removes secrets of the environment from a line for the log. */
   redact(line: string): string;
   /** Removes the scratch folder. */
@@ -38,7 +42,12 @@ export interface Launch {
 /** A way of starting a program that was found to work here. */
 export interface Isolator {
   readonly kind: 'bwrap' | 'node-permission' | 'none';
-  launch(env: Readonly<Record<string, string>>, redact: (line: string) => string): Promise<Launch>;
+  /** `more`: arguments after those of the program. */
+  launch(
+    env: Readonly<Record<string, string>>,
+    redact: (line: string) => string,
+    more?: readonly string[],
+  ): Promise<Launch>;
 }
 
 /**
@@ -51,24 +60,35 @@ export interface Isolator {
  * - `none`: the child has the broker's reach, minus its environment. Needs a reason, which the review shows.
  *
  * In every kind the environment is exactly the listed variables and the working directory is a scratch folder
- * that is removed when the child ends.
+ * that is removed when the child ends. `limits` hold in every kind but `none`.
  */
 export async function chooseIsolation(
   program: Program,
   isolation: Isolation,
   protect: readonly string[] = [],
+  limits: Limits | null = null,
 ): Promise<Isolator> {
   const target = resolveProgram(program);
   if (isolation.kind === 'none') {
     if (isolation.reason.trim() === '') throw new ConnectorRefused('isolation none needs a reason');
-    return { kind: 'none', launch: (env, redact) => scratchLaunch(target.command, target.args, env, redact) };
+    return {
+      kind: 'none',
+      launch: (env, redact, more = []) =>
+        scratchLaunch(target.command, [...target.args, ...more], env, redact),
+    };
   }
   const reach = checkReach(isolation, target.code, protect);
+  const noLimits = limits === null ? null : whyNoLimits();
+  if (noLimits !== null) throw new ConnectorRefused(noLimits);
   const missing = isolation.kind === 'node-permission' ? 'not asked for' : await whyNoBwrap();
   if (missing === null) {
     const bwrap = findBwrap() as string;
-    const args = bwrapArgs(target, reach);
-    return { kind: 'bwrap', launch: (env, redact) => fixedLaunch(bwrap, args, env, redact) };
+    const filter = limits?.processes === 'one' ? oneProcessFilter() : null;
+    const args = bwrapArgs(target, reach, limits, filter === null ? null : FILTER_FD);
+    return {
+      kind: 'bwrap',
+      launch: (env, redact, more = []) => fixedLaunch(bwrap, [...args, ...more], env, redact, filter),
+    };
   }
   if (isolation.kind === 'bwrap')
     throw new ConnectorRefused(`isolation bwrap does not work here: ${missing}`);
@@ -78,10 +98,21 @@ export async function chooseIsolation(
       isolation.kind === 'auto' ? `${why}, and that does not work here: ${missing}` : why,
     );
   }
+  const [command = '', ...before] = [...(limits === null ? [] : prlimitArgs(limits, true)), target.command];
   return {
     kind: 'node-permission',
-    launch: (env, redact) =>
-      scratchLaunch(target.command, (scratch) => nodePermissionArgs(target, reach, scratch), env, redact),
+    launch: (env, redact, more = []) =>
+      scratchLaunch(
+        command,
+        (scratch) => [
+          ...before,
+          ...heapArgs(limits, true),
+          ...nodePermissionArgs(target, reach, scratch),
+          ...more,
+        ],
+        env,
+        redact,
+      ),
   };
 }
 
@@ -157,7 +188,7 @@ async function scratchLaunch(
   const scratch = await mkdtemp(join('/tmp', 'countersign-child-'));
   const list = typeof args === 'function' ? args(scratch) : args;
   const dispose = (): Promise<void> => rm(scratch, { recursive: true, force: true });
-  return { command, args: [...list], env: { ...env }, cwd: scratch, redact, dispose };
+  return { command, args: [...list], env: { ...env }, cwd: scratch, filter: null, redact, dispose };
 }
 
 async function fixedLaunch(
@@ -165,6 +196,8 @@ async function fixedLaunch(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   redact: (line: string) => string,
+  filter: Buffer | null,
 ): Promise<Launch> {
-  return { command, args: [...args], env: { ...env }, cwd: '/', redact, dispose: () => Promise.resolve() };
+  const dispose = (): Promise<void> => Promise.resolve();
+  return { command, args: [...args], env: { ...env }, cwd: '/', filter, redact, dispose };
 }

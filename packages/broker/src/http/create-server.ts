@@ -6,7 +6,7 @@ import { listCalls, showCall } from '#admin/calls.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
-import { findTool, listTools } from '#admin/tools.ts';
+import { describeTool, describeTools } from '#admin/tools.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
 import type { World } from '#call/world.ts';
 import type { Deeds } from './deeds.ts';
@@ -14,7 +14,7 @@ import { routes } from './routes.ts';
 import { type ServerOptions, serveHttp } from './serve-http.ts';
 
 const deeds: Deeds = {
-  ...{ askCall, performCall, showCall, listCalls, listTools, findTool },
+  ...{ askCall, performCall, showCall, listCalls, listTools: describeTools, findTool: describeTool },
   ...{ openRun, showRun, listRuns, endRun, listApprovals, showApproval, vote },
   ...{ setHalt, liftHalt, listHalts, readLedger, showReceipt, latestCheckpoint, activateBundle, showBundle },
 };

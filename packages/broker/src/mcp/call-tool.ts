@@ -1,13 +1,17 @@
 // tools/call: one request becomes one walk, and its answer a tool result.
 import type { IncomingHttpHeaders } from 'node:http';
-import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
+import type { Agent } from '#rules/principal.ts';
 import { callStatus } from './call-status.ts';
+import type { Line } from './line.ts';
 import { judgeParamHeaders } from './param-headers.ts';
-import type { AgentCaller, Reach } from './reach.ts';
+import { type Deed, perform, type Who } from './perform.ts';
+import type { Reach } from './reach.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
+import { readQuery, readUse, SEARCH_TOOLS, searchTools, USE_TOOL } from './search-tools.ts';
 import { CALL_STATUS } from './status-tool.ts';
-import { type Announced, answerResult } from './tool-result.ts';
+import { type Announced, answerResult, mistake } from './tool-result.ts';
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -32,34 +36,72 @@ export type Called = WireReply | { readonly problem: Problem };
 export async function callTool(
   request: WireRequest,
   headers: IncomingHttpHeaders,
-  caller: AgentCaller,
-  token: string | null,
+  who: Who,
+  line: Line,
   reach: Reach,
 ): Promise<Called> {
-  const { world, deeds, catalogue } = reach;
-  const { id, params } = request;
+  const { catalogue } = reach;
+  const { caller } = who;
+  const { id, params, era } = request;
   const toolName = params.name as string;
   const args = params.arguments ?? {};
   const extras = readExtras(request.meta);
   if ('error' in extras) return errorReply(id, extras.error);
   if (toolName === CALL_STATUS) {
     const { members, meta } = await callStatus(args, caller, reach);
-    return resultReply(id, members, meta);
+    return resultReply(request, members, meta);
+  }
+  if (catalogue.show(caller.principal).searchable) {
+    if (toolName === SEARCH_TOOLS) return search(request, args, caller.principal, reach);
+    if (toolName === USE_TOOL) {
+      const used = readUse(args);
+      if (!('tool' in used)) return resultReply(request, mistake(USE_TOOL, used).members);
+      return walk(
+        request,
+        { toolName: used.tool, args: used.args, ...extras },
+        NOTHING_ANNOUNCED,
+        who,
+        line,
+        reach,
+      );
+    }
   }
   const entry = catalogue.find(caller.principal, toolName);
-  if (entry !== undefined && entry.paramHeaders.length > 0) {
+  if (era === 'stateless' && entry !== undefined && entry.paramHeaders.length > 0) {
     const error = judgeParamHeaders(entry.paramHeaders, args, headers);
     if (error !== null) return errorReply(id, error);
   }
-  // A name that the agent does not have walks too: the walk records the refusal.
-  const proof = { kind: 'bearer', token, resource: 'mcp' } as const;
-  const asked = deeds.askCall(world, { door: 'mcp', proof, toolName, args, dryRun: false, ...extras });
-  const performed = await deeds.performCall(asked, world);
-  if (performed.kind === 'problem') return strayProblem(id, performed.problem, asked.id, toolName);
-  const { answer } = performed;
-  if (answer.problem?.code === 'tool_not_found') return errorReply(id, unknownTool(toolName));
-  const { members, meta } = answerResult(answer, entry ?? NOTHING_ANNOUNCED);
-  return resultReply(id, members, meta);
+  return walk(request, { toolName, args, ...extras }, entry ?? NOTHING_ANNOUNCED, who, line, reach);
+}
+
+/** A name that the agent does not have walks too: the walk records the refusal. */
+async function walk(
+  request: WireRequest,
+  deed: Deed,
+  announced: Announced,
+  who: Who,
+  line: Line,
+  reach: Reach,
+): Promise<Called> {
+  const { toolName } = deed;
+  const outcome = await perform(request, deed, who, line, reach);
+  if (outcome.kind === 'reply') return outcome.reply;
+  if (outcome.kind === 'problem') return strayProblem(request, outcome.problem, outcome.call_id, toolName);
+  const { answer } = outcome;
+  if (answer.problem?.code === 'tool_not_found') return errorReply(request.id, unknownTool(toolName));
+  const { members, meta } = answerResult(answer, announced);
+  return resultReply(request, members, meta);
+}
+
+function search(request: WireRequest, args: Json, agent: Agent, { catalogue }: Reach): WireReply {
+  const query = readQuery(args);
+  if (typeof query !== 'string') return resultReply(request, mistake(SEARCH_TOOLS, query).members);
+  const found = searchTools(catalogue.tools(agent), query).map(
+    (view) => catalogue.entryOf(agent, view).listed,
+  );
+  const text = `[${found.join(',')}]`;
+  const content = `"content":[{"type":"text","text":${JSON.stringify(text)}}]`;
+  return resultReply(request, `${content},"structuredContent":{"tools":${text}}`);
 }
 
 type Extras = { readonly claimed: JsonObject; readonly idempotencyKey: string | null };
@@ -97,7 +139,7 @@ function unknownTool(name: string): WireError {
 }
 
 /** Problems that no record answers for: of identity, of the run, of the store. */
-function strayProblem(id: WireRequest['id'], problem: Problem, call_id: string, tool: string): Called {
+function strayProblem(request: WireRequest, problem: Problem, call_id: string, tool: string): Called {
   switch (problem.code) {
     case 'unauthenticated':
     case 'forbidden':
@@ -105,7 +147,7 @@ function strayProblem(id: WireRequest['id'], problem: Problem, call_id: string, 
       return { problem };
     case 'unavailable':
     case 'internal':
-      return errorReply(id, {
+      return errorReply(request.id, {
         status: problem.status,
         code: INTERNAL_ERROR,
         message: `${problem.title}. ${problem.detail}`,
@@ -113,7 +155,7 @@ function strayProblem(id: WireRequest['id'], problem: Problem, call_id: string, 
     default: {
       const answer = { call_id, run_id: '', tool, status: 'refused', problem, labels: [] } as const;
       const { members, meta } = answerResult(answer, NOTHING_ANNOUNCED);
-      return resultReply(id, members, meta);
+      return resultReply(request, members, meta);
     }
   }
 }

@@ -1,12 +1,14 @@
 // The tools of an agent as the wire shows them: written once for each bundle and agent, then only looked up.
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import type { Effect, ToolView } from '@countersign/contract/wire.ts';
+import type { PassedRead } from '#admin/passed.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Deeds } from './deeds.ts';
 import { type ParamHeader, paramHeadersOf } from './param-headers.ts';
-import { CALL_STATUS } from './status-tool.ts';
+import { SEARCH_TOOLS, SEARCH_TOOLS_LISTED, USE_TOOL, USE_TOOL_LISTED } from './search-tools.ts';
+import { CALL_STATUS, CALL_STATUS_LISTED } from './status-tool.ts';
 import type { Announced } from './tool-result.ts';
 
 export interface Entry extends Announced {
@@ -15,36 +17,50 @@ export interface Entry extends Announced {
   readonly paramHeaders: readonly ParamHeader[];
 }
 
-/**
- * Entries hang on the bundle that they were made from, so a swapped bundle starts anew and an old one is collected.
- * Names that do not exist are never remembered: callers choose them.
- */
+/** What an agent is shown: its tools, or as many as a model can choose among and a way to find the others. */
+export interface Shown {
+  /** JSON texts of tools, in the order of their names, the built-in ones last. */
+  readonly listed: readonly string[];
+  readonly searchable: boolean;
+}
+
+/** Models choose badly among more; people do not read more either. */
+const MOST_SHOWN = 30;
+
 export class Catalogue {
   readonly #world: World;
   readonly #deeds: Deeds;
-  readonly #byBundle = new WeakMap<Bundle, Map<string, Map<string, Entry>>>();
+  readonly #mostShown: number;
+  readonly #entries = new PerAgent(() => new Map<string, Entry>());
+  readonly #passed = new PerAgent((agent) => this.#deeds.passedReads(this.#world, agent));
+  readonly #tools = new PerAgent((agent) => this.#toolsOf(agent));
+  readonly #shown = new PerAgent((agent) => this.#show(agent));
 
-  constructor(world: World, deeds: Deeds) {
+  constructor(world: World, deeds: Deeds, mostShown = MOST_SHOWN) {
     this.#world = world;
     this.#deeds = deeds;
+    this.#mostShown = mostShown;
   }
 
-  /** The agent's tools, in the order of their names. */
-  list(agent: Agent): Entry[] {
-    const views = this.#deeds.listTools(this.#world, agent).filter((view) => view.name !== CALL_STATUS);
-    return views.map((view) => this.#entryOf(agent, view));
+  show(agent: Agent): Shown {
+    return this.#shown.get(this.#world.bundle(), agent);
+  }
+
+  /** All tools of the agent, in the order of their names, also those that are not shown. */
+  tools(agent: Agent): readonly ToolView[] {
+    return this.#tools.get(this.#world.bundle(), agent);
   }
 
   /** Undefined for a tool that the agent does not have. */
   find(agent: Agent, name: string): Entry | undefined {
-    const known = this.#entriesOf(agent).get(name);
+    const known = this.#entries.get(this.#world.bundle(), agent).get(name);
     if (known !== undefined) return known;
     const view = this.#deeds.findTool(this.#world, agent, name);
-    return view === undefined ? undefined : this.#entryOf(agent, view);
+    return view === undefined ? undefined : this.entryOf(agent, view);
   }
 
-  #entryOf(agent: Agent, view: ToolView): Entry {
-    const entries = this.#entriesOf(agent);
+  entryOf(agent: Agent, view: ToolView): Entry {
+    const entries = this.#entries.get(this.#world.bundle(), agent);
     let entry = entries.get(view.name);
     if (entry === undefined) {
       entry = writeEntry(view, this.#deeds.limitsOf(this.#world, agent, view.name));
@@ -53,19 +69,55 @@ export class Catalogue {
     return entry;
   }
 
-  #entriesOf(agent: Agent): Map<string, Entry> {
-    const bundle = this.#world.bundle();
+  /** Resources, prompts and completions that the agent may read; on the wire they have methods of their own. */
+  passed(agent: Agent): readonly PassedRead[] {
+    return this.#passed.get(this.#world.bundle(), agent);
+  }
+
+  #toolsOf(agent: Agent): readonly ToolView[] {
+    const passed = new Set(this.passed(agent).map((read) => read.tool));
+    return this.#deeds
+      .listTools(this.#world, agent)
+      .filter(({ name }) => !BUILT_IN.includes(name) && !passed.has(name));
+  }
+
+  #show(agent: Agent): Shown {
+    const tools = this.tools(agent);
+    const searchable = tools.length + 1 > this.#mostShown;
+    const own = searchable ? tools.slice(0, Math.max(0, this.#mostShown - BUILT_IN.length)) : tools;
+    const builtIn = searchable
+      ? [SEARCH_TOOLS_LISTED, USE_TOOL_LISTED, CALL_STATUS_LISTED]
+      : [CALL_STATUS_LISTED];
+    return { listed: [...own.map((view) => this.entryOf(agent, view).listed), ...builtIn], searchable };
+  }
+}
+
+const BUILT_IN: readonly string[] = [SEARCH_TOOLS, USE_TOOL, CALL_STATUS];
+
+/**
+ * What is made once for each bundle and agent. It hangs on the bundle, so that a swapped bundle starts anew and an
+ * old one is collected. Names that callers choose are never remembered.
+ */
+class PerAgent<T> {
+  readonly #make: (agent: Agent) => T;
+  readonly #byBundle = new WeakMap<Bundle, Map<string, T>>();
+
+  constructor(make: (agent: Agent) => T) {
+    this.#make = make;
+  }
+
+  get(bundle: Bundle, agent: Agent): T {
     let byAgent = this.#byBundle.get(bundle);
     if (byAgent === undefined) {
       byAgent = new Map();
       this.#byBundle.set(bundle, byAgent);
     }
-    let entries = byAgent.get(agent.name);
-    if (entries === undefined) {
-      entries = new Map();
-      byAgent.set(agent.name, entries);
+    let made = byAgent.get(agent.name);
+    if (made === undefined) {
+      made = this.#make(agent);
+      byAgent.set(agent.name, made);
     }
-    return entries;
+    return made;
   }
 }
 

@@ -1,5 +1,6 @@
 // What this door calls below it: the walk, and the views of tools and calls.
 import type { showCall } from '#admin/calls.ts';
+import type { passedReads } from '#admin/passed.ts';
 import type { findTool, limitsOf, listTools } from '#admin/tools.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
 
@@ -11,4 +12,5 @@ export interface Deeds {
   readonly listTools: typeof listTools;
   readonly findTool: typeof findTool;
   readonly limitsOf: typeof limitsOf;
+  readonly passedReads: typeof passedReads;
 }

@@ -5,8 +5,7 @@ import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Catalogue } from './catalogue.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
-import { CALL_STATUS_LISTED } from './status-tool.ts';
-import { errorReply, resultReply, type WireReply } from './wire.ts';
+import { cacheHints, errorReply, resultReply, type WireReply } from './wire.ts';
 
 /** How long a client may keep the list. Policy judges each call anew, so an old list opens nothing. */
 const TTL_MS = 30_000;
@@ -27,7 +26,8 @@ export class ToolLister {
     this.#key = world.random(32);
   }
 
-  list({ id, params }: WireRequest, agent: Agent): WireReply {
+  list(request: WireRequest, agent: Agent): WireReply {
+    const { id, params, era } = request;
     const from = params.cursor === undefined ? 0 : this.#read(params.cursor, agent);
     if (from === null) {
       return errorReply(
@@ -35,14 +35,11 @@ export class ToolLister {
         invalid('params.cursor: not a cursor of the present list; list again without one', 200),
       );
     }
-    // The agent's own tools come first, the built-in one last.
-    const tools = [...this.#catalogue.list(agent).map((entry) => entry.listed), CALL_STATUS_LISTED];
+    const tools = this.#catalogue.show(agent).listed;
     const end = from + this.#pageSize;
     const next = end < tools.length ? `,"nextCursor":"${this.#write(end, agent)}"` : '';
-    return resultReply(
-      id,
-      `"tools":[${tools.slice(from, end).join(',')}]${next},"ttlMs":${TTL_MS},"cacheScope":"private"`,
-    );
+    const listed = `"tools":[${tools.slice(from, end).join(',')}]${next}`;
+    return resultReply(request, listed + cacheHints(era, TTL_MS));
   }
 
   #write(offset: number, agent: Agent): string {

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import { decodeHeaderValue } from './header-value.ts';
 import {
+  type Era,
   HEADER_MISMATCH,
   INVALID_PARAMS,
   INVALID_REQUEST,
@@ -16,6 +17,7 @@ import {
 } from './wire.ts';
 
 export interface WireRequest {
+  readonly era: Era;
   readonly id: RequestId;
   readonly method: string;
   readonly params: JsonObject;
@@ -33,8 +35,14 @@ export const METHODS: ReadonlyMap<string, { readonly members: readonly string[];
   new Map([
     ['server/discover', { members: [] }],
     ['tools/list', { members: ['cursor'] }],
-    // The last two belong to multi-round requests, which this door never starts; a client may still repeat them.
+    // The last two belong to requests of several rounds.
     ['tools/call', { members: ['name', 'arguments', 'inputResponses', 'requestState'], named: 'name' }],
+    ['resources/list', { members: ['cursor'] }],
+    ['resources/templates/list', { members: ['cursor'] }],
+    ['resources/read', { members: ['uri', 'inputResponses', 'requestState'], named: 'uri' }],
+    ['prompts/list', { members: ['cursor'] }],
+    ['prompts/get', { members: ['name', 'arguments', 'inputResponses', 'requestState'], named: 'name' }],
+    ['completion/complete', { members: ['ref', 'argument', 'context'] }],
   ]);
 
 const MEMBERS = new Set(['jsonrpc', 'id', 'method', 'params']);
@@ -62,7 +70,10 @@ export function readEnvelope(body: Json, headers: IncomingHttpHeaders): Envelope
   if (!isJsonObject(params)) return shapeless('expected "params" to be an object', id);
   const error = judge(method, params, headers);
   if (error !== null) return { kind: 'refused', id, error };
-  return { kind: 'request', request: { id, method, params, meta: params._meta as JsonObject } };
+  return {
+    kind: 'request',
+    request: { era: 'stateless', id, method, params, meta: params._meta as JsonObject },
+  };
 }
 
 /** Nothing depends on notifications here: they are accepted and dropped, unless their headers contradict them. */
@@ -89,10 +100,6 @@ function judgeVersion(params: JsonObject, headers: IncomingHttpHeaders): WireErr
   const header = one(headers['mcp-protocol-version']);
   const meta = params._meta;
   const claimed = isJsonObject(meta) ? meta[META.protocolVersion] : undefined;
-  if (claimed === undefined && (header === undefined || isHandshakeVersion(header))) {
-    const requested = header ?? params.protocolVersion;
-    return unsupported(typeof requested === 'string' ? requested : undefined);
-  }
   const incomplete = judgeMeta(meta);
   if (incomplete !== null) return incomplete;
   if (header === undefined) return mismatch('MCP-Protocol-Version', 'the header is missing');
@@ -152,7 +159,7 @@ function judgeName(method: string, params: JsonObject, headers: IncomingHttpHead
 }
 
 /** A member that we do not know may change what the sender means, so it is refused, not dropped. */
-function judgeMembers(method: string, params: JsonObject): WireError | null {
+export function judgeMembers(method: string, params: JsonObject): WireError | null {
   const { members } = METHODS.get(method)!;
   for (const key of Object.keys(params)) {
     if (key !== '_meta' && !members.includes(key)) {
@@ -163,18 +170,17 @@ function judgeMembers(method: string, params: JsonObject): WireError | null {
   return null;
 }
 
-/** Revisions before 2026-07-28 begin with a handshake and are not spoken here. */
-function isHandshakeVersion(version: string): boolean {
+/** Revisions before 2026-07-28 begin with a handshake and live in a session. */
+export function isHandshakeVersion(version: string): boolean {
   return DATED.test(version) && version < OLDEST_STATELESS;
 }
 
-function unsupported(requested: string | undefined): WireError {
-  const got = requested === undefined ? 'none was named' : `got ${quoted(requested)}`;
+function unsupported(requested: string): WireError {
   return {
     status: 400,
     code: UNSUPPORTED_VERSION,
-    message: `Unsupported protocol version: expected ${SUPPORTED_VERSIONS.join(' or ')}, ${got}.`,
-    data: { supported: SUPPORTED_VERSIONS, ...(requested === undefined ? {} : { requested }) },
+    message: `Unsupported protocol version: expected ${SUPPORTED_VERSIONS.join(' or ')}, got ${quoted(requested)}.`,
+    data: { supported: SUPPORTED_VERSIONS, requested },
   };
 }
 
@@ -192,17 +198,17 @@ export function invalid(message: string, status = 400): WireError {
   return { status, code: INVALID_PARAMS, message: `Invalid params: ${message}.` };
 }
 
-function shapeless(message: string, id?: RequestId): Envelope {
+export function shapeless(message: string, id?: RequestId): Envelope {
   const error = { status: 400, code: INVALID_REQUEST, message: `Invalid request: ${message}.` };
   return { kind: 'refused', ...(id === undefined ? {} : { id }), error };
 }
 
-function idOf(body: JsonObject): RequestId | undefined {
+export function idOf(body: JsonObject): RequestId | undefined {
   const { id } = body;
   return typeof id === 'string' || typeof id === 'number' ? id : undefined;
 }
 
-function one(header: string | readonly string[] | undefined): string | undefined {
+export function one(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : header?.join(', ');
 }
 

@@ -4,12 +4,20 @@ import { type Decoded, parseStrict } from '@countersign/contract/canonical.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { World } from '#call/world.ts';
-import { callTool } from './call-tool.ts';
+import { type Called, callTool } from './call-tool.ts';
 import { Catalogue } from './catalogue.ts';
 import type { Deeds } from './deeds.ts';
+import { EventStream } from './event-stream.ts';
+import type { Line } from './line.ts';
 import { ToolLister } from './list-tools.ts';
-import type { AgentCaller, Reach } from './reach.ts';
+import { answerPassed, passedCapabilities } from './passed-methods.ts';
+import type { Who } from './perform.ts';
+import type { Reach } from './reach.ts';
 import { readEnvelope, type WireRequest } from './read-envelope.ts';
+import { isOfSession } from './read-session-message.ts';
+import { RequestStates } from './request-state.ts';
+import { endSession, serveSession } from './serve-session.ts';
+import { type Session, Sessions } from './sessions.ts';
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -23,6 +31,8 @@ import {
 export interface McpOptions {
   /** Tools on a page of `tools/list`. */
   readonly page_size?: number;
+  /** Most tools that an agent is shown; the others are found by search. */
+  readonly most_shown?: number;
 }
 
 const PATH = '/mcp';
@@ -32,13 +42,17 @@ const DISCOVER_TTL_MS = 3_600_000;
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
-/** Only tools: no prompts, resources, subscriptions or logging, and never a request to the client. */
-const DISCOVERED =
-  `"supportedVersions":${JSON.stringify(SUPPORTED_VERSIONS)},"capabilities":{"tools":{}},` +
-  '"instructions":"Every call is judged by policy before it is done. A call that is not done says so, and why: ' +
-  'read it before you try something else. A call that waits for people must not be repeated; ask ' +
-  'countersign_call_status for its outcome.",' +
-  `"ttlMs":${DISCOVER_TTL_MS},"cacheScope":"private"`;
+const INSTRUCTIONS =
+  'Every call is judged by policy before it is done. A call that is not done says so, and why: read it before you ' +
+  'try something else. A call that waits for people must not be repeated; ask countersign_call_status for its outcome.';
+
+/** `passed`: the capabilities beside tools. */
+function discovered(passed: string): string {
+  return (
+    `"supportedVersions":${JSON.stringify(SUPPORTED_VERSIONS)},"capabilities":{"tools":{}${passed}},` +
+    `"instructions":${JSON.stringify(INSTRUCTIONS)},"ttlMs":${DISCOVER_TTL_MS},"cacheScope":"private"`
+  );
+}
 
 /** What Fastify raises itself for other media types. */
 class NotJson extends Error {
@@ -46,21 +60,18 @@ class NotJson extends Error {
   readonly statusCode = 415;
 }
 
-interface Identified {
-  readonly caller: AgentCaller;
-  readonly token: string | null;
-}
-
 /**
  * Mounts POST /mcp in a scope of its own, which decodes bodies itself. Host, Origin, repeated headers and the
  * security headers of answers are the app's, for all doors alike.
  */
 export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, options: McpOptions = {}): void {
-  const catalogue = new Catalogue(world, deeds);
+  const catalogue = new Catalogue(world, deeds, options.most_shown);
   const closing = new AbortController();
-  const reach: Reach = { world, deeds, catalogue, closing: closing.signal };
+  const states = new RequestStates(world);
+  const sessions = new Sessions(world);
+  const reach: Reach = { world, deeds, catalogue, states, sessions, closing: closing.signal };
   const lister = new ToolLister(world, catalogue, options.page_size ?? PAGE_SIZE);
-  const identified = new WeakMap<FastifyRequest, Identified>();
+  const identified = new WeakMap<FastifyRequest, Who>();
 
   void app.register(async (scope) => {
     acceptStrictJson(scope, world);
@@ -70,19 +81,32 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
     });
     scope.setErrorHandler((error: FastifyError, _request, reply) => answerFailure(error, reply, world));
 
+    // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
+    const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+      const who = identify(request, world);
+      if ('problem' in who) {
+        refuseCaller(reply, who.problem, world);
+      } else {
+        identified.set(request, who);
+        done();
+      }
+    };
+
+    scope.delete(PATH, {
+      onRequest,
+      handler: (request, reply) => send(reply, endSession(request.headers, identified.get(request)!, reach)),
+    });
+
     scope.post(PATH, {
-      // Before the body is read: a stranger learns nothing about bodies, headers or methods.
-      onRequest: (request, reply, done) => {
-        const who = identify(request, world);
-        if ('problem' in who) {
-          refuseCaller(reply, who.problem, world);
-        } else {
-          identified.set(request, who);
-          done();
-        }
-      },
+      onRequest,
       handler: async (request, reply) => {
-        const answer = await answerMessage(request, identified.get(request)!);
+        const stream = new EventStream(reply);
+        const answer = await answerMessage(request, reply, stream, identified.get(request)!);
+        if (stream.opened) {
+          // INVARIANT: a stream is opened by a request only, whose answer is a message.
+          if ('body' in answer && answer.body !== null) stream.end(answer.body);
+          return reply;
+        }
         if ('problem' in answer) return refuseCaller(reply, answer.problem, world);
         // A waiter that was let go must not keep the server open through its idle connection.
         if (closing.signal.aborted) reply.header('connection', 'close');
@@ -91,12 +115,12 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
     });
 
     scope.route({
-      method: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+      method: ['GET', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'],
       url: PATH,
       // Answered before any body is read.
       onRequest: (_request, reply) => {
-        const why = 'Expected POST: there are no sessions or streams to get or delete.';
-        sendProblem(reply.header('allow', 'POST'), problem('method_not_allowed', why));
+        const why = 'Expected POST, or DELETE to end a session: what is to be said comes with an answer.';
+        sendProblem(reply.header('allow', 'POST, DELETE'), problem('method_not_allowed', why));
       },
       handler: () => {},
     });
@@ -104,10 +128,29 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
 
   async function answerMessage(
     request: FastifyRequest,
-    who: Identified,
-  ): Promise<WireReply | { problem: Problem }> {
+    reply: FastifyReply,
+    stream: EventStream,
+    who: Who,
+  ): Promise<Called> {
     const decoded = request.body as Decoded | undefined;
     if (decoded === undefined || !decoded.ok) return notJson(decoded);
+    const { headers } = request;
+    const open = (session: Session | null, cancelled: () => boolean): Line => {
+      const takesStreams = headers.accept?.includes('text/event-stream') === true;
+      return {
+        session,
+        stream: takesStreams ? stream : null,
+        left: () => cancelled() || reply.raw.destroyed,
+        gone: () => gone(reply, closing.signal),
+      };
+    };
+    if (isOfSession(decoded.value, headers)) {
+      const answer = (message: WireRequest, line: Line) => answerRequest(message, request, who, line);
+      const posted = { body: decoded.value, headers, who, open, answer };
+      const served = await serveSession(posted, reach, INSTRUCTIONS);
+      if (served.session !== undefined) reply.header('mcp-session-id', served.session);
+      return served.reply;
+    }
     const envelope = readEnvelope(decoded.value, request.headers);
     switch (envelope.kind) {
       case 'refused':
@@ -115,24 +158,56 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       case 'notification':
         return { status: 202, body: null };
       case 'request':
-        return answerRequest(envelope.request, request, who);
+        return answerRequest(envelope.request, request, who, open(null, NEVER));
     }
   }
 
-  function answerRequest(message: WireRequest, request: FastifyRequest, { caller, token }: Identified) {
+  async function answerRequest(
+    message: WireRequest,
+    request: FastifyRequest,
+    who: Who,
+    line: Line,
+  ): Promise<Called> {
+    const answer = await route(message, request, who, line);
+    if (!('problem' in answer) || line.stream?.opened !== true) return answer;
+    // A token that ended between two rounds: the status of the answer was sent long ago.
+    const { status, title, detail } = answer.problem;
+    return errorReply(message.id, { status, code: INTERNAL_ERROR, message: `${title}. ${detail}` });
+  }
+
+  function route(
+    message: WireRequest,
+    request: FastifyRequest,
+    who: Who,
+    line: Line,
+  ): Promise<Called> | WireReply {
+    const agent = who.caller.principal;
     switch (message.method) {
       case 'tools/call':
-        return callTool(message, request.headers, caller, token, reach);
+        return callTool(message, request.headers, who, line, reach);
       case 'tools/list':
-        return lister.list(message, caller.principal);
+        return lister.list(message, agent);
+      case 'server/discover':
+        return resultReply(message, discovered(passedCapabilities(catalogue.passed(agent))));
       default:
-        // INVARIANT: readEnvelope lets only methods of its table through, and this is the last of them.
-        return resultReply(message.id, DISCOVERED);
+        // INVARIANT: the envelope lets only methods of its table through, and these are the last of them.
+        return answerPassed(message, who, line, reach);
     }
   }
 }
 
-function identify(request: FastifyRequest, world: World): Identified | { readonly problem: Problem } {
+/** A request alone cannot be cancelled but by going away. */
+const NEVER = (): boolean => false;
+
+/** Resolves when the client goes, or the server closes. */
+function gone(reply: FastifyReply, closing: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    reply.raw.once('close', () => resolve(null));
+    closing.addEventListener('abort', () => resolve(null), { once: true });
+  });
+}
+
+function identify(request: FastifyRequest, world: World): Who | { readonly problem: Problem } {
   const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
   const authentication = world.identity.authenticate(token, 'mcp');
   if (!authentication.ok) return { problem: authentication.problem };

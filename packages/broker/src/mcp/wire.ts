@@ -1,15 +1,22 @@
-// The words of the MCP wire, revision 2026-07-28: names, codes, and how results and errors are written.
-import type { Json } from '@countersign/contract/json.ts';
+// The words of the MCP wire, of both eras: names, codes, and how results and errors are written.
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
 
-/** The revisions this door speaks. Each request names its own; nothing is remembered per connection. */
+/** The stateless revisions this door speaks. Each request names its own; nothing is remembered per connection. */
 export const SUPPORTED_VERSIONS: readonly string[] = ['2026-07-28'];
+/** The revisions that begin with `initialize` and live in a session; the newest is offered. */
+export const SESSION_VERSIONS: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26'];
+
+/** `stateless`: each request is whole by itself. `session`: what `initialize` agreed holds for the session. */
+export type Era = 'stateless' | 'session';
 
 export const PARSE_ERROR = -32700;
 export const INVALID_REQUEST = -32600;
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
 export const INTERNAL_ERROR = -32603;
+export const RESOURCE_NOT_FOUND = -32002;
 export const HEADER_MISMATCH = -32020;
+export const MISSING_CAPABILITY = -32021;
 export const UNSUPPORTED_VERSION = -32022;
 
 /** Keys of `_meta` that the specification reserves. */
@@ -18,6 +25,7 @@ export const META = {
   clientInfo: 'io.modelcontextprotocol/clientInfo',
   clientCapabilities: 'io.modelcontextprotocol/clientCapabilities',
   serverInfo: 'io.modelcontextprotocol/serverInfo',
+  logLevel: 'io.modelcontextprotocol/logLevel',
 } as const;
 
 export type RequestId = string | number;
@@ -38,18 +46,38 @@ export interface WireError {
 }
 
 /** `_meta` members of every result, so that a client can name the server; never a ground for trust. */
-const SERVER_INFO = `"${META.serverInfo}":${JSON.stringify({ name: 'countersign', version: '0.1.0' })}`;
+export const SERVER = { name: 'countersign', version: '0.1.0' } as const;
+const SERVER_INFO = `"${META.serverInfo}":${JSON.stringify(SERVER)}`;
 
 /**
- * A complete result. `members` is JSON text of its own members, at least one; `meta` is JSON text of further `_meta`
- * members, or empty.
+ * A result. `members` is JSON text of its own members; `meta` is JSON text of further `_meta` members, or empty. A
+ * result in a session has no type and does not name the server.
  */
-export function resultReply(id: RequestId, members: string, meta = ''): WireReply {
+export function resultReply(
+  { id, era }: { readonly id: RequestId; readonly era: Era },
+  members: string,
+  meta = '',
+  type: 'complete' | 'input_required' = 'complete',
+): WireReply {
   const further = meta === '' ? '' : `,${meta}`;
-  return {
-    status: 200,
-    body: `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"resultType":"complete",${members},"_meta":{${SERVER_INFO}${further}}}}`,
-  };
+  const own = members === '' ? '' : `${members},`;
+  const result =
+    era === 'stateless'
+      ? `{"resultType":"${type}",${own}"_meta":{${SERVER_INFO}${further}}}`
+      : meta === ''
+        ? `{${members}}`
+        : `{${own}"_meta":{${meta}}}`;
+  return { status: 200, body: `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}` };
+}
+
+/** How long a client may keep a list or a reading, as JSON text of members that follow others. */
+export function cacheHints(era: Era, ttl_ms: number): string {
+  return era === 'stateless' ? `,"ttlMs":${ttl_ms},"cacheScope":"private"` : '';
+}
+
+/** JSON text of a message to the client that is no reply. */
+export function messageText(method: string, params: JsonObject, id?: string): string {
+  return JSON.stringify({ jsonrpc: '2.0', ...(id === undefined ? {} : { id }), method, params });
 }
 
 /** An error. Where the request's id could not be read there is none in the answer either. */

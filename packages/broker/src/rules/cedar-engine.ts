@@ -1,7 +1,7 @@
 // Wraps the official Cedar engine: it parses, validates, judges what the compiler does not know, and is the oracle.
 import { createHash } from 'node:crypto';
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
-import cedar from '@cedar-policy/cedar-wasm/nodejs';
+import { cedar, cedarGeneration } from './cedar-load.ts';
 import type { EngineRequest } from './cedar-marshal.ts';
 import { entitiesIn, forEngine, marshalRequest } from './cedar-marshal.ts';
 import type { PolicyFallback } from './cedar-policy.ts';
@@ -42,7 +42,7 @@ export function parsePolicies(text: string): {
   const placeAt = placesIn(text);
   for (const piece of pieces) {
     const at = placeAt(piece.start);
-    const answer = cedar.policyToJson(piece.text);
+    const answer = cedar().policyToJson(piece.text);
     if (answer.type === 'failure') {
       mistakes.push(...answer.errors.map((error) => mistakeOf(error, piece.text, at, 'error')));
       continue;
@@ -73,7 +73,7 @@ export function parsePolicies(text: string): {
 
 // A policy that the cutting lost (say, taken for a comment) would be a forbid that nobody enforces.
 function miscounted(text: string, pieces: number): CedarMistake[] {
-  const whole = cedar.policySetTextToParts(text);
+  const whole = cedar().policySetTextToParts(text);
   const count = whole.type === 'success' ? whole.policies.length + whole.policy_templates.length : -1;
   if (count === pieces) return [];
   const message = `the file reads as ${pieces} policies, but Cedar finds ${count}`;
@@ -91,7 +91,7 @@ export interface ValidationMistake extends CedarMistake {
  */
 export function validatePolicies(policies: readonly ParsedPolicy[], schema: string): ValidationMistake[] {
   const byId = new Map(policies.map((policy) => [policy.id, policy]));
-  const answer = cedar.validate({
+  const answer = cedar().validate({
     validationSettings: { mode: 'strict' },
     schema,
     policies: { staticPolicies: Object.fromEntries(policies.map(({ id, text }) => [id, text])) },
@@ -144,6 +144,8 @@ export class EngineOracle {
   private readonly name: string;
   private readonly literals: readonly string[];
   private readonly actionAncestors: ReadonlyMap<string, ReadonlySet<string>>;
+  private readonly staticPolicies: Record<string, string | PolicyJson> = {};
+  private generation: number;
 
   /**
    * @param name of the set in the engine, which keeps one set for each name for the life of the process.
@@ -157,15 +159,19 @@ export class EngineOracle {
     this.name = name;
     this.actionAncestors = actionAncestors;
     const literals = new Set<string>();
-    const staticPolicies: Record<string, string | PolicyJson> = {};
     for (const { id, policy } of policies) {
       entitiesIn(typeof policy === 'string' ? jsonOf(policy) : policy, literals);
-      staticPolicies[id] = typeof policy === 'string' ? policy : (forEngine(policy) as PolicyJson);
+      this.staticPolicies[id] = typeof policy === 'string' ? policy : (forEngine(policy) as PolicyJson);
     }
     this.literals = [...literals];
-    const answer = cedar.preparsePolicySet(name, { staticPolicies });
+    this.generation = this.parse();
+  }
+
+  private parse(): number {
+    const answer = cedar().preparsePolicySet(this.name, { staticPolicies: this.staticPolicies });
     if (answer.type === 'failure')
       throw new Error(`cedar: ${answer.errors.map((it) => it.message).join('; ')}`);
+    return cedarGeneration();
   }
 
   /** Judges a request by the whole set; `unknown` when one of its facts is UNKNOWN. */
@@ -176,7 +182,8 @@ export class EngineOracle {
 
   /** The same for a request that was marshalled before. */
   authorizeMarshalled(request: EngineRequest): EngineAnswer {
-    const answer = cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: this.name });
+    if (this.generation !== cedarGeneration()) this.generation = this.parse();
+    const answer = cedar().statefulIsAuthorized({ ...request, preparsedPolicySetId: this.name });
     if (answer.type === 'failure')
       throw new Error(`cedar: ${answer.errors.map((it) => it.message).join('; ')}`);
     const { decision, diagnostics } = answer.response;
@@ -187,7 +194,7 @@ export class EngineOracle {
 }
 
 function jsonOf(text: string): unknown {
-  const answer = cedar.policyToJson(text);
+  const answer = cedar().policyToJson(text);
   if (answer.type === 'failure')
     throw new Error(`cedar: ${answer.errors.map((it) => it.message).join('; ')}`);
   return answer.json;

@@ -20,6 +20,7 @@ export const PLACES = {
   idempotency: deed,
   lookup: deed,
   lookupFound: [...deed, 'lookup'],
+  successWhen: ['response', 'status', 'headers'],
   sideEffect: [...deed, 'response'],
   verify: [...deed, 'response', 'sideEffect'],
   verifyExpect: [...deed, 'response', 'sideEffect', 'verify'],

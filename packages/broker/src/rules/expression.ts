@@ -14,6 +14,9 @@ export interface Scope {
   readonly verify?: unknown;
   readonly lookup?: unknown;
   readonly sideEffect?: unknown;
+  /** HTTP status and listed headers of an answer. */
+  readonly status?: number;
+  readonly headers?: unknown;
 }
 
 /** A CEL expression, parsed once. `evaluate` answers plain JSON values and throws on a CEL error. */

@@ -34,6 +34,7 @@ const KEYWORDS: ReadonlySet<string> = new Set([
     '$id',
     '$defs',
     '$ref',
+    '$anchor',
     '$comment',
     'title',
     'description',
@@ -76,6 +77,8 @@ const KEYWORDS: ReadonlySet<string> = new Set([
     'maximum',
   ],
   ...['exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  // MCP's own: the argument is mirrored in a header `Mcp-Param-*`. It says nothing about the value.
+  'x-mcp-header',
 ]);
 const SCHEMA_MAPS: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs']);
 const SCHEMA_LISTS: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems']);
@@ -85,6 +88,8 @@ const SCHEMA_KEYS: ReadonlySet<string> = new Set([
 
 const ajv = new Ajv2020({
   strict: true,
+  // Required keys inside a combination are described beside it; `keywordFaults` asks where they stand together.
+  strictRequired: false,
   allErrors: true,
   // Errors carry the schema beside the keyword: the known names for "did you mean".
   verbose: true,
@@ -98,6 +103,9 @@ const ajv = new Ajv2020({
 // The package is CommonJS whose default export is wrapped once more under Node's interop.
 const addFormats = (formats as unknown as { default?: typeof formats }).default ?? formats;
 (addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: 'fast', formats: FORMATS });
+ajv.addKeyword({ keyword: 'x-mcp-header', schemaType: 'string' });
+// A name for a place; references go by `#/$defs/` only, so nothing is ever looked up by it.
+ajv.addKeyword({ keyword: '$anchor', schemaType: 'string' });
 
 function linearPattern(pattern: string): { test(text: string): boolean; toString(): string } {
   const compiled = RE2JS.compile(pattern);
@@ -179,11 +187,29 @@ function keywordFaults(part: JsonObject, pointer: string, faults: SchemaFault[])
       faults.push({ pointer: at, message: '$ref must stay inside the schema', hint: 'write #/$defs/<name>' });
     } else if (key === 'format' && !(FORMATS as readonly unknown[]).includes(value)) {
       faults.push({ pointer: at, message: `unknown format`, hint: `known are ${FORMATS.join(', ')}` });
-    } else if (key === 'pattern') patternFault(value, at, faults);
+    } else if (key === 'required') requiredFaults(part, at, faults);
+    else if (key === 'pattern') patternFault(value, at, faults);
     else if (key === 'patternProperties' && typeof value === 'object' && value !== null) {
       for (const name of Object.keys(value)) patternFault(name, `${at}/${escapeStep(name)}`, faults);
     }
   }
+}
+
+/** A closed object that requires a key which it does not have fits nothing. */
+function requiredFaults(part: JsonObject, pointer: string, faults: SchemaFault[]): void {
+  const { properties, required, additionalProperties } = part;
+  if (additionalProperties !== false || typeof properties !== 'object' || properties === null) return;
+  if (!Array.isArray(required) || part.patternProperties !== undefined) return;
+  required.forEach((name: unknown, index) => {
+    if (typeof name !== 'string' || Object.hasOwn(properties, name)) return;
+    const near = nearestName(name, new Set(Object.keys(properties)));
+    const hint = near === undefined ? {} : { hint: `did you mean "${near}"?` };
+    faults.push({
+      pointer: `${pointer}/${index}`,
+      message: `requires "${name}", which is not described`,
+      ...hint,
+    });
+  });
 }
 
 function patternFault(pattern: unknown, pointer: string, faults: SchemaFault[]): void {

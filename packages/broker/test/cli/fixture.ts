@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly environment?: Commands['environment'];
   /** What the person types; null: nobody is there. */
   readonly answer?: string | null;
+  /** What the person types, question by question; after the last one nobody is there. */
+  readonly answers?: readonly string[];
   readonly serve?: Commands['serve'];
 }
 
@@ -32,7 +34,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       err: (text) => err.push(text),
       ask: async (question) => {
         asked.push(question);
-        return options.answer ?? null;
+        return options.answers?.[asked.length - 1] ?? options.answer ?? null;
       },
     },
   });

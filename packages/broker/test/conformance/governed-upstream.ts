@@ -7,16 +7,22 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { type JWK, SignJWT } from 'jose';
+import type { World } from '#call/world.ts';
 import { listUpstreamTools, type UpstreamTool } from '#connectors/mcp/list-upstream-tools.ts';
 import { startBroker } from '../../src/main.ts';
+import { LISTED_PROMPTS, LISTED_RESOURCES } from '../fixtures/mcp-conformance-server/besides-tools.ts';
 
 export const AGENT = 'conformance-agent';
 
 export interface GovernedUpstream {
   /** Base of the broker. */
   readonly url: string;
+  /** What the walk of the broker touches. */
+  readonly world: World;
+  /** The upstream itself, past the broker. */
+  readonly upstream: string;
   /** The broker's MCP endpoint through a proxy that adds the agent's token and changes nothing else. */
   readonly proxied: string;
   /** Names of the upstream's tools. */
@@ -55,6 +61,8 @@ export async function openGovernedUpstream(): Promise<GovernedUpstream> {
   const kept = opened.move();
   return {
     url: broker.url,
+    world: broker.world,
+    upstream,
     proxied: `${proxy.url}/mcp`,
     tools: tools.map((tool) => tool.name),
     key,
@@ -83,7 +91,7 @@ async function listFixture(url: string): Promise<readonly UpstreamTool[]> {
     connectionCredential: async () => null,
   });
   if (!listed.ok) throw new Error(listed.reason);
-  return listed.tools.filter((tool) => tool.name !== TOO_WIDE);
+  return listed.tools;
 }
 
 /** JSON is YAML, so the files are written as JSON. */
@@ -100,12 +108,16 @@ function writeBundle(
       typeof content === 'string' ? content : JSON.stringify(content, null, 2),
     );
   };
-  write('countersign.yaml', { listen: { host: '127.0.0.1', port: 8787 } });
+  write('countersign.yaml', {
+    listen: { host: '127.0.0.1', port: 8787 },
+    // For the one tool that nobody has reviewed.
+    approvals: { default: '1 of reviewers' },
+  });
   write('people/olga.yaml', {
     name: 'olga',
     display_name: 'Olga',
-    roles: ['operator'],
-    groups: [],
+    roles: ['operator', 'approver'],
+    groups: ['reviewers'],
     keys: [],
   });
   write('agents/agent.yaml', {
@@ -121,6 +133,11 @@ function writeBundle(
     kind: 'mcp',
     owner: 'olga',
     transport: { http: { url: upstream, allow_private: true } },
+    resources: LISTED_RESOURCES,
+    prompts: LISTED_PROMPTS,
+    completions: true,
+    input_required: true,
+    log_messages: true,
   });
   for (const tool of tools) write(`tools/${tool.name}.yaml`, manifestOf(tool));
   write(
@@ -130,7 +147,7 @@ function writeBundle(
 }
 
 function manifestOf({ name, digest, definition }: UpstreamTool): object {
-  const input = without(definition.inputSchema ?? {}, NOT_IN_BUNDLES) as JsonObject;
+  const input = (definition.inputSchema ?? {}) as JsonObject;
   return {
     name,
     version: '1.0.0',
@@ -139,24 +156,19 @@ function manifestOf({ name, digest, definition }: UpstreamTool): object {
     description: definition.description,
     effect: 'read',
     input,
-    bind: { mcp: { tool: name, digest, args: argsOf(input) } },
+    bind: { mcp: { tool: name, digest, args: name === TOO_WIDE ? {} : argsOf(input) } },
     timeout: '5s',
     output: { labels: ['untrusted'] },
+    ...(name === TOO_WIDE ? { lifecycle: { status: 'imported', waives: WAIVED } } : {}),
   };
 }
 
-/** Keywords that bundles do not take. Empty it once they do: the exceptions in the conformance test are stale then. */
-const NOT_IN_BUNDLES: readonly string[] = ['x-mcp-header'];
-
-/** Its schema is open and unbounded on purpose; no bundle may hold such a tool as active. */
+/** Its schema is open and unbounded on purpose: it waives what it breaks, and people are asked for every call. */
 const TOO_WIDE = 'json_schema_2020_12_tool';
-
-function without(schema: Json, keywords: readonly string[]): Json {
-  if (Array.isArray(schema)) return schema.map((item: Json) => without(item, keywords));
-  if (!isJsonObject(schema)) return schema;
-  const kept = Object.entries(schema).filter(([key]) => !keywords.includes(key));
-  return Object.fromEntries(kept.map(([key, value]) => [key, without(value, keywords)]));
-}
+const REASON = 'a schema of the whole vocabulary, as the suite wants it';
+const WAIVED = Object.fromEntries(
+  ['input-closed', 'input-bounded', 'visible-to-policy', 'one-sentence'].map((rule) => [rule, REASON]),
+);
 
 /** Each argument as it came; one that is absent goes as the text `none`. */
 function argsOf(input: JsonObject): JsonObject {

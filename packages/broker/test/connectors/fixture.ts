@@ -54,6 +54,7 @@ export function attemptOf(
 ): Attempt {
   return {
     call_id: `call_${++calls}`,
+    tenant: 'default',
     mode: 'read',
     operation,
     inputs,

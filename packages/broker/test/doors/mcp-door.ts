@@ -90,6 +90,11 @@ export interface Door {
   answer: (asked: Asked) => Partial<CallAnswer>;
   /** Replaces the catalogue as a new bundle would. */
   serve(tools: readonly ToolView[]): void;
+  /** Walks end only once released. */
+  hold(): void;
+  release(): void;
+  /** Lets time pass. */
+  pass(ms: number): void;
   post(body: unknown, headers?: Record<string, string | undefined>): Promise<Answered>;
   /** A well-formed request with the headers that go with it. */
   ask(method: string, params?: JsonObject, headers?: Record<string, string | undefined>): Promise<Answered>;
@@ -108,6 +113,9 @@ export interface Answered {
 export interface DoorSetup {
   readonly body_bytes?: number;
   readonly page_size?: number;
+  readonly most_shown?: number;
+  /** The catalogue at first; three fixed tools by default. */
+  readonly tools?: readonly ToolView[];
   readonly run_id?: string | null;
   /** A wait for a call lasts until the server closes. */
   readonly never_finishes?: boolean;
@@ -115,10 +123,12 @@ export interface DoorSetup {
   readonly identity?: Pick<Identity, 'authenticate'>;
 }
 
-/** `good` is the agent's token, `person` one of a person; every other one is unknown. */
+/** `good` is the agent's token, `other` another agent's, `person` one of a person; every other one is unknown. */
 function authenticate(bearer: string | null, resource: string, run_id: string | null): Authentication {
   if (resource === 'mcp' && bearer === 'good')
     return { ok: true, caller: { principal: agent, run_id, token_id: 't' } };
+  if (resource === 'mcp' && bearer === 'other')
+    return { ok: true, caller: { principal: { ...agent, name: 'other-agent' }, run_id, token_id: 'o' } };
   if (resource === 'mcp' && bearer === 'person')
     return { ok: true, caller: { principal: person, run_id, token_id: 'p' } };
   return {
@@ -128,13 +138,16 @@ function authenticate(bearer: string | null, resource: string, run_id: string | 
 }
 
 export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
-  let tools: readonly ToolView[] = [REGION, PLAIN, REFUND];
+  let tools: readonly ToolView[] = setup.tools ?? [REGION, PLAIN, REFUND];
   let bundle = bundleOf(setup);
   let count = 0;
+  let held: Promise<void> | null = null;
+  let release = (): void => {};
+  let now_ms = 1_790_000_000_000;
   const asked: Asked[] = [];
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
   const world = {
-    clock: { now: () => 1_790_000_000_000 },
+    clock: { now: () => now_ms },
     random: (bytes: number) => randomBytes(bytes),
     log: { info() {}, warn() {}, error() {} },
     bundle: () => bundle,
@@ -156,28 +169,36 @@ export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
     askCall: (_world, request) => ({ ...request, id: `call_${++count}`, receivedAt_ms: 0 }),
     async performCall(call) {
       asked.push(call);
-      if (tools.some((tool) => tool.name === call.toolName))
-        return { kind: 'answer', answer: answerOf(call) };
+      if (tools.some((tool) => tool.name === call.toolName)) {
+        const answer = answerOf(call);
+        await held;
+        return { kind: 'answer', answer };
+      }
       const why = problem('tool_not_found', 'There is no such tool for you.', { call_id: call.id });
       return { kind: 'answer', answer: { ...answerOf(call), status: 'refused', problem: why } };
     },
-    async showCall(_world, _principal, id, wait_ms) {
+    async showCall(_world, viewer, id, wait_ms) {
       if (setup.never_finishes === true && wait_ms > 0) {
         waits();
         return new Promise(() => {});
       }
-      if (!id.startsWith('call_'))
+      if (!id.startsWith('call_') || (viewer.run_id !== null && viewer.run_id !== 'run_1'))
         return { ok: false, problem: problem('not_found', 'There is nothing here for you.') };
       const call = { id, toolName: 'refund_invoice' } as Asked;
       return { ok: true, value: answerOf(call) };
     },
+    passedReads: () => [],
     listTools: () => [...tools].sort((a, b) => (a.name < b.name ? -1 : 1)),
     findTool: (_world, _agent, name) => tools.find((tool) => tool.name === name),
     limitsOf: (_world, _agent, name) =>
       name === 'refund_invoice' ? 'Refunds above 50.00 wait for one person of finance.' : '',
   };
   const app = fastify({ exposeHeadRoutes: false });
-  serveMcp(app, world, deeds, setup.page_size === undefined ? {} : { page_size: setup.page_size });
+  const { page_size, most_shown } = setup;
+  serveMcp(app, world, deeds, {
+    ...(page_size === undefined ? {} : { page_size }),
+    ...(most_shown === undefined ? {} : { most_shown }),
+  });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/mcp`;
   const door: Door = {
@@ -188,6 +209,13 @@ export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
     serve(next) {
       tools = next;
       bundle = bundleOf(setup);
+    },
+    hold() {
+      ({ promise: held, resolve: release } = Promise.withResolvers<void>());
+    },
+    release: () => release(),
+    pass(ms) {
+      now_ms += ms;
     },
     post: (body, headers = {}) => post(url, body, headers),
     ask(method, params = {}, headers = {}) {

@@ -131,16 +131,37 @@ const attacks = {
     typeof process.permission === 'undefined' || process.execve('/usr/bin/id', ['id'], {}),
 };
 
+/** Attacks of force, one a call: each would take what all need. */
+const force = {
+  'fill the heap': () => {
+    const kept = [];
+    for (let i = 0; i < 4_000_000; i++) kept.push({ i, text: `text ${i}` });
+    return kept.length;
+  },
+  'fill buffers': () => Array.from({ length: 40 }, () => Buffer.alloc(10_000_000, 1)).length,
+  'fill output': () => 'x'.repeat(10_000_000),
+  'burn the processor': () => {
+    const end = Date.now() + 4_000;
+    while (Date.now() < end);
+    return 'burnt';
+  },
+  'start a child': () => require('node:child_process').execFileSync('/usr/bin/env', ['id', '-u']).length,
+  nothing: () => 'done',
+};
+
 const say = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 
 createInterface({ input: process.stdin }).on('line', async (line) => {
-  const { id, method } = JSON.parse(line);
+  const { id, method, params } = JSON.parse(line);
   const complete = { resultType: 'complete' };
   if (method === 'server/discover')
     say({ id, result: { ...complete, supportedVersions: ['2026-07-28'], capabilities: {} } });
   if (method === 'tools/list')
     say({ id, result: { ...complete, tools: [{ name: 'attack', inputSchema: { type: 'object' } }] } });
   if (method !== 'tools/call') return;
+  const forced = force[params.arguments?.force];
+  if (forced !== undefined)
+    return say({ id, result: { ...complete, content: [], structuredContent: { got: forced() } } });
   const structuredContent = {};
   for (const [name, attack] of Object.entries(attacks))
     structuredContent[name] = (await attempt(attack)) !== null;

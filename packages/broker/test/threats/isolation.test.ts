@@ -88,6 +88,41 @@ test('control: without isolation the same attacks work', async () => {
   );
 });
 
+const FORCE = ['fill the heap', 'fill buffers', 'fill output', 'burn the processor', 'start a child'];
+
+/** Runs one attack of force in a limited child; then asks the restarted one for nothing, until it answers. */
+async function force(isolation: JsonObject, name: string, response_bytes: number) {
+  const limits = { cpu_s: 2, memory_mb: 64, processes: 'one', file_mb: 16 };
+  const stdio = { command: 'node', args: [SERVER, '', '', '0', '0'], isolation, limits };
+  const spec = { ...stdioSpec(SERVER, isolation), options: { transport: { stdio } } };
+  const connector = await createConnector(spec, testDeps({ response_bytes }));
+  return withConnector(connector, async () => {
+    const ask = (which: string) =>
+      connector.attempt(attemptOf({ tool: 'attack' }, { force: which }, { timeout_ms: 30_000 }));
+    const reply = await ask(name);
+    let after = await ask('nothing');
+    while (after.kind !== 'ok') {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      after = await ask('nothing');
+    }
+    return reply;
+  });
+}
+
+for (const name of FORCE) {
+  test(`with limits a stdio server that tries to ${name} is stopped, and serves again`, {
+    skip: noBwrap ?? false,
+    timeout: 60_000,
+  }, async () => {
+    assert.notEqual((await force({ kind: 'bwrap' }, name, 1_000_000)).kind, 'ok');
+  });
+}
+
+test('control: without isolation a stdio server takes all that it wants', async () => {
+  for (const name of FORCE)
+    assert.equal((await force({ kind: 'none', reason: 'control' }, name, 100_000_000)).kind, 'ok', name);
+});
+
 test('isolation that is unavailable or unreasonable is refused with what to do', async () => {
   const node = { command: 'node', args: [SERVER], env: {} };
   const shell = { command: '/bin/sh', args: [], env: {} };

@@ -1,6 +1,7 @@
 // Builds the bubblewrap command line that locks a child process in, and finds out whether bubblewrap works here.
 import { execFile } from 'node:child_process';
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { heapArgs, type Limits, prlimitArgs } from './limits.ts';
 import type { Reach, ResolvedProgram } from './program.ts';
 
 const PLACES = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
@@ -40,15 +41,25 @@ export function findBwrap(): string | null {
   return PLACES.find((place) => existsSync(place)) ?? null;
 }
 
-export function bwrapArgs(program: ResolvedProgram, reach: Reach): string[] {
+/** `filterFd`: where the started bubblewrap finds a kernel filter. With limits, what it keeps in memory as files is limited too. */
+export function bwrapArgs(
+  program: ResolvedProgram,
+  reach: Reach,
+  limits: Limits | null = null,
+  filterFd: number | null = null,
+): string[] {
   const code = [program.command, ...program.code].filter((path) => !path.startsWith('/usr/'));
+  const scratchSize = limits === null ? [] : ['--size', String(limits.file_mb * 1024 * 1024)];
   return [
     ...LOCKED,
+    ...(filterFd === null ? [] : ['--seccomp', String(filterFd)]),
     ...SYSTEM.flatMap(systemMount),
     '--proc',
     '/proc',
     '--dev',
     '/dev',
+    ...(limits === null ? [] : ['--remount-ro', '/dev']),
+    ...scratchSize,
     '--tmpfs',
     '/tmp',
     '--dir',
@@ -61,7 +72,9 @@ export function bwrapArgs(program: ResolvedProgram, reach: Reach): string[] {
     '--chdir',
     SCRATCH,
     '--',
+    ...(limits === null ? [] : prlimitArgs(limits, program.isNode)),
     program.command,
+    ...heapArgs(limits, program.isNode),
     ...program.args,
   ];
 }

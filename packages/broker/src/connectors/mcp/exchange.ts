@@ -34,7 +34,12 @@ export type Posted =
       readonly session: string | null;
     }
   | { readonly kind: 'not_sent'; readonly reason: string }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly timed_out: boolean };
+  | {
+      readonly kind: 'unknown';
+      readonly reason: string;
+      readonly timed_out: boolean;
+      readonly too_large?: true;
+    };
 
 export function post(pool: Dispatcher, request: Post): Promise<Posted> {
   return new Promise((resolve) => {
@@ -113,7 +118,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#length += chunk.length;
     if (this.#length > this.#request.response_bytes) {
       this.#chunks = [];
-      this.#fail(`the answer is larger than ${this.#request.response_bytes} bytes`);
+      this.#fail(`the answer is larger than ${this.#request.response_bytes} bytes`, true);
       return;
     }
     if (this.#events !== null) this.#events.push(chunk);
@@ -176,8 +181,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     controller?.abort(new Error(reason));
   }
 
-  #fail(reason: string): void {
-    if (!this.#settled) this.#settle({ kind: 'unknown', reason, timed_out: false });
+  #fail(reason: string, tooLarge = false): void {
+    const large = tooLarge ? ({ too_large: true } as const) : {};
+    if (!this.#settled) this.#settle({ kind: 'unknown', reason, timed_out: false, ...large });
     this.#controller?.abort(new Error(reason));
   }
 

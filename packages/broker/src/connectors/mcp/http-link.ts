@@ -8,6 +8,7 @@ import {
   declineText,
   type Era,
   headerValue,
+  hear,
   initializeMembers,
   judgeDiscover,
   kindOf,
@@ -156,8 +157,16 @@ class HttpLink implements McpLink {
       timeout_ms: request.timeout_ms,
       signal: request.signal,
       response_bytes: this.#options.response_bytes,
-      onOther: this.#onOther,
+      onOther: this.#onOtherOf(id, request),
     });
+  }
+
+  #onOtherOf(id: string, { listening }: Outgoing): (message: JsonObject) => void {
+    if (listening === undefined) return this.#onOther;
+    return (message) => {
+      if (kindOf(message) !== 'notification' || !hear(message, id, listening, true))
+        this.#handleOther(message);
+    };
   }
 
   #headersOf(method: string, name: string | null): readonly string[] {
@@ -173,7 +182,8 @@ class HttpLink implements McpLink {
 
   #postLegacy(request: Outgoing): Promise<Posted> {
     const id = randomUUID();
-    return post(this.#pool, this.#legacyPost(requestText('legacy', id, request), id, request));
+    const posting = this.#legacyPost(requestText('legacy', id, request), id, request);
+    return post(this.#pool, { ...posting, onOther: this.#onOtherOf(id, request) });
   }
 
   async #notify(body: string, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>): Promise<void> {

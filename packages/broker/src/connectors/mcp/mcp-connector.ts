@@ -1,13 +1,15 @@
 // The connector to one MCP server: calls its tools, watches their definitions, keeps foreign requests out.
-import { isJsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import type { Bind, Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import type { ConnectorDeps } from '../connector-deps.ts';
 import { redactReply } from '../redact-reply.ts';
 import { Catalogue, listTools } from './catalogue.ts';
+import { answerMembers, demandOf, listeningOf } from './listen.ts';
 import { connectionHeaders, openLink } from './open-link.ts';
 import { type McpOptions, readMcpOptions } from './options.ts';
+import { isPassedRead, passedRequest, type UpstreamRequest } from './passed-request.ts';
 import { callMembers, type McpLink } from './protocol.ts';
 import { readReply } from './read-reply.ts';
 import { mirrorHeaders } from './tool-definition.ts';
@@ -83,20 +85,28 @@ class McpConnector implements Connector {
     if (drifted !== null) return { kind: 'not_sent', reason: drifted };
     const link = this.#link;
     if (link === null || this.#closed) return { kind: 'not_sent', reason: 'the connector is closed' };
-    const tool = operation['tool'] as string;
-    const params = this.#catalogue.get(tool)?.params ?? [];
-    const headers = params.length === 0 ? [] : mirrorHeaders(params, inputs);
+    const { method, name, members, mirrored, read } = this.#requestOf(operation, inputs);
+    const headers = mirrored;
     const secret = credential?.inject.headers;
     if (secret !== undefined) for (const name in secret) headers.push(name, secret[name] as string);
+    const { talk } = attempt;
+    const { passing } = this.#options;
+    const listening = listeningOf(talk, passing, credential);
     const outcome = await link.send({
-      method: 'tools/call',
-      name: tool,
-      members: callMembers(tool, JSON.stringify(inputs)),
+      method,
+      name,
+      members: members + answerMembers(talk, passing),
       headers,
       timeout_ms: attempt.timeout_ms,
       signal: attempt.signal,
+      ...(listening === undefined ? {} : { listening }),
     });
-    return redactReply(readReply(outcome), credential);
+    const demand = talk === undefined ? null : demandOf(outcome, passing, credential);
+    if (demand !== null) talk?.demand(demand);
+    // A read that answers too much is not asked again: it would answer as much. What a write did stays unknown.
+    if (attempt.mode === 'read' && outcome.kind === 'unknown' && outcome.too_large === true)
+      return { kind: 'rejected', reason: outcome.reason };
+    return redactReply(read(outcome), credential);
   }
 
   async close(): Promise<void> {
@@ -106,7 +116,22 @@ class McpConnector implements Connector {
     await this.#refreshing;
   }
 
+  #requestOf(operation: JsonObject, inputs: JsonObject): UpstreamRequest {
+    const passed = passedRequest(operation, inputs);
+    if (passed !== null) return passed;
+    const tool = operation['tool'] as string;
+    const params = this.#catalogue.get(tool)?.params ?? [];
+    return {
+      method: 'tools/call',
+      name: tool,
+      members: callMembers(tool, JSON.stringify(inputs)),
+      mirrored: params.length === 0 ? [] : mirrorHeaders(params, inputs),
+      read: readReply,
+    };
+  }
+
   #check(operation: Bind['operation']): string | null {
+    if (isPassedRead(operation)) return null;
     const tool = operation['tool'];
     if (typeof tool !== 'string') return 'the operation names no upstream tool';
     const digest = operation['digest'];

@@ -51,7 +51,12 @@ async function openStdio(
   deps: ConnectorDeps,
   events: LinkEvents,
 ): Promise<McpLink> {
-  const isolator = await chooseIsolation(transport.program, transport.isolation, deps.protect);
+  const isolator = await chooseIsolation(
+    transport.program,
+    transport.isolation,
+    deps.protect,
+    transport.limits,
+  );
   deps.log.info({ connector: spec.name, isolation: isolator.kind }, 'child process isolation chosen');
   return createStdioLink({
     name: spec.name,

@@ -3,10 +3,18 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import { type AllowPrivate, checkEndpoint } from '../checked-address.ts';
 import { ConnectorRefused } from '../connector-deps.ts';
+import { type Limits, readLimits } from '../isolation/limits.ts';
 import type { Isolation, Program } from '../isolation.ts';
+import type { Passing } from './listen.ts';
 
 export type McpTransport =
-  | { readonly kind: 'stdio'; readonly program: Program; readonly isolation: Isolation }
+  | {
+      readonly kind: 'stdio';
+      readonly program: Program;
+      readonly isolation: Isolation;
+      /** Null: what a sandbox allows by itself. */
+      readonly limits: Limits | null;
+    }
   | {
       readonly kind: 'http';
       readonly url: URL;
@@ -22,19 +30,28 @@ export interface McpOptions {
   readonly probe_ms: number;
   /** How long `createConnector` waits for the first listing before it goes on without. */
   readonly start_wait_ms: number;
+  /** What of the upstream's own requests and log lines goes on to a caller; nothing unless the file says so. */
+  readonly passing: Passing;
 }
 
 const DEFAULTS = { refresh_ms: 30_000, probe_ms: 5_000, start_wait_ms: 5_000, connections: 128 };
 
+/** Where a connector names limits for a server that lives long; what it leaves out is not limited. */
+const STDIO_LIMITS: Limits = { cpu_s: null, memory_mb: null, processes: 'many', file_mb: 64 };
+
 /** Throws `ConnectorRefused` with what was expected. */
 export function readMcpOptions(spec: ConnectorSpec): McpOptions {
   const options = spec.options;
-  known(spec.name, options, ['transport', 'refresh_ms', 'probe_ms', 'start_wait_ms']);
+  known(spec.name, options, [
+    ...['transport', 'refresh_ms', 'probe_ms', 'start_wait_ms'],
+    ...['input_required', 'log_messages', 'resources', 'prompts', 'completions', 'read_labels'],
+  ]);
   return {
     transport: readTransport(spec.name, options['transport']),
     refresh_ms: milliseconds(spec.name, options, 'refresh_ms'),
     probe_ms: milliseconds(spec.name, options, 'probe_ms'),
     start_wait_ms: milliseconds(spec.name, options, 'start_wait_ms'),
+    passing: { input: options['input_required'] === true, logs: options['log_messages'] === true },
   };
 }
 
@@ -68,7 +85,10 @@ function readHttp(name: string, http: JsonObject): McpTransport {
 }
 
 function readStdio(name: string, stdio: JsonObject): McpTransport {
-  known(name, stdio, ['command', 'args', 'env', 'isolation']);
+  known(name, stdio, ['command', 'args', 'env', 'isolation', 'limits']);
+  const { limits } = stdio;
+  const held = limits === undefined ? null : readLimits(limits, STDIO_LIMITS);
+  if (typeof held === 'string') refuse(name, held);
   const args = stdio['args'] ?? [];
   if (!isTexts(args)) refuse(name, 'args must be a list of strings');
   const env = object(name, 'env', stdio['env'] ?? {});
@@ -82,7 +102,7 @@ function readStdio(name: string, stdio: JsonObject): McpTransport {
   }
   const command = text(name, 'command', stdio['command']);
   const program = { command, args, env: env as Readonly<Record<string, string>> };
-  return { kind: 'stdio', program, isolation: readIsolation(name, stdio['isolation']) };
+  return { kind: 'stdio', program, isolation: readIsolation(name, stdio['isolation']), limits: held };
 }
 
 function readIsolation(name: string, value: Json | undefined): Isolation {

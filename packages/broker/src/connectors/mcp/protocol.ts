@@ -13,13 +13,28 @@ export const UNSUPPORTED_VERSION = -32022;
 const CLIENT = { name: 'countersign', version: '0.1.0' };
 
 /** `_meta` of every modern request: constant, so it is serialised once. No capabilities: nothing may be asked of us. */
-const MODERN_META = `"_meta":${JSON.stringify({
-  'io.modelcontextprotocol/protocolVersion': MODERN,
-  'io.modelcontextprotocol/clientInfo': CLIENT,
-  'io.modelcontextprotocol/clientCapabilities': {},
-})}`;
+const NO_CAPABILITIES = metaOf({});
+const MODERN_META = `"_meta":${JSON.stringify(NO_CAPABILITIES)}`;
+
+function metaOf(capabilities: JsonObject): JsonObject {
+  return {
+    'io.modelcontextprotocol/protocolVersion': MODERN,
+    'io.modelcontextprotocol/clientInfo': CLIENT,
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
+  };
+}
 
 export type Era = 'modern' | 'legacy';
+
+/** What the upstream may tell while it works on one request, and ask for before it does. */
+export interface Listening {
+  readonly capabilities: JsonObject;
+  readonly progress: boolean;
+  /** Least level of log lines; null for none. */
+  readonly log_level: string | null;
+  /** Notifications that belong to this request. */
+  readonly onNotification: (method: string, params: JsonObject) => void;
+}
 
 /** One request as the connector hands it to a link. `members` is JSON text of the params without `_meta`. */
 export interface Outgoing {
@@ -31,6 +46,7 @@ export interface Outgoing {
   readonly headers: readonly string[];
   readonly timeout_ms: number;
   readonly signal: AbortSignal | null;
+  readonly listening?: Listening;
 }
 
 /** What became of one request on the wire. */
@@ -45,7 +61,13 @@ export type Outcome =
   /** Refused below JSON-RPC, e.g. by status 401 or a redirect: not carried out. */
   | { readonly kind: 'refused'; readonly reason: string; readonly status: number }
   | { readonly kind: 'not_sent'; readonly reason: string }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly timed_out: boolean };
+  /** `too_large`: there was an answer, and it was not read to its end. */
+  | {
+      readonly kind: 'unknown';
+      readonly reason: string;
+      readonly timed_out: boolean;
+      readonly too_large?: true;
+    };
 
 /** A connection to one MCP server, whatever its transport and era. Never throws, never rejects. */
 export interface McpLink {
@@ -57,9 +79,39 @@ export interface McpLink {
   close(): Promise<void>;
 }
 
-export function requestText(era: Era, id: string, request: Pick<Outgoing, 'method' | 'members'>): string {
-  const params = era === 'legacy' ? request.members : joinMembers(MODERN_META, request.members);
+export function requestText(
+  era: Era,
+  id: string,
+  request: Pick<Outgoing, 'method' | 'members' | 'listening'>,
+): string {
+  const { listening, members } = request;
+  const meta =
+    listening === undefined
+      ? era === 'legacy'
+        ? ''
+        : MODERN_META
+      : `"_meta":${JSON.stringify(listeningMeta(era, id, listening))}`;
+  const params = meta === '' ? members : joinMembers(meta, members);
   return `{"jsonrpc":"2.0","id":"${id}","method":"${request.method}","params":{${params}}}`;
+}
+
+/** The request's own id is the token of its progress: nobody else has it. */
+function listeningMeta(era: Era, id: string, { capabilities, progress, log_level }: Listening): JsonObject {
+  const token = progress ? { progressToken: id } : {};
+  if (era === 'legacy') return token;
+  const level = log_level === null ? {} : { 'io.modelcontextprotocol/logLevel': log_level };
+  return { ...metaOf(capabilities), ...token, ...level };
+}
+
+/** Hands a notification on when it belongs to the request with this id: by its token, or by the stream it came on. */
+export function hear(message: JsonObject, id: string, listening: Listening, sameStream: boolean): boolean {
+  const method = message['method'];
+  const params = message['params'];
+  if (!isJsonObject(params)) return false;
+  if (method === 'notifications/progress' ? params['progressToken'] !== id : !sameStream) return false;
+  if (method !== 'notifications/progress' && method !== 'notifications/message') return false;
+  listening.onNotification(method, params);
+  return true;
 }
 
 function joinMembers(first: string, second: string): string {

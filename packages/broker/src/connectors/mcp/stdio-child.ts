@@ -1,6 +1,7 @@
 // Keeps one child process with a line protocol alive: starts it isolated, reads lines, restarts it with back-off.
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { ConnectorLog } from '../connector-deps.ts';
+import { spawnLaunch } from '../isolation/spawn-launch.ts';
 import type { Launch } from '../isolation.ts';
 
 export interface StdioChildOptions {
@@ -89,7 +90,7 @@ export class StdioChild {
         await launch.dispose();
         return 'the connector is closed';
       }
-      const child = spawn(launch.command, launch.args, { cwd: launch.cwd, env: launch.env, stdio: 'pipe' });
+      const child = spawnLaunch(launch);
       this.#launched = launch;
       this.#process = child;
       this.#startedAt = performance.now();

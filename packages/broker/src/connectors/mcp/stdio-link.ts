@@ -4,9 +4,11 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import {
   declineText,
   type Era,
+  hear,
   initializeMembers,
   judgeDiscover,
   kindOf,
+  type Listening,
   type McpLink,
   negotiatedVersion,
   notificationText,
@@ -27,6 +29,7 @@ export interface StdioLinkOptions extends Omit<StdioChildOptions, 'onLine' | 'on
 
 interface Pending {
   readonly settle: (outcome: Outcome) => void;
+  readonly listening: Listening | undefined;
 }
 
 export function createStdioLink(options: StdioLinkOptions): McpLink & { readonly pid: number | undefined } {
@@ -131,7 +134,7 @@ class StdioLink implements McpLink {
       };
       const onAbort = (): void => giveUp('cancelled', false);
       const timer = setTimeout(() => giveUp('no answer in time', true), request.timeout_ms);
-      this.#pending.set(id, { settle });
+      this.#pending.set(id, { settle, listening: request.listening });
       signal?.addEventListener('abort', onAbort);
       if (!this.#child.write(requestText(era, id, request)))
         settle({ kind: 'not_sent', reason: 'the child process is gone or does not read' });
@@ -149,6 +152,8 @@ class StdioLink implements McpLink {
         this.#child.write(declineText(message));
         return;
       case 'notification':
+        for (const [id, { listening }] of this.#pending)
+          if (listening !== undefined && hear(message, id, listening, false)) return;
         this.#options.onNotification(String(message['method']));
         return;
       case 'nonsense':

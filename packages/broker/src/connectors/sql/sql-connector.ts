@@ -22,8 +22,11 @@ interface Waiting {
   readonly deadline_ms: number;
 }
 
-/** Throws `ConnectorRefused` for wrong options. A database file that is missing now does not keep it from starting. */
+/** Throws `ConnectorRefused` for wrong options. A database that is missing now does not keep it from starting. */
 export async function createSqlConnector(spec: ConnectorSpec, deps: ConnectorDeps): Promise<Connector> {
+  // Loaded only where it is used: most starts have no PostgreSQL.
+  if (spec.options['engine'] === 'postgres')
+    return (await import('./postgres-connector.ts')).createPostgresConnector(spec, deps);
   return new SqlConnector(spec.name, readSettings(spec, deps), deps);
 }
 
@@ -34,7 +37,7 @@ function readSettings(spec: ConnectorSpec, deps: ConnectorDeps): SqlSettings {
   const { engine, file, rows_max = 100 } = spec.options;
   const unknown = Object.keys(spec.options).find((key) => !['engine', 'file', 'rows_max'].includes(key));
   if (unknown !== undefined) refuse(`unknown key "${unknown}"; expected engine, file, rows_max`);
-  if (engine !== 'sqlite') refuse(`engine must be sqlite, got ${JSON.stringify(engine ?? null)}`);
+  if (engine !== 'sqlite') refuse(`engine must be sqlite or postgres, got ${JSON.stringify(engine ?? null)}`);
   if (typeof file !== 'string' || !isAbsolute(file)) return refuse('file must be a path');
   if (typeof rows_max !== 'number' || !Number.isInteger(rows_max) || rows_max < 1 || rows_max > 10_000)
     return refuse('rows_max must be a whole number from 1 to 10000');

@@ -12,6 +12,7 @@ import {
   type SqlStep,
   type SqlWrite,
 } from './check-sql-operation.ts';
+import { SqlRefused } from './sql-refused.ts';
 import { readSqlText } from './sql-text.ts';
 
 export interface SqlJob {
@@ -35,9 +36,6 @@ export function sharedNow(): number {
 }
 
 type Params = Record<string, SQLInputValue>;
-
-/** A refusal in the middle of a transaction: rolled back, then answered. */
-class Refused extends Error {}
 
 const BUSY = 5;
 const LOCKED = 6;
@@ -111,7 +109,7 @@ export class SqlDatabase {
       const response = this.#steps(writer, operation, params);
       const text = JSON.stringify(response);
       if (Buffer.byteLength(text) > this.#settings.response_bytes)
-        throw new Refused(`the answer is larger than ${this.#settings.response_bytes} bytes`);
+        throw new SqlRefused(`the answer is larger than ${this.#settings.response_bytes} bytes`);
       writer.storeResponse(job.call_id, text, job.at_ms);
       committing = true;
       writer.own('commit');
@@ -136,7 +134,7 @@ export class SqlDatabase {
     const sql = typeof step === 'string' ? step : step.sql;
     const { changes } = writer.prepare(sql).run(subset(sql, params));
     if (typeof step !== 'string' && Number(changes) !== step.changes)
-      throw new Refused(`expected the statement to change ${step.changes} rows, it changed ${changes}`);
+      throw new SqlRefused(`expected the statement to change ${step.changes} rows, it changed ${changes}`);
     return Number(changes);
   }
 
@@ -145,11 +143,11 @@ export class SqlDatabase {
     const found: JsonObject[] = [];
     for (const row of connection.prepare(sql).iterate(subset(sql, params))) {
       if (found.length === most)
-        throw new Refused(rows === 'many' ? `more than ${most} rows` : 'more than one row');
+        throw new SqlRefused(rows === 'many' ? `more than ${most} rows` : 'more than one row');
       found.push(toJson(row));
     }
     if (rows === 'many') return found;
-    if (found[0] === undefined && rows === 'one') throw new Refused('no row');
+    if (found[0] === undefined && rows === 'one') throw new SqlRefused('no row');
     return found[0] ?? null;
   }
 }
@@ -310,7 +308,7 @@ function toJson(row: Record<string, unknown>): JsonObject {
     if (value === null || typeof value === 'string') json[column] = value;
     else if (typeof value === 'number' && Number.isFinite(value)) json[column] = value;
     else
-      throw new Refused(
+      throw new SqlRefused(
         `column ${column} holds a ${value instanceof Uint8Array ? 'blob' : 'value'} that has no JSON form`,
       );
   }
@@ -329,7 +327,7 @@ function isBusy(error: unknown): boolean {
 /** The transaction is rolled back (or none was open) when this is asked: nothing happened. */
 function refusal(error: unknown): Extract<Reply, { kind: 'rejected' | 'not_sent' }> {
   if (isBusy(error)) return { kind: 'not_sent', reason: 'the database is locked by another writer' };
-  if (error instanceof Refused) return { kind: 'rejected', reason: error.message };
+  if (error instanceof SqlRefused) return { kind: 'rejected', reason: error.message };
   const message = error instanceof Error ? error.message : String(error);
   if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE')
     return { kind: 'rejected', reason: 'an integer in the answer is beyond 2^53 and has no exact JSON form' };

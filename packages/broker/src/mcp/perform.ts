@@ -1,0 +1,155 @@
+// One governed request of a caller that waits on the line: the walk, and what an upstream demands before it acts.
+import { randomUUID } from 'node:crypto';
+import { canonicalize } from '@countersign/contract/canonical.ts';
+import { sha256Hex } from '@countersign/contract/digest.ts';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import type { Problem } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { Demand } from '#connectors/connector.ts';
+import { type Line, LineTalk, readTerms, type Terms } from './line.ts';
+import type { AgentCaller, Reach } from './reach.ts';
+import { invalid, type WireRequest } from './read-envelope.ts';
+import type { Session } from './sessions.ts';
+import {
+  errorReply,
+  MISSING_CAPABILITY,
+  messageText,
+  resultReply,
+  type WireError,
+  type WireReply,
+} from './wire.ts';
+
+export interface Who {
+  readonly caller: AgentCaller;
+  readonly token: string | null;
+}
+
+/** What a request comes down to: a tool of the bundle and its arguments. */
+export interface Deed {
+  readonly toolName: string;
+  readonly args: Json;
+  readonly claimed: JsonObject;
+  readonly idempotencyKey: string | null;
+}
+
+export type Outcome =
+  | { readonly kind: 'answer'; readonly answer: CallAnswer }
+  | { readonly kind: 'problem'; readonly problem: Problem; readonly call_id: string }
+  /** Answered already, in the words of the wire. */
+  | { readonly kind: 'reply'; readonly reply: WireReply };
+
+/** How often an upstream may demand something of one request in a session. */
+const MOST_ROUNDS = 8;
+const ANSWER_TIMEOUT_MS = 300_000;
+const CAPABILITY_OF: Readonly<Record<string, string>> = {
+  'elicitation/create': 'elicitation',
+  'sampling/createMessage': 'sampling',
+  'roots/list': 'roots',
+};
+
+/**
+ * Walks. A demand goes back to a stateless client as the result, with its state sealed; to a client in a session as
+ * requests on its stream, whose answers walk again. Each round is a call of its own in the ledger.
+ */
+export async function perform(
+  request: WireRequest,
+  deed: Deed,
+  who: Who,
+  line: Line,
+  reach: Reach,
+): Promise<Outcome> {
+  const { world, deeds, states } = reach;
+  const read = readTerms(request, line);
+  if ('error' in read) return replied(errorReply(request.id, read.error));
+  const args = isJsonObject(deed.args) ? deed.args : {};
+  const bound = { agent: who.caller.principal, tool: deed.toolName, args };
+  let terms: Terms = read;
+  if (terms.state !== null) {
+    const state = states.open(terms.state, bound);
+    if (state === null) return replied(errorReply(request.id, STALE_STATE));
+    terms = { ...terms, state };
+  }
+  for (let round = 1; ; round++) {
+    const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
+    const talk = new LineTalk(line, terms);
+    const idempotencyKey = keyOf(deed.idempotencyKey, terms);
+    const asked = deeds.askCall(world, { door: 'mcp', proof, dryRun: false, ...deed, idempotencyKey, talk });
+    const performed = await deeds.performCall(asked, world);
+    if (performed.kind === 'problem') return { ...performed, call_id: asked.id };
+    const { demanded } = talk;
+    if (demanded === null || performed.answer.status !== 'failed') return performed;
+    if (request.era === 'stateless')
+      return replied(demandReply(request, demanded, (state) => states.seal(state, bound)));
+    const responses = round < MOST_ROUNDS ? await askClient(demanded, line) : null;
+    if (responses === null) return performed;
+    terms = { ...terms, responses, state: demanded.kind === 'input' ? demanded.state : null };
+  }
+}
+
+/** Each round is a request of its own, so its key is one too; the same answers to the same demand give the same key. */
+function keyOf(key: string | null, { responses, state }: Terms): string | null {
+  if (key === null || (responses === null && state === null)) return key;
+  return sha256Hex(canonicalize({ key, responses, state }));
+}
+
+const STALE_STATE: WireError = invalid(
+  'params.requestState: not a state that was given for this request, or too old; begin again without it',
+);
+
+function replied(reply: WireReply): Outcome {
+  return { kind: 'reply', reply };
+}
+
+function demandReply(request: WireRequest, demand: Demand, seal: (state: string) => string): WireReply {
+  if (demand.kind === 'capability') {
+    return errorReply(request.id, {
+      status: 400,
+      code: MISSING_CAPABILITY,
+      message:
+        'Missing required client capability: the system behind the tool asks the client for something.',
+      data: { requiredCapabilities: demand.required },
+    });
+  }
+  const state = demand.state === null ? '' : `,"requestState":${JSON.stringify(seal(demand.state))}`;
+  return resultReply(
+    request,
+    `"inputRequests":${JSON.stringify(demand.requests)}${state}`,
+    '',
+    'input_required',
+  );
+}
+
+/** Null when the client cannot be asked, refuses to answer with a result, takes too long, or has gone. */
+async function askClient(demand: Demand, line: Line): Promise<JsonObject | null> {
+  const { session, stream } = line;
+  if (demand.kind !== 'input' || session === null || stream === null) return null;
+  const responses: Record<string, Json> = {};
+  for (const [key, request] of Object.entries(demand.requests)) {
+    const { method, params = {} } = request as JsonObject;
+    const capability = CAPABILITY_OF[method as string];
+    if (capability === undefined || session.capabilities[capability] === undefined) return null;
+    const answer = await ask(session, line, (id) =>
+      stream.send(messageText(method as string, params as JsonObject, id)),
+    );
+    const result = answer?.result;
+    if (!isJsonObject(result)) return null;
+    responses[key] = result;
+  }
+  return responses;
+}
+
+async function ask(session: Session, line: Line, send: (id: string) => void): Promise<JsonObject | null> {
+  const id = randomUUID();
+  let timer: NodeJS.Timeout | undefined;
+  const answered = new Promise<JsonObject | null>((resolve) => {
+    session.asked.set(id, resolve);
+    timer = setTimeout(() => resolve(null), ANSWER_TIMEOUT_MS);
+  });
+  try {
+    send(id);
+    return await Promise.race([answered, line.gone()]);
+  } finally {
+    clearTimeout(timer);
+    session.asked.delete(id);
+  }
+}

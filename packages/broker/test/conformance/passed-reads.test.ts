@@ -1,0 +1,91 @@
+// Resources and prompts of an upstream: what the connector lists is a governed read; the rest does not exist.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { askCall, performCall } from '#call/perform-call.ts';
+import { type GovernedUpstream, openGovernedUpstream } from './governed-upstream.ts';
+
+let governed: GovernedUpstream;
+let client: Client;
+before(async () => {
+  governed = await openGovernedUpstream();
+  client = new Client({ name: 'test', version: '1' });
+  const headers = { authorization: `Bearer ${await governed.token()}` };
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(`${governed.url}/mcp`), { requestInit: { headers } }),
+  );
+});
+after(async () => {
+  await client.close();
+  await governed.close();
+});
+
+test('a resource that is not listed cannot be read, however it is spelt', async () => {
+  for (const uri of [
+    'test://note',
+    'test://static-text?x',
+    'test://template/../note',
+    'test://template/a/b/data',
+    'test://template/%2e%2e/data',
+    'TEST://static-text',
+  ]) {
+    await assert.rejects(client.readResource({ uri }), /not found/i, uri);
+  }
+});
+
+test('control: the upstream itself serves what the connector does not list', async () => {
+  const direct = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+  await direct.connect(new StreamableHTTPClientTransport(new URL(governed.upstream)));
+  try {
+    assert.match(JSON.stringify(await direct.readResource({ uri: 'test://note' })), /A note/);
+    assert.match(JSON.stringify(await direct.getPrompt({ name: 'test_hidden_prompt' })), /Hidden/);
+  } finally {
+    await direct.close();
+  }
+});
+
+test('a prompt that is not listed is neither shown nor got', async () => {
+  const { prompts } = await client.listPrompts();
+  assert.ok(!prompts.some(({ name }) => name === 'test_hidden_prompt'));
+  await assert.rejects(client.getPrompt({ name: 'test_hidden_prompt' }), /no such prompt/);
+});
+
+test('a reading names its call and its labels, and the tools behind readings are not listed as tools', async () => {
+  const { _meta } = await client.readResource({ uri: 'test://static-text' });
+  assert.equal(_meta?.['countersign/status'], 'succeeded');
+  assert.deepEqual(_meta?.['countersign/labels'], ['untrusted']);
+  const { tools } = await client.listTools();
+  assert.deepEqual(
+    tools.filter(({ name }) => /_of_fixture$/.test(name)),
+    [],
+  );
+});
+
+test('a caller that left before the deed is not served; one that is there is', async () => {
+  const { world } = governed;
+  const token = await governed.token();
+  for (const gone of [true, false]) {
+    const talk = {
+      left: () => gone,
+      notice: null,
+      log_level: null,
+      capabilities: {},
+      responses: null,
+      state: null,
+      demand: () => undefined,
+    };
+    const proof = { kind: 'bearer', token, resource: 'mcp' } as const;
+    const request = {
+      door: 'mcp',
+      proof,
+      toolName: 'test_simple_text',
+      args: {},
+      claimed: {},
+      talk,
+    } as const;
+    const asked = askCall(world, { ...request, idempotencyKey: null, dryRun: false });
+    const performed = await performCall(asked, world);
+    assert.ok(performed.kind === 'answer');
+    assert.equal(performed.answer.status, gone ? 'refused' : 'succeeded');
+  }
+});

@@ -1,0 +1,42 @@
+// A model provider on loopback for SDKs that speak HTTP: answers each request as the test's function says.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface ModelServer {
+  readonly url: string;
+  /** Bodies of the requests, in order. */
+  readonly asked: readonly unknown[];
+  close(): Promise<void>;
+}
+
+export async function startModelServer(
+  answer: (path: string, body: never) => Promise<unknown>,
+): Promise<ModelServer> {
+  const asked: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    try {
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as never;
+      asked.push(body);
+      const answered = JSON.stringify(await answer(request.url ?? '', body));
+      response.writeHead(200, { 'content-type': 'application/json' }).end(answered);
+    } catch (error) {
+      // 400, because SDKs try again on 500.
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ error: { message: String(error), type: 'invalid_request_error' } }));
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
