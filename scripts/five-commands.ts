@@ -46,8 +46,7 @@ try {
 
 /** What a person has before: three servers as their own pages say to configure them, installed beside the file. */
 function writeProject(): void {
-  mkdirSync(join(folder, 'notes'));
-  writeFileSync(join(folder, 'memory.jsonl'), '');
+  for (const name of ['notes', 'memory']) mkdirSync(join(folder, name));
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   const server = (name: string, ...args: string[]) => ({
     command: 'npx',
@@ -55,7 +54,7 @@ function writeProject(): void {
   });
   const mcpServers = {
     filesystem: server('filesystem', './notes'),
-    memory: { ...server('memory'), env: { MEMORY_FILE_PATH: join(folder, 'memory.jsonl') } },
+    memory: { ...server('memory'), env: { MEMORY_FILE_PATH: join(folder, 'memory', 'memory.jsonl') } },
     everything: server('everything'),
   };
   writeFileSync(join(folder, '.mcp.json'), JSON.stringify({ mcpServers }, null, 2));

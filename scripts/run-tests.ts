@@ -19,7 +19,10 @@ let skipped = 0;
 
 for (const { name, command } of CHECKS) {
   const [program, ...args] = command;
-  const { status } = spawnSync(join(root, 'node_modules/.bin', program), args, { cwd: root, stdio: 'inherit' });
+  const { status } = spawnSync(join(root, 'node_modules/.bin', program), args, {
+    cwd: root,
+    stdio: 'inherit',
+  });
   process.stdout.write(`${status === 0 ? 'ok' : 'FAILED'}: ${name}\n`);
   if (status === 0) passed++;
   else failed++;

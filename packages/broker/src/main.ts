@@ -22,7 +22,7 @@ import type { ServeOptions } from '#cli/serve.ts';
 import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
 import { createConnector } from '#connectors/create-connector.ts';
-import { createCredentials, type Credentials } from '#credentials/create-credentials.ts';
+import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
 import { openKeyFile } from '#identity/key-file.ts';
@@ -69,7 +69,10 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const keys = join(settings.data_dir, 'keys');
   const store = openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
 
-  let inForce: InForce = { bundle: loaded.bundle, credentials: createCredentials(loaded.bundle.connectors, readSecret, clock) };
+  let inForce: InForce = {
+    bundle: loaded.bundle,
+    credentials: createCredentials(loaded.bundle.connectors, readSecret, clock),
+  };
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
     createConnector(spec, {
@@ -199,14 +202,19 @@ function addressOf({ address, family, port }: AddressInfo): string {
 
 /** The value behind `env:NAME` or `file:/path`. Errors name the reference, never a value. */
 async function readSecret(reference: string): Promise<string> {
-  const [kind, name] = [reference.slice(0, reference.indexOf(':')), reference.slice(reference.indexOf(':') + 1)];
-  const value = kind === 'env' ? process.env[name] : kind === 'file' ? (await readFile(name, 'utf8')).trim() : undefined;
+  const [kind, name] = [
+    reference.slice(0, reference.indexOf(':')),
+    reference.slice(reference.indexOf(':') + 1),
+  ];
+  const value =
+    kind === 'env' ? process.env[name] : kind === 'file' ? (await readFile(name, 'utf8')).trim() : undefined;
   if (value === undefined || value === '') throw new Error(`there is no secret at ${reference}`);
   return value;
 }
 
 function connectorLog(log: Log, connector: string) {
-  const line = (write: Log['info']) => (fields: object, message: string) => write(message, { connector, ...fields });
+  const line = (write: Log['info']) => (fields: object, message: string) =>
+    write(message, { connector, ...fields });
   return { info: line(log.info), warn: line(log.warn), error: line(log.error) };
 }
 

@@ -21,7 +21,13 @@ export interface TestBroker {
   /** An access token of a principal; `resource` is `v1` (default) or `mcp`. */
   token(name: string, options?: { resource?: 'v1' | 'mcp'; runToken?: string }): Promise<string>;
   /** A request as a principal; the body is parsed. */
-  send(as: string | null, method: string, path: string, body?: Json, headers?: Record<string, string>): Promise<Sent>;
+  send(
+    as: string | null,
+    method: string,
+    path: string,
+    body?: Json,
+    headers?: Record<string, string>,
+  ): Promise<Sent>;
   call(as: string, tool: string, args: JsonObject, more?: CallMore): Promise<CallAnswer>;
   /** GET of a call as an agent in a run (or its ambient one), waiting up to 10 s for it to be over. */
   show(as: string, callId: string, runToken?: string, wait_s?: number): Promise<Sent>;
@@ -105,7 +111,11 @@ export async function startTestBroker(
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const text = await response.text();
-      return { status: response.status, body: JSON.parse(text === '' ? '{}' : text) as JsonObject, headers: response.headers };
+      return {
+        status: response.status,
+        body: JSON.parse(text === '' ? '{}' : text) as JsonObject,
+        headers: response.headers,
+      };
     },
     async call(as, tool, args, more = {}) {
       const token = await test.token(as, more.runToken === undefined ? {} : { runToken: more.runToken });

@@ -110,7 +110,10 @@ test('every file says in its first line what it decides or does', () => {
 test('no file is longer than one sitting, and none is a drawer', () => {
   const long = files.filter((file) => file.text.split('\n').length > MOST_LINES).map((file) => file.path);
   assert.deepEqual(long, []);
-  assert.deepEqual(files.map((file) => file.path).filter((path) => FORBIDDEN_NAMES.test(path)), []);
+  assert.deepEqual(
+    files.map((file) => file.path).filter((path) => FORBIDDEN_NAMES.test(path)),
+    [],
+  );
 });
 
 test('only main.ts reads the environment', () => {
@@ -147,4 +150,22 @@ test('contract and sdk stay light', () => {
     };
     assert.deepEqual(Object.keys(manifest.dependencies ?? {}), expected);
   }
+});
+
+/** Where a call can come in. Adding a door means adding it here, and to the tests of doors. */
+const DOORS = ['http/call-routes.ts', 'jobs/resume-approved.ts', 'mcp/perform.ts'];
+
+test('every door leads into the one walk', () => {
+  const entering = files.filter((file) => /\bperformCall\(/.test(file.text) && file.room !== 'call');
+  assert.deepEqual(entering.map((file) => file.path).sort(), DOORS);
+});
+
+test('nothing but the walk reaches a connector, and nothing but its own stage mints for a deed', () => {
+  const reaching = files.filter((file) => /\.attempt\(/.test(file.text) && file.room !== 'connectors');
+  assert.deepEqual(
+    reaching.map((file) => file.path),
+    ['call/attempt.ts'],
+  );
+  const minting = files.filter((file) => /\bmintFor\(/.test(file.text));
+  assert.deepEqual(minting.map((file) => file.path).sort(), ['call/attempt.ts', 'call/mint.ts']);
 });

@@ -17,14 +17,7 @@ export interface CallRequest {
  * State of a call. `running` = admitted, not settled. `failed` = known not to have happened.
  * `unverified` = the deed was sent and the read-back disagrees. `in_doubt` = the outcome is unknown.
  */
-export type CallStatus =
-  | 'held'
-  | 'running'
-  | 'succeeded'
-  | 'failed'
-  | 'refused'
-  | 'in_doubt'
-  | 'unverified';
+export type CallStatus = 'held' | 'running' | 'succeeded' | 'failed' | 'refused' | 'in_doubt' | 'unverified';
 
 /** One rule that asks for people, as the caller and the approver see it. */
 export interface ApprovalAsk {

@@ -47,7 +47,8 @@ export async function showApproval(
   return world.store.read(async (tx) => {
     const row = await getApproval(tx, principal.tenant, id);
     if (row === undefined) return notFound();
-    if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin')) return ok(await viewOf(tx, row, world));
+    if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin'))
+      return ok(await viewOf(tx, row, world));
     if (principal.kind !== 'agent' || row.agent !== principal.name) return notFound();
     // The sentence and the facts may say more than the agent has read in this run.
     return ok({ ...(await viewOf(tx, row, world)), summary: '', prepared: {}, bound: {}, votes: [] });
@@ -74,7 +75,10 @@ export async function vote(
     const rules = row.asks.filter((ask) => isEntitled(ask, person.name, electorate));
     if (rules.length === 0) {
       const groups = [...new Set(row.asks.map((ask) => ask.group))].join(', ');
-      return fail('forbidden', `This call asks other people: members of ${groups} who are not excluded by the rule.`);
+      return fail(
+        'forbidden',
+        `This call asks other people: members of ${groups} who are not excluded by the rule.`,
+      );
     }
     const before = await votesOf(tx, row.id);
     if (rules.every((ask) => before.some((each) => each.rule === ask.rule && each.person === person.name))) {
@@ -95,7 +99,12 @@ export async function vote(
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'approval.voted',
-      facts: { approval: row.id, call: row.call_id, verdict: request.verdict, rules: rules.map((ask) => ask.rule) },
+      facts: {
+        approval: row.id,
+        call: row.call_id,
+        verdict: request.verdict,
+        rules: rules.map((ask) => ask.rule),
+      },
       payload: { person: person.name, deed_digest: request.deed_digest, reason: request.reason ?? null },
     });
     await closeIfDecided(tx, world, row, request.verdict, now);
@@ -126,7 +135,11 @@ async function closeIfDecided(
   verdict: VoteRequest['verdict'],
   now: number,
 ): Promise<void> {
-  const { satisfied } = countVotes(row.asks, await votesOf(tx, row.id), electorateOf(world.bundle(), row.tenant, row.agent));
+  const { satisfied } = countVotes(
+    row.asks,
+    await votesOf(tx, row.id),
+    electorateOf(world.bundle(), row.tenant, row.agent),
+  );
   const complete = row.asks.every((ask) => satisfied.has(ask.rule));
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
   if (closed === null) return;

@@ -32,9 +32,16 @@ export async function activateBundle(
   if (!hasRole(person, 'admin')) return fail('forbidden', 'Admins activate bundles.');
   const loaded = await activation.load();
   if (!loaded.ok) {
-    await record(world, 'bundle.refused', {}, { by: person.name, mistakes: loaded.mistakes as unknown as Json });
+    await record(
+      world,
+      'bundle.refused',
+      {},
+      { by: person.name, mistakes: loaded.mistakes as unknown as Json },
+    );
     const issues = loaded.mistakes.map(issueOf);
-    return fail('bundle_invalid', `The bundle has ${issues.length} mistakes; the old one goes on serving.`, { issues });
+    return fail('bundle_invalid', `The bundle has ${issues.length} mistakes; the old one goes on serving.`, {
+      issues,
+    });
   }
   const { bundle, warnings } = loaded;
   let prepared: Awaited<ReturnType<Activation['prepare']>>;
@@ -85,7 +92,10 @@ function viewOf(bundle: Bundle, activated_at_ms: number): BundleView {
 
 function issueOf(mistake: Mistake): Issue {
   const hint = mistake.hint === undefined ? '' : ` (${mistake.hint})`;
-  return { pointer: `${mistake.file}:${mistake.line}:${mistake.column}`, message: `${mistake.message}${hint}` };
+  return {
+    pointer: `${mistake.file}:${mistake.line}:${mistake.column}`,
+    message: `${mistake.message}${hint}`,
+  };
 }
 
 async function record(world: World, kind: 'bundle.refused', facts: Facts, payload: Json) {

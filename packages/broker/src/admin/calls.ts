@@ -1,7 +1,7 @@
 // Calls as their agent or the people of its tenant see them.
 import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import { answerOf } from '#call/answer.ts';
-import { readAmbientRun } from '#call/run-cache.ts';
+import { readAmbientRun } from '#call/read-run.ts';
 import type { World } from '#call/world.ts';
 import type { Caller } from '#identity/identity.ts';
 import type { Agent } from '#rules/principal.ts';

@@ -3,7 +3,7 @@ import type { Receipt } from '@countersign/contract/wire.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
-import { readEntries, receipt, type ReadEntry } from '#store/ledger.ts';
+import { type ReadEntry, readEntries, receipt } from '#store/ledger.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 export interface LedgerPage {

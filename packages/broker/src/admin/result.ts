@@ -1,5 +1,10 @@
 // What the functions behind the doors answer: a value, or the problem to tell.
-import { type Problem, type ProblemCode, type ProblemExtras, problem } from '@countersign/contract/problem.ts';
+import {
+  type Problem,
+  type ProblemCode,
+  type ProblemExtras,
+  problem,
+} from '@countersign/contract/problem.ts';
 import type { Person, PersonRole, Principal } from '#rules/principal.ts';
 
 export type Result<T> =

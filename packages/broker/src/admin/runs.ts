@@ -1,6 +1,7 @@
 // Runs: opened by orchestrators for agents, with the context that trusted code vouches for.
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
+
 import { newId } from '@countersign/contract/ids.ts';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
@@ -24,7 +25,10 @@ export async function openRun(
     agent.status !== 'active' ||
     !orchestrator.agents.includes(agent.name)
   ) {
-    return fail('forbidden', `This orchestrator may open runs for: ${orchestrator.agents.join(', ') || 'nobody'}.`);
+    return fail(
+      'forbidden',
+      `This orchestrator may open runs for: ${orchestrator.agents.join(', ') || 'nobody'}.`,
+    );
   }
   const bound = request.context ?? {};
   const issues = checkContext(world, orchestrator, bound);
@@ -86,7 +90,9 @@ export async function listRuns(
   principal: Principal,
   filter: { readonly limit: number },
 ): Promise<Result<RunView[]>> {
-  const runs = await world.store.read((tx) => listRows(tx, { tenant: principal.tenant, limit: filter.limit }));
+  const runs = await world.store.read((tx) =>
+    listRows(tx, { tenant: principal.tenant, limit: filter.limit }),
+  );
   return ok(runs.filter((run) => maySee(principal, run)).map(viewOf));
 }
 
@@ -95,7 +101,10 @@ export async function endRun(world: World, principal: Principal, id: string): Pr
   const ended = await world.store.write(async (tx): Promise<Result<Run>> => {
     const run = await getRun(tx, principal.tenant, id);
     if (run === undefined || !maySee(principal, run)) return notFound();
-    if (principal.kind === 'agent' || (principal.kind === 'person' && !hasRole(principal, 'operator', 'admin'))) {
+    if (
+      principal.kind === 'agent' ||
+      (principal.kind === 'person' && !hasRole(principal, 'operator', 'admin'))
+    ) {
       return fail('forbidden', 'Runs are ended by their orchestrator or an operator.');
     }
     if (run.ended_at_ms !== null) return ok(run);
@@ -120,7 +129,10 @@ function checkContext(world: World, orchestrator: Orchestrator, bound: JsonObjec
   for (const [key, value] of Object.entries(bound)) {
     if (!Object.hasOwn(declared, key)) {
       const known = Object.keys(declared).join(', ') || 'none';
-      issues.push({ pointer: `/context/${key}`, message: `"${key}" is not declared in countersign.yaml (declared: ${known})` });
+      issues.push({
+        pointer: `/context/${key}`,
+        message: `"${key}" is not declared in countersign.yaml (declared: ${known})`,
+      });
     } else if (!orchestrator.context.includes(key)) {
       issues.push({ pointer: `/context/${key}`, message: `this orchestrator may not bind "${key}"` });
     } else {

@@ -1,6 +1,6 @@
 // Drafts a connector for one server of a client's configuration: kept apart with the paths that it names, its secret moved out.
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ClientServer } from './import-client.ts';
 import { asciiOf, visible } from './import-name.ts';
@@ -115,11 +115,11 @@ function draftStdio(
   const literals = env
     .filter((it) => !secrets.includes(it))
     .map(([k, v]) => [k, asPath(v, folder) ?? v] as const);
-  const paths = [
-    ...new Set([...args, ...literals.map(([, value]) => value)].flatMap((it) => pathIn(it, folder))),
+  const named = [
+    ...(program.command === 'node' ? args.slice(1) : args),
+    ...literals.map(([, value]) => value),
   ];
-  const own = program.command === 'node' ? args[0] : program.command;
-  const write = paths.filter((path) => path !== own);
+  const write = [...new Set(named.flatMap((it) => pathIn(it, folder)))];
   const touched = write.find((path) => world.protect.some((it) => overlaps(realPath(path), realPath(it))));
   if (touched !== undefined)
     return {
@@ -221,12 +221,22 @@ function asPath(text: string, folder: string): string | null {
   return existsSync(path) ? path : null;
 }
 
-/** Existing files and folders that an argument names, also behind `--option=`. */
+/** Files and folders that an argument names, also behind `--option=`. */
 function pathIn(text: string, folder: string): string[] {
   const named = text.startsWith('-') ? text.slice(text.indexOf('=') + 1) : text;
   if (!/^(\/|\.{1,2}(\/|$))/.test(named)) return [];
   const path = resolve(folder, named);
-  return existsSync(path) ? [path] : [];
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) return [path];
+  if (hasFolderOfItsOwn(path)) return [dirname(path)];
+  return stat === undefined ? [] : [path];
+}
+
+/** Programs replace their files by new ones beside them, which takes the folder: given only where nothing else lies in it. */
+function hasFolderOfItsOwn(path: string): boolean {
+  const folder = dirname(path);
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && readdirSync(folder).every((name) => name.startsWith(basename(path)));
 }
 
 function carries(credential: Credential | null): string[] {

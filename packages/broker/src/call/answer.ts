@@ -40,5 +40,10 @@ export function approvalRef(
   expires_at_ms: number,
   world: World,
 ): ApprovalRef {
-  return { approval_id: approvalId, url: `${world.base_url()}/v1/approvals/${approvalId}`, expires_at_ms, asks };
+  return {
+    approval_id: approvalId,
+    url: `${world.base_url()}/v1/approvals/${approvalId}`,
+    expires_at_ms,
+    asks,
+  };
 }

@@ -1,12 +1,13 @@
 // Authenticate: the proof becomes an agent of the bundle in force and the run that the call belongs to.
+
+import { newId } from '@countersign/contract/ids.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { Caller } from '#identity/identity.ts';
 import type { Run } from '#rules/run.ts';
 import { openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
-import { newId } from '@countersign/contract/ids.ts';
 import type { Asked, Authenticated } from './call.ts';
 import { tenantLog } from './logs.ts';
-import { readAmbientRun, readRun } from './run-cache.ts';
+import { readAmbientRun, readRun } from './read-run.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -96,7 +97,13 @@ function openAmbient(
     const { run, opened, ended } = await openAmbientRun(tx, fresh, idle_ms);
     const log = tenantLog(tenant);
     if (ended !== null) {
-      await world.ledger.append(tx, { log, at_ms: now, kind: 'run.ended', facts: { run: ended }, payload: null });
+      await world.ledger.append(tx, {
+        log,
+        at_ms: now,
+        kind: 'run.ended',
+        facts: { run: ended },
+        payload: null,
+      });
     }
     if (opened) {
       const facts = { run: run.id, agent, ambient: true };

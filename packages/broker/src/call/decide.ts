@@ -24,7 +24,11 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
   const scope = scopeOf(call, world);
   const evaluated = evaluateDeed(call, scope);
   if (!evaluated.ok) {
-    world.log.warn('a manifest expression failed', { call: call.id, tool: call.tool.name, why: evaluated.why });
+    world.log.warn('a manifest expression failed', {
+      call: call.id,
+      tool: call.tool.name,
+      why: evaluated.why,
+    });
     return { stop: problem('precondition_failed', `"${call.tool.name}" cannot act on these facts.`) };
   }
   const { deed } = evaluated;
@@ -85,7 +89,8 @@ function evaluateDeed(call: Granted, scope: Scope): Evaluated {
 }
 
 function costOf(minor: unknown, currency: unknown): NonNullable<Deed['cost']> {
-  if (!Number.isSafeInteger(minor) || (minor as number) < 0) throw new Error('the cost is not a whole amount');
+  if (!Number.isSafeInteger(minor) || (minor as number) < 0)
+    throw new Error('the cost is not a whole amount');
   if (typeof currency !== 'string' || !/^[A-Za-z]{3}$/.test(currency)) throw new Error('no such currency');
   return { minor: minor as number, currency: currency.toUpperCase() };
 }

@@ -1,6 +1,7 @@
 // Hold: the call and the question to people become durable together, before anybody is told.
-import { newId } from '@countersign/contract/ids.ts';
+
 import { digestOf } from '@countersign/contract/digest.ts';
+import { newId } from '@countersign/contract/ids.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
@@ -13,10 +14,7 @@ import { callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
 import type { World } from './world.ts';
 
-export type Held =
-  | { readonly answer: CallAnswer }
-  | { readonly stop: Problem }
-  | { readonly again: string };
+export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem } | { readonly again: string };
 
 /**
  * Records a held call. A repeat of a held call joins it, a rejection stands for the run, and the number of open
@@ -97,7 +95,10 @@ async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held 
   const most = call.bundle.settings.approvals.max_open_per_agent;
   if (open < most) return null;
   return {
-    stop: problem('too_many_holds', `${open} calls of this agent wait for people already; wait for these first.`),
+    stop: problem(
+      'too_many_holds',
+      `${open} calls of this agent wait for people already; wait for these first.`,
+    ),
   };
 }
 

@@ -8,8 +8,14 @@ import type { Stage } from './step.ts';
 export const mint: Stage<Admitted, Minted> = async (call, world) => {
   const minted = await mintFor(call, call.deed.credentialScope, world);
   if (!minted.ok) {
-    world.log.error('no credential', { call: call.id, connector: call.tool.connector, reason: minted.reason });
-    return { stop: problem('credential_unavailable', 'The broker could not get a credential for this call.') };
+    world.log.error('no credential', {
+      call: call.id,
+      connector: call.tool.connector,
+      reason: minted.reason,
+    });
+    return {
+      stop: problem('credential_unavailable', 'The broker could not get a credential for this call.'),
+    };
   }
   return { go: { ...call, credential: minted.credential } };
 };

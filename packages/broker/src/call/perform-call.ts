@@ -25,23 +25,23 @@ import type { World } from './world.ts';
 
 /** Reading stages: pure or read-only, so that a dry run walks the very same ones. */
 export const judgement = chain<Asked>()
-  .then('authenticate', authenticate)
-  .then('resolve', resolve)
-  .then('validate', validate)
-  .then('recall', recall)
-  .then('gate', gate)
-  .then('prepare', prepare)
-  .then('label', label)
-  .then('grants', grants)
-  .then('decide', decide);
+  .stage('authenticate', authenticate)
+  .stage('resolve', resolve)
+  .stage('validate', validate)
+  .stage('recall', recall)
+  .stage('gate', gate)
+  .stage('prepare', prepare)
+  .stage('label', label)
+  .stage('grants', grants)
+  .stage('decide', decide);
 
 /** Stages that act. */
 export const walk = judgement
-  .then('admit', admit)
-  .then('mint', mint)
-  .then('execute', execute)
-  .then('verify', verify)
-  .then('settle', settle);
+  .stage('admit', admit)
+  .stage('mint', mint)
+  .stage('execute', execute)
+  .stage('verify', verify)
+  .stage('settle', settle);
 
 /** `problem` only for a caller without a valid identity: nothing is recorded about strangers. */
 export type Performed =
@@ -102,9 +102,18 @@ async function judgeOnly(asked: Asked, world: World): Promise<Performed | null> 
   if ('again' in step) return forgetRun(call, world);
   if ('done' in step) return answered(step.done);
   if (!('agent' in call) || call.run === undefined) {
-    return { kind: 'problem', problem: 'stop' in step ? step.stop : problem('internal', 'The broker failed.') };
+    return {
+      kind: 'problem',
+      problem: 'stop' in step ? step.stop : problem('internal', 'The broker failed.'),
+    };
   }
-  const base = { call_id: asked.id, run_id: call.run.id, tool: asked.toolName, labels: [], dry_run: true } as const;
+  const base = {
+    call_id: asked.id,
+    run_id: call.run.id,
+    tool: asked.toolName,
+    labels: [],
+    dry_run: true,
+  } as const;
   if ('stop' in step) return answered({ ...base, status: 'refused', problem: step.stop });
   if ('hold' in step) {
     const { approval } = step.hold;

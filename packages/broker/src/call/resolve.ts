@@ -9,13 +9,19 @@ export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
   const tool = visibleTools(call.bundle, call.agent).get(call.toolName);
   if (tool === undefined) {
     return {
-      stop: problem('tool_not_found', `There is no tool "${printable(call.toolName)}" for you; list the tools.`),
+      stop: problem(
+        'tool_not_found',
+        `There is no tool "${printable(call.toolName)}" for you; list the tools.`,
+      ),
     };
   }
   if (tool.lifecycle.status === 'retired') {
     const instead = tool.lifecycle.replaced_by;
     return {
-      stop: problem('tool_retired', `"${tool.name}" is retired${instead ? `; use "${instead}" instead` : ''}.`),
+      stop: problem(
+        'tool_retired',
+        `"${tool.name}" is retired${instead ? `; use "${instead}" instead` : ''}.`,
+      ),
     };
   }
   const drift = world.connector(tool.connector)?.drift(tool) ?? null;

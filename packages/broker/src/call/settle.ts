@@ -42,7 +42,9 @@ export const settle: Stage<Verified, Settled> = async (call, world) => {
   }
   const written = recordOutcome(call, answer, outcome.discovered, world);
   if (read && outcome.discovered.length === 0) {
-    written.catch((error: Error) => world.log.error('an outcome was not recorded', { call: call.id, why: error.message }));
+    written.catch((error: Error) =>
+      world.log.error('an outcome was not recorded', { call: call.id, why: error.message }),
+    );
   } else {
     await written;
   }
@@ -64,7 +66,9 @@ export async function settleUnsent(
 
 /** The read went out while its intent was refused: its result is dropped and never released. */
 function notAdmitted(admittance: Extract<Admittance, { ok: false }>) {
-  return 'stop' in admittance.step ? { stop: admittance.step.stop, executed: true as const } : admittance.step;
+  return 'stop' in admittance.step
+    ? { stop: admittance.step.stop, executed: true as const }
+    : admittance.step;
 }
 
 function outcomeOf(call: Verified, world: World): Outcome {
@@ -74,12 +78,19 @@ function outcomeOf(call: Verified, world: World): Outcome {
   if (reply.kind !== 'ok') return { ...none, ...failure(call, reply) };
   const discovered = labelsOfFields(reply.response, call.tool.output.fields);
   const labels = discovered.length === 0 ? declared : [...new Set([...declared, ...discovered])].sort();
-  const scope = { ...scopeOf(call, world), cost: call.deed.cost, response: reply.response, sideEffect: call.sideEffect ?? {} };
+  const scope = {
+    ...scopeOf(call, world),
+    cost: call.deed.cost,
+    response: reply.response,
+    sideEffect: call.sideEffect ?? {},
+  };
   const projected = projectOutput(call.tool, scope);
-  if (!projected.ok) world.log.error('output withheld', { call: call.id, tool: call.tool.name, why: projected.why });
+  if (!projected.ok)
+    world.log.error('output withheld', { call: call.id, tool: call.tool.name, why: projected.why });
   const result = projected.ok ? projected.value : null;
   if (call.verification === 'disagrees') {
-    const detail = 'The deed was sent and answered, but reading back does not confirm it. Hand over to a person.';
+    const detail =
+      'The deed was sent and answered, but reading back does not confirm it. Hand over to a person.';
     return { status: 'unverified', problem: problem('unverified', detail), labels, discovered };
   }
   if (!projected.ok && call.tool.effect === 'read') {
@@ -89,7 +100,10 @@ function outcomeOf(call: Verified, world: World): Outcome {
   return { status: 'succeeded', result, labels, discovered };
 }
 
-function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { status: FinalStatus; problem: Problem } {
+function failure(
+  call: Verified,
+  reply: Exclude<Reply, { kind: 'ok' }>,
+): { status: FinalStatus; problem: Problem } {
   const { name, effect } = call.tool;
   switch (reply.kind) {
     case 'rejected': {
@@ -100,12 +114,18 @@ function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { statu
     case 'not_sent':
       return {
         status: 'failed',
-        problem: problem('upstream_unavailable', `"${name}" was not carried out: its system could not be reached.`),
+        problem: problem(
+          'upstream_unavailable',
+          `"${name}" was not carried out: its system could not be reached.`,
+        ),
       };
     case 'unknown': {
       if (effect === 'read') {
         const code = reply.timed_out ? 'tool_timeout' : 'upstream_unavailable';
-        return { status: 'failed', problem: problem(code, `"${name}" did not answer; reading again is safe.`) };
+        return {
+          status: 'failed',
+          problem: problem(code, `"${name}" did not answer; reading again is safe.`),
+        };
       }
       const detail = `It is not known whether "${name}" was carried out. Do not repeat it; a person will settle it.`;
       return { status: 'in_doubt', problem: problem('in_doubt', detail) };
@@ -113,7 +133,11 @@ function failure(call: Verified, reply: Exclude<Reply, { kind: 'ok' }>): { statu
   }
 }
 
-function answerFor(call: Admitted, outcome: Outcome, sideEffect: CallAnswer['side_effect'] | null): CallAnswer {
+function answerFor(
+  call: Admitted,
+  outcome: Outcome,
+  sideEffect: CallAnswer['side_effect'] | null,
+): CallAnswer {
   return {
     call_id: call.id,
     run_id: call.run.id,
@@ -145,7 +169,9 @@ async function recordOutcome(
         tool: call.tool.name,
         status: answer.status,
         ...(answer.problem === undefined ? {} : { problem: answer.problem.code }),
-        ...(call.verification === undefined || call.verification === 'none' ? {} : { verification: call.verification }),
+        ...(call.verification === undefined || call.verification === 'none'
+          ? {}
+          : { verification: call.verification }),
         ...(call.credential === undefined || call.credential === null
           ? {}
           : { credential: call.credential.id, credential_expires_at_ms: call.credential.expires_at_ms }),

@@ -17,9 +17,9 @@ export type Step<Out> =
 /** A stage adds readonly fields to the call that it was given; it never takes any away. */
 export type Stage<In, Out extends In> = (call: In, world: World) => Promise<Step<Out>>;
 
-/** A chain of stages from `First` to `Last`. `then` accepts only a stage whose input the chain already provides. */
+/** A chain of stages from `First` to `Last`. `stage` accepts only a stage whose input the chain already provides. */
 export interface Chain<First, Last extends First> {
-  then<Next extends Last>(name: string, stage: Stage<Last, Next>): Chain<First, Next>;
+  stage<Next extends Last>(name: string, stage: Stage<Last, Next>): Chain<First, Next>;
   readonly names: readonly string[];
   /** Runs the stages in order; the first that does not go on ends the chain, with the call as far as it got. */
   run(call: First, world: World): Promise<Ended<First, Last>>;
@@ -46,7 +46,7 @@ interface Named {
 function link<First, Last extends First>(stages: readonly Named[]): Chain<First, Last> {
   return {
     names: stages.map((each) => each.name),
-    then<Next extends Last>(name: string, stage: Stage<Last, Next>) {
+    stage<Next extends Last>(name: string, stage: Stage<Last, Next>) {
       return link<First, Next>([...stages, { name, stage: stage as Named['stage'] }]);
     },
     async run(call, world) {

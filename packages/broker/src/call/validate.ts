@@ -19,9 +19,13 @@ export const validate: Stage<Resolved, Validated> = async (call) => {
     const first = issues[0]!;
     const where = first.pointer === '' ? '' : `${first.pointer}: `;
     return {
-      stop: problem('invalid_arguments', `The arguments do not fit "${tool.name}": ${where}${first.message}.`, {
-        issues,
-      }),
+      stop: problem(
+        'invalid_arguments',
+        `The arguments do not fit "${tool.name}": ${where}${first.message}.`,
+        {
+          issues,
+        },
+      ),
     };
   }
   const missing = tool.requires.filter((key) => !Object.hasOwn(call.run.bound, key));

@@ -1,6 +1,7 @@
 // Verify: read back, and see whether the world agrees that the deed was done.
-import type { Executed, Verified } from './call.ts';
+
 import { readOnce } from './attempt.ts';
+import type { Executed, Verified } from './call.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 

@@ -14,7 +14,8 @@ export async function closeDecided(world: World): Promise<number> {
     rejected: await listUnresumed(tx, 'rejected'),
     expired: await listExpired(tx, now),
   }));
-  for (const approval of rejected) await closeHeld(world, approval, 'rejected', await rejection(world, approval));
+  for (const approval of rejected)
+    await closeHeld(world, approval, 'rejected', await rejection(world, approval));
   for (const approval of expired) {
     const detail = 'Nobody approved this call in time. Ask again only if it is still needed.';
     await closeHeld(world, approval, 'expired', problem('approval_expired', detail));
@@ -31,7 +32,8 @@ export async function closeHeld(
 ): Promise<void> {
   await world.store.write(async (tx) => {
     const now = world.clock.now();
-    if (approval.status !== status && !(await setStatus(tx, approval.id, approval.status, status, now))) return;
+    if (approval.status !== status && !(await setStatus(tx, approval.id, approval.status, status, now)))
+      return;
     const row = await getCall(tx, approval.tenant, approval.call_id);
     if (row === undefined || row.status !== 'held' || row.approval_id !== approval.id) return;
     const answer: CallAnswer = {
@@ -46,7 +48,14 @@ export async function closeHeld(
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'call.refused',
-      facts: { call: row.id, run: row.run, tool: row.tool, stage: 'hold', problem: why.code, approval: approval.id },
+      facts: {
+        call: row.id,
+        run: row.run,
+        tool: row.tool,
+        stage: 'hold',
+        problem: why.code,
+        approval: approval.id,
+      },
       payload: { answer: answer as unknown as Json },
     });
     await settleCall(tx, row.id, { status: 'refused', at_ms: now, settled_log: log, settled_seq: seq });

@@ -84,11 +84,21 @@ export class Catalogue {
   #show(agent: Agent): Shown {
     const tools = this.tools(agent);
     const searchable = tools.length + 1 > this.#mostShown;
-    const own = searchable ? tools.slice(0, Math.max(0, this.#mostShown - BUILT_IN.length)) : tools;
+    const own = searchable ? this.#choose(tools, this.#mostShown - BUILT_IN.length) : tools;
     const builtIn = searchable
       ? [SEARCH_TOOLS_LISTED, USE_TOOL_LISTED, CALL_STATUS_LISTED]
       : [CALL_STATUS_LISTED];
     return { listed: [...own.map((view) => this.entryOf(agent, view).listed), ...builtIn], searchable };
+  }
+
+  /** Some of each system, in turn: an agent that works with several sees something of all. */
+  #choose(tools: readonly ToolView[], most: number): readonly ToolView[] {
+    const { tools: compiled } = this.#world.bundle();
+    const bySystem = Map.groupBy(tools, (view) => compiled.get(view.name)?.connector ?? '');
+    const turns = [...bySystem.values()].flatMap((own) => own.map((view, turn) => ({ view, turn })));
+    const chosen = turns.sort((a, b) => a.turn - b.turn).slice(0, Math.max(0, most));
+    const names = new Set(chosen.map(({ view }) => view.name));
+    return tools.filter((view) => names.has(view.name));
   }
 }
 

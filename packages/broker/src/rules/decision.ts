@@ -71,7 +71,11 @@ export type Decision =
       /** `@because` of the deciding policies, where they carry one. */
       readonly because: readonly string[];
     }
-  | { readonly verdict: 'hold'; readonly policies: readonly string[]; readonly asks: readonly ApprovalRule[] };
+  | {
+      readonly verdict: 'hold';
+      readonly policies: readonly string[];
+      readonly asks: readonly ApprovalRule[];
+    };
 
 /** The compiled policies of a bundle. */
 export interface PolicySet {

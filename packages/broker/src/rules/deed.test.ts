@@ -1,3 +1,4 @@
+// What an approval binds: any change of it is another deed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type DeedFacts, deedDigest } from './deed.ts';
@@ -46,8 +47,18 @@ test('a change of anything that an approval binds is another deed', () => {
     { claimed: { why: 'x' } },
     { credential_scope: 'all' },
     { rules: [rule] },
-    { rules: [{ ...rule, quorum: 2 }, { ...rule, rule: 'r2' }] },
-    { rules: [{ ...rule, group: 'ops' }, { ...rule, rule: 'r2' }] },
+    {
+      rules: [
+        { ...rule, quorum: 2 },
+        { ...rule, rule: 'r2' },
+      ],
+    },
+    {
+      rules: [
+        { ...rule, group: 'ops' },
+        { ...rule, rule: 'r2' },
+      ],
+    },
     { expires_at_ms: 2 },
     { shown: 'a wants to refund more' },
   ];

@@ -21,7 +21,9 @@ export function labelsOfFields(value: Json, fields: Tool['output']['fields']): s
   return [...labels].sort();
 }
 
-export type Projection = { readonly ok: true; readonly value: Json } | { readonly ok: false; readonly why: string };
+export type Projection =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly why: string };
 
 /** What the agent gets: the manifest's projection of the reply, checked against the output schema. */
 export function projectOutput(tool: Tool, scope: Scope): Projection {

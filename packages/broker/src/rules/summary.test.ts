@@ -1,3 +1,4 @@
+// The sentence for approvers cannot be steered by foreign text.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -11,8 +12,16 @@ const read = (source: string, value: unknown): Expression => ({
 });
 
 test('the agent leads the sentence, amounts stand bare and foreign text is quoted', () => {
-  const parts = ['refund ', read('money(cost.minor, cost.currency)', '400.00 USD'), ' to ', read('args.to', 'Acme')];
-  assert.equal(summarize('support-refunds', parts, {}), 'support-refunds wants to refund 400.00 USD to "Acme".');
+  const parts = [
+    'refund ',
+    read('money(cost.minor, cost.currency)', '400.00 USD'),
+    ' to ',
+    read('args.to', 'Acme'),
+  ];
+  assert.equal(
+    summarize('support-refunds', parts, {}),
+    'support-refunds wants to refund 400.00 USD to "Acme".',
+  );
 });
 
 test('a quote in foreign text cannot end the quotation', () => {

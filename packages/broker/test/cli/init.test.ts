@@ -1,6 +1,6 @@
 // `countersign init`: from a client's configuration to a bundle that compiles, with keys and secrets outside of it.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readClientConfiguration } from '#bundle/import-client.ts';
@@ -117,6 +117,19 @@ test('secrets among arguments, several secrets, paths that hold the bundle, miss
   ])
     assert.match(ran.err, reason);
   assert.deepEqual(readdirSync(join(folder, 'countersign/connectors')), ['fixture.yaml']);
+});
+
+test('a server may write what its arguments and settings name, and the folder of a file only where that is its own', async (t) => {
+  const env = { STATE: './state/graph.jsonl', OTHER: './notes/a.md' };
+  const folder = project(t, {
+    mcpServers: { fixture: { command: 'node', args: ['server/index.mjs'], env } },
+  });
+  mkdirSync(join(folder, 'state'));
+  for (const name of ['a.md', 'b.md']) writeFileSync(join(folder, 'notes', name), '');
+  const ran = await init(folder);
+  assert.equal(ran.code, 0, ran.out + ran.err);
+  const connector = readFileSync(join(folder, 'countersign/connectors/fixture.yaml'), 'utf8');
+  assert.match(connector, /write:\n +- \.\.\/state\n +- \.\.\/notes\/a\.md\n/);
 });
 
 test('nothing is overwritten, and a second init says where the first one is', async (t) => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -9,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { run } from './fixture.ts';
 import { init, PLAIN, project } from './init-project.ts';
 
 const COMMAND = resolve(import.meta.dirname, '../../bin/countersign.js');
@@ -70,6 +72,22 @@ for (const version of ['2026-07-28', '2025-11-25'] as const) {
     assert.equal((called.structuredContent as { status?: string }).status, 'held', JSON.stringify(called));
   });
 }
+
+test('a reviewed read is done at once, and what nobody reviewed beside it still waits', async (t) => {
+  const { folder, args } = await imported(t);
+  const answers = join(folder, 'answers.json');
+  const input = { '/properties/text': { maxLength: 100 } };
+  writeFileSync(answers, JSON.stringify({ fixture_echo: { effect: 'read', egress: [], input } }));
+  const reviewed = await run(['tools', 'review', join(folder, 'countersign'), '--answers', answers]);
+  assert.equal(reviewed.code, 0, reviewed.out + reviewed.err);
+  const client = new Client({ name: 'desktop', version: '1.0.0' });
+  await client.connect(new StdioClientTransport({ command: process.execPath, args, stderr: 'ignore' }));
+  t.after(() => client.close());
+  const echoed = await client.callTool({ name: 'fixture_echo', arguments: { text: 'hi' } });
+  assert.deepEqual(echoed.content, [{ type: 'text', text: 'hi' }]);
+  const held = await client.callTool({ name: 'fixture_environment', arguments: {} });
+  assert.equal((held.structuredContent as { status?: string }).status, 'held');
+});
 
 test('a second client of the same bundle joins the broker of the first', async (t) => {
   const { args } = await imported(t);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { parse } from 'yaml';
 import { bundleFiles } from '#bundle/import-bundle.ts';
 import { importTools } from '#bundle/import-tools.ts';
 import { readBundle } from '#cli/read-bundle.ts';
@@ -26,18 +27,19 @@ const DEFINITIONS: readonly JsonObject[] = [
 ];
 
 /** A bundle as init writes it, with two tools of one server. */
-function imported(t: TestContext): string {
+function imported(t: TestContext, definitions?: readonly JsonObject[]): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-review-')));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const bundle = join(folder, 'countersign');
-  const offered = DEFINITIONS.map((definition) => ({
-    ...{ connector: 'notes', tool: definition.name as string, digest: toolDigest(definition), definition },
+  const server = definitions === undefined ? 'notes' : 'filesystem';
+  const offered = (definitions ?? DEFINITIONS).map((definition) => ({
+    ...{ connector: server, tool: definition.name as string, digest: toolDigest(definition), definition },
   }));
   const transport = { http: { url: 'https://notes.example/mcp' } };
-  const connector = { name: 'notes', comment: ' A server.', shown: [], secret: null };
+  const connector = { name: server, comment: ' A server.', shown: [], secret: null };
   const files = bundleFiles({
     ...{ root: bundle, home: folder, tools: importTools(offered, 'ann').tools, port: 0 },
-    connectors: [{ ...connector, value: { name: 'notes', kind: 'mcp', owner: 'ann', transport } }],
+    connectors: [{ ...connector, value: { name: server, kind: 'mcp', owner: 'ann', transport } }],
     person: { name: 'ann', key: generateKeyPair().publicJwk },
     agent: { name: 'desktop', key: generateKeyPair().publicJwk },
     data_dir: join(folder, '.countersign'),
@@ -165,6 +167,26 @@ test('nobody to ask: nothing changes', async (t) => {
   const before = manifest(bundle, 'notes_read_note');
   await run(['tools', 'review', bundle]);
   assert.equal(manifest(bundle, 'notes_read_note'), before);
+});
+
+test('the answers that the guide shows make their tool active', async (t) => {
+  const guide = readFileSync(
+    join(import.meta.dirname, '../../../../docs/how-to/review-imported-tools.md'),
+    'utf8',
+  );
+  const answers = parse(/```yaml\n([\s\S]*?)```/.exec(guide)![1]!) as object;
+  const bundle = imported(t, [
+    {
+      ...{ name: 'read_text_file', description: 'Read a file.' },
+      inputSchema: {
+        ...{ type: 'object', required: ['path'] },
+        properties: { path: TEXT, head: { type: 'number' }, tail: { type: 'number' } },
+      },
+    },
+  ]);
+  const ran = await answered(bundle, answers);
+  assert.equal(ran.code, 0, ran.out + ran.err);
+  assert.match(ran.out, /filesystem_read_text_file is active/);
 });
 
 test('short answers stand for bounds', () => {

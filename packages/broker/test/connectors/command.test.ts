@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { splitCommand } from '#bundle/program-connectors.ts';
+import fc from 'fast-check';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Attempt, Connector, Reply } from '#connectors/connector.ts';
+import { splitCommand } from '#bundle/program-connectors.ts';
 import { fillArguments } from '#connectors/command/fill-arguments.ts';
+import type { Attempt, Connector, Reply } from '#connectors/connector.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { findBwrap, whyNoBwrap } from '#connectors/isolation/bwrap.ts';
 import { attemptOf, responseOf, testDeps, toolOf, withConnector } from './fixture.ts';
@@ -45,13 +45,19 @@ test('a command answers its exit code and what it wrote, or the JSON that it wro
   const echo = { argv: ['%s|%s\n', '=args.a', '=args.b'] };
   const reply = await run('/usr/bin/printf', echo, { argv: ['%s|%s\n', '$(id) `id` ; id', '* > /tmp/x'] });
   assert.deepEqual(responseOf(reply), { exit_code: 0, stdout: '$(id) `id` ; id|* > /tmp/x\n', stderr: '' });
-  const json = await run('/usr/bin/cat', { argv: [], stdin: '=args.text', output: 'json' }, { stdin: '{"a": [1]}' });
+  const json = await run(
+    '/usr/bin/cat',
+    { argv: [], stdin: '=args.text', output: 'json' },
+    { stdin: '{"a": [1]}' },
+  );
   assert.deepEqual(responseOf(json), { a: [1] });
   const no = await run('/usr/bin/cat', { argv: [], output: 'json' });
   assert.deepEqual(no, { kind: 'rejected', reason: 'its output is not JSON' });
 });
 
-test('an exit code that is not listed is a refusal with what it said, and a listed one is not', { skip }, async () => {
+test('an exit code that is not listed is a refusal with what it said, and a listed one is not', {
+  skip,
+}, async () => {
   const missing = { argv: ['/nowhere'] };
   const reply = await run('/usr/bin/ls', missing, {}, { mode: 'write' });
   assert.equal(reply.kind, 'rejected');
@@ -76,7 +82,12 @@ test('a value is never an option, unless the manifest ended the options before i
 });
 
 test('no filled value becomes an option before a literal "--"', () => {
-  const value = fc.oneof(fc.string(), fc.string().map((text) => `-${text}`), fc.constant('--'), fc.integer());
+  const value = fc.oneof(
+    fc.string(),
+    fc.string().map((text) => `-${text}`),
+    fc.constant('--'),
+    fc.integer(),
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(value, fc.boolean()), { maxLength: 6 }), (items) => {
       const filled = fillArguments(
@@ -94,11 +105,16 @@ test('no filled value becomes an option before a literal "--"', () => {
   );
 });
 
-test('time, output and closing end a command: a write is then in doubt, a read is not', { skip }, async () => {
+test('time, output and closing end a command: a write is then in doubt, a read is not', {
+  skip,
+}, async () => {
   const slow = await run('/usr/bin/sleep', { argv: ['30'] }, {}, { mode: 'write', timeout_ms: 300 });
   assert.deepEqual(slow, { kind: 'unknown', reason: 'no answer in time', timed_out: true });
   const endless = { argv: ['x'] };
-  for (const [mode, kind] of [['read', 'rejected'], ['write', 'unknown']] as const) {
+  for (const [mode, kind] of [
+    ['read', 'rejected'],
+    ['write', 'unknown'],
+  ] as const) {
     const reply = await run('/usr/bin/yes', endless, {}, { mode }, { output_bytes: 1000 });
     assert.equal(reply.kind, kind);
     assert.match((reply as { reason: string }).reason, /more than 1000 bytes to stdout/);
@@ -111,7 +127,9 @@ test('time, output and closing end a command: a write is then in doubt, a read i
   assert.equal((await connector.attempt(attemptWith({ argv: ['0'] }, {}))).kind, 'not_sent');
 });
 
-test('listed paths are there, writable for writes only; the secret is in the environment and in no answer', { skip }, async () => {
+test('listed paths are there, writable for writes only; the secret is in the environment and in no answer', {
+  skip,
+}, async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-command-')));
   const file = join(folder, 'note');
   writeFileSync(file, 'old');
@@ -123,10 +141,22 @@ test('listed paths are there, writable for writes only; the secret is in the env
     assert.equal(readFileSync(file, 'utf8'), 'old');
     assert.equal((await run('/usr/bin/tee', tee, {}, { mode: 'write' }, options)).kind, 'ok');
     assert.equal(readFileSync(file, 'utf8'), 'new');
-    const credential = { id: 'c', expires_at_ms: null, scope: null, inject: { env: { TOKEN: 'very-secret' } }, secrets: ['very-secret'] };
+    const credential = {
+      id: 'c',
+      expires_at_ms: null,
+      scope: null,
+      inject: { env: { TOKEN: 'very-secret' } },
+      secrets: ['very-secret'],
+    };
     const env = await run('/usr/bin/env', { argv: [] }, {}, { credential }, { env: { PLAIN: 'yes' } });
     const { stdout } = responseOf(env) as { stdout: string };
-    assert.deepEqual(stdout.split('\n').filter((line) => !/^(PWD|$)/.test(line)).sort(), ['PLAIN=yes', 'TOKEN=[redacted]']);
+    assert.deepEqual(
+      stdout
+        .split('\n')
+        .filter((line) => !/^(PWD|$)/.test(line))
+        .sort(),
+      ['PLAIN=yes', 'TOKEN=[redacted]'],
+    );
     const protect = testDeps({ protect: [folder] });
     await assert.rejects(createConnector(commandSpec('/usr/bin/tee', options), protect), /no tool may reach/);
   } finally {
@@ -160,7 +190,18 @@ test('where bubblewrap does not work the connector says so and does not start', 
   const run = (hide: readonly string[]): string =>
     execFileSync(
       findBwrap() ?? '',
-      ['--dev-bind', '/', '/', ...hide, '--chdir', broker, process.execPath, '--input-type=module', '-e', code],
+      [
+        '--dev-bind',
+        '/',
+        '/',
+        ...hide,
+        '--chdir',
+        broker,
+        process.execPath,
+        '--input-type=module',
+        '-e',
+        code,
+      ],
       { encoding: 'utf8' },
     );
   const hidden = run(['--ro-bind', '/dev/null', findBwrap() ?? '']);

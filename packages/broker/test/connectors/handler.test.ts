@@ -24,11 +24,21 @@ const handler = (body: string): string =>
   `interface Ctx { call_id: string; mode: 'read' | 'write'; fetch: typeof fetch; reject(why: string): never }
    export async function run(args: Record<string, any>, ctx: Ctx): Promise<unknown> { ${body} }`;
 
-function call(connector: Connector, source: string, args: JsonObject = {}, more: Partial<Attempt> = {}): Promise<Reply> {
+function call(
+  connector: Connector,
+  source: string,
+  args: JsonObject = {},
+  more: Partial<Attempt> = {},
+): Promise<Reply> {
   return connector.attempt(attemptOf({ module: 'x.ts', digest: digestOfSource(source) }, args, more));
 }
 
-async function once(body: string, args: JsonObject = {}, more: Partial<Attempt> = {}, options: JsonObject = {}) {
+async function once(
+  body: string,
+  args: JsonObject = {},
+  more: Partial<Attempt> = {},
+  options: JsonObject = {},
+) {
   const source = handler(body);
   const connector = await createConnector(handlerSpec(source, options), testDeps());
   return withConnector(connector, () => call(connector, source, args, more));
@@ -42,7 +52,8 @@ interface Vendor {
 
 async function withVendor(
   work: (vendor: Vendor) => Promise<void>,
-  answer: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) => void response.end('{}'),
+  answer: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) =>
+    void response.end('{}'),
 ): Promise<void> {
   const seen: { method: string; authorization: string | undefined }[] = [];
   const server = await listen((request, response) => {
@@ -59,7 +70,11 @@ async function withVendor(
 const reaching = ({ host }: Vendor): JsonObject => ({ hosts: [host], allow_private: true });
 
 test('a handler gets its arguments and the call id, and answers JSON', async () => {
-  const reply = await once("console.log('not an answer'); return { twice: args.n * 2, id: ctx.call_id, mode: ctx.mode }", { n: 21 }, { call_id: 'call_h' });
+  const reply = await once(
+    "console.log('not an answer'); return { twice: args.n * 2, id: ctx.call_id, mode: ctx.mode }",
+    { n: 21 },
+    { call_id: 'call_h' },
+  );
   assert.deepEqual(responseOf(reply), { twice: 42, id: 'call_h', mode: 'read' });
 });
 
@@ -95,27 +110,53 @@ test('its fetch carries the credential, which the handler never sees, not even i
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['a host that is not listed', "ctx.fetch('https://example.com/')", /example.com:443 is not listed/],
   ['a port that is not listed', "ctx.fetch('http://127.0.0.1:1/')", /127.0.0.1:1 is not listed/],
-  ['another spelling of the address', "ctx.fetch(args.url.replace('127.0.0.1', '2130706433').replace(/:\\d+/, ':1'))", /not listed/],
+  [
+    'another spelling of the address',
+    "ctx.fetch(args.url.replace('127.0.0.1', '2130706433').replace(/:\\d+/, ':1'))",
+    /not listed/,
+  ],
   ['the metadata service', "ctx.fetch('http://169.254.169.254/latest')", /link-local/],
   ['a file', "ctx.fetch('file:///etc/passwd')", /https/],
   ['a user in the URL', "ctx.fetch(args.url.replace('//', '//a:b@'))", /credentials|user or password/],
-  ['a header of the credential', "ctx.fetch(args.url, { headers: { Authorization: 'mine' } })", /is the credential's/],
-  ['a header of the connection', "ctx.fetch(args.url, { headers: { 'X-Forwarded-For': '::1' } })", /belongs to the connection/],
+  [
+    'a header of the credential',
+    "ctx.fetch(args.url, { headers: { Authorization: 'mine' } })",
+    /is the credential's/,
+  ],
+  [
+    'a header of the connection',
+    "ctx.fetch(args.url, { headers: { 'X-Forwarded-For': '::1' } })",
+    /belongs to the connection/,
+  ],
   ['a change from a read', "ctx.fetch(args.url, { method: 'DELETE' })", /a read may not DELETE/],
 ];
 test('a request that is not allowed never leaves the broker', async () => {
   await withVendor(async (vendor) => {
     for (const [what, expression, expected] of REFUSED) {
       const credential = credentialOf(SECRET);
-      const reply = await once(`await ${expression}; return 'sent'`, { url: vendor.url }, { credential }, reaching(vendor));
+      const reply = await once(
+        `await ${expression}; return 'sent'`,
+        { url: vendor.url },
+        { credential },
+        reaching(vendor),
+      );
       assert.equal(reply.kind, 'rejected', `${what}: ${JSON.stringify(reply)}`);
       assert.match((reply as { reason: string }).reason, expected, what);
     }
-    const unlisted = await once("await ctx.fetch(args.url); return 'sent'", { url: vendor.url }, {}, { hosts: [vendor.host] });
+    const unlisted = await once(
+      "await ctx.fetch(args.url); return 'sent'",
+      { url: vendor.url },
+      {},
+      { hosts: [vendor.host] },
+    );
     assert.match(JSON.stringify(unlisted), /must be https|private or loopback/);
     assert.deepEqual(vendor.seen, []);
     // Control: the same fetch without any of these goes through.
-    assert.equal((await once('return (await ctx.fetch(args.url)).status', { url: vendor.url }, {}, reaching(vendor))).kind, 'ok');
+    assert.equal(
+      (await once('return (await ctx.fetch(args.url)).status', { url: vendor.url }, {}, reaching(vendor)))
+        .kind,
+      'ok',
+    );
     assert.equal(vendor.seen.length, 1);
   });
 });
@@ -124,7 +165,10 @@ test('a redirect is answered, not followed', async () => {
   await withVendor(
     async (vendor) => {
       const body = "const r = await ctx.fetch(args.url); return [r.status, r.headers.get('location')]";
-      assert.deepEqual(responseOf(await once(body, { url: vendor.url }, {}, reaching(vendor))), [302, 'http://127.0.0.1:1/']);
+      assert.deepEqual(responseOf(await once(body, { url: vendor.url }, {}, reaching(vendor))), [
+        302,
+        'http://127.0.0.1:1/',
+      ]);
       assert.equal(vendor.seen.length, 1);
     },
     (_request, response) => void response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
@@ -138,7 +182,10 @@ test('an answer that is too large fails, and nothing of it is held', async () =>
       const deps = testDeps({ response_bytes: 10_000 });
       const connector = await createConnector(handlerSpec(source, reaching(vendor)), deps);
       await withConnector(connector, async () => {
-        assert.match(JSON.stringify(await call(connector, source, { url: vendor.url })), /the request failed/);
+        assert.match(
+          JSON.stringify(await call(connector, source, { url: vendor.url })),
+          /the request failed/,
+        );
       });
     },
     (_request, response) => void response.end('x'.repeat(1_000_000)),
@@ -159,7 +206,12 @@ const OUTCOMES: readonly (readonly [string, string, Reply['kind']])[] = [
 for (const [what, body, kind] of OUTCOMES) {
   test(`a write whose handler ${what}: ${kind}`, async () => {
     await withVendor(async (vendor) => {
-      const reply = await once(body, { url: vendor.url }, { mode: 'write', timeout_ms: 1_500 }, reaching(vendor));
+      const reply = await once(
+        body,
+        { url: vendor.url },
+        { mode: 'write', timeout_ms: 1_500 },
+        reaching(vendor),
+      );
       assert.equal(reply.kind, kind, JSON.stringify(reply));
     });
   });
@@ -167,7 +219,12 @@ for (const [what, body, kind] of OUTCOMES) {
 
 test('a change that could not even connect was not sent', async () => {
   const options = { hosts: ['127.0.0.1:1'], allow_private: true };
-  const reply = await once("await ctx.fetch('http://127.0.0.1:1/', { method: 'POST' })", {}, { mode: 'write' }, options);
+  const reply = await once(
+    "await ctx.fetch('http://127.0.0.1:1/', { method: 'POST' })",
+    {},
+    { mode: 'write' },
+    options,
+  );
   assert.equal(reply.kind, 'rejected', JSON.stringify(reply));
 });
 
@@ -178,7 +235,10 @@ test('a module that differs from the reviewed one is drifted and never runs', as
     const reviewed = { module: 'x.ts', digest: digestOfSource(source) };
     assert.match(connector.drift(toolOf(reviewed))?.reason ?? '', /not the reviewed one/);
     assert.match(connector.drift(toolOf({ ...reviewed, module: 'y.ts' }))?.reason ?? '', /lists no module/);
-    assert.equal(connector.drift(toolOf({ ...reviewed, digest: digestOfSource(`${source} // changed`) })), null);
+    assert.equal(
+      connector.drift(toolOf({ ...reviewed, digest: digestOfSource(`${source} // changed`) })),
+      null,
+    );
     const reply = await call(connector, source);
     assert.equal(reply.kind, 'not_sent');
   });
@@ -189,13 +249,21 @@ test('one call leaves nothing for the next, and many run at a time', async () =>
   const connector = await createConnector(handlerSpec(source), testDeps());
   await withConnector(connector, async () => {
     const replies = await Promise.all([1, 2, 3, 4].map((n) => call(connector, source, { n })));
-    assert.deepEqual(replies.map(responseOf), [[1, 1], [1, 2], [1, 3], [1, 4]]);
+    assert.deepEqual(replies.map(responseOf), [
+      [1, 1],
+      [1, 2],
+      [1, 3],
+      [1, 4],
+    ]);
   });
 });
 
 test('a handler is one file, and a wrong one is said', async () => {
-  assert.match(JSON.stringify(await once("await import('./other.ts'); return 1")), /imports only node: modules/);
-  const source = "export const other = 1; export function run(: string) {}";
+  assert.match(
+    JSON.stringify(await once("await import('./other.ts'); return 1")),
+    /imports only node: modules/,
+  );
+  const source = 'export const other = 1; export function run(: string) {}';
   const connector = await createConnector(handlerSpec(source), testDeps());
   await withConnector(connector, async () => assert.equal((await call(connector, source)).kind, 'rejected'));
 });

@@ -48,7 +48,9 @@ export const STRIPE = {
       post: {
         operationId: 'PostRefunds',
         requestBody: {
-          content: { 'application/x-www-form-urlencoded': { schema: { ...refundForm, additionalProperties: false } } },
+          content: {
+            'application/x-www-form-urlencoded': { schema: { ...refundForm, additionalProperties: false } },
+          },
         },
         responses: answer(200, refund, ['id']),
       },
@@ -70,7 +72,10 @@ export const JIRA = {
     '/rest/api/3/issue': {
       post: {
         operationId: 'createIssue',
-        requestBody: { required: true, ...json(object({ fields: { type: 'object', additionalProperties: {} } })) },
+        requestBody: {
+          required: true,
+          ...json(object({ fields: { type: 'object', additionalProperties: {} } })),
+        },
         responses: answer(201, { id: text, key: text, self: text }, ['id', 'key']),
       },
     },
@@ -78,7 +83,11 @@ export const JIRA = {
       get: {
         operationId: 'getIssue',
         parameters: [inPath('issueIdOrKey')],
-        responses: answer(200, { id: text, key: text, fields: { type: 'object', additionalProperties: {} } }, ['key']),
+        responses: answer(
+          200,
+          { id: text, key: text, fields: { type: 'object', additionalProperties: {} } },
+          ['key'],
+        ),
       },
     },
     '/rest/api/3/search/jql': {
@@ -89,7 +98,9 @@ export const JIRA = {
           inQuery('fields', { type: 'array', items: text }),
           inQuery('maxResults', whole),
         ],
-        responses: answer(200, { issues: { type: 'array', items: object({ id: text, key: text }) } }, ['issues']),
+        responses: answer(200, { issues: { type: 'array', items: object({ id: text, key: text }) } }, [
+          'issues',
+        ]),
       },
     },
   },

@@ -242,7 +242,9 @@ export function headersFor(method: string, name?: string): Record<string, string
 
 function bundleOf(setup: DoorSetup): Bundle {
   const limits = { body_bytes: setup.body_bytes ?? 65_536, depth: 32, result_bytes: 65_536 };
-  return { revision: `sha256:${randomBytes(4).toString('hex')}`, settings: { limits } } as unknown as Bundle;
+  const tools = new Map((setup.tools ?? []).map(({ name }) => [name, { connector: name.split('_')[0] }]));
+  const revision = `sha256:${randomBytes(4).toString('hex')}`;
+  return { revision, tools, settings: { limits } } as unknown as Bundle;
 }
 
 async function post(

@@ -29,7 +29,9 @@ test('at most thirty tools are shown, and the way to the others', async () => {
     'countersign_use_tool',
     'countersign_call_status',
   ]);
-  assert.ok(!shown.includes('refund_invoice'));
+  // One of each system that has only one, the rest of the large one.
+  assert.ok(shown.includes('refund_invoice'));
+  assert.ok(!shown.includes('a_tool_9'));
 });
 
 test('as many as fit are all shown, and nothing is there to search with', async () => {
@@ -46,7 +48,7 @@ test('as many as fit are all shown, and nothing is there to search with', async 
   }
 });
 
-test('a search finds a tool that is not shown, with its input', async () => {
+test('a search finds a tool, with its input', async () => {
   for (const query of ['refund', 'refunds of paid INVOICES', 'please refund the invoice now']) {
     const { result } = (await door.call('countersign_search_tools', { query })).json;
     assert.equal(result.structuredContent.tools[0].name, 'refund_invoice', query);

@@ -1,7 +1,15 @@
 // Threat: a command is hostile (or was fed something hostile) and reaches for files, network, processes and memory.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +67,11 @@ async function withStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   const { port } = listener.address() as AddressInfo;
   process.env['COUNTERSIGN_TEST_SECRET'] = 'broker-only';
   try {
-    await work({ folder: base, script, args: [join(store, 'key'), store, String(port), String(process.pid)] });
+    await work({
+      folder: base,
+      script,
+      args: [join(store, 'key'), store, String(port), String(process.pid)],
+    });
   } finally {
     delete process.env['COUNTERSIGN_TEST_SECRET'];
     listener.close();
@@ -81,7 +93,10 @@ function hostileSpec({ script }: Stage): ConnectorSpec {
 
 test('in its sandbox a hostile command reaches nothing and fills nothing', { skip }, async () => {
   await withStage(async (stage) => {
-    const connector = await createConnector(hostileSpec(stage), testDeps({ protect: [join(stage.folder, 'store')] }));
+    const connector = await createConnector(
+      hostileSpec(stage),
+      testDeps({ protect: [join(stage.folder, 'store')] }),
+    );
     await withConnector(connector, async () => {
       for (const attack of ATTACKS.filter((each) => !HARMLESS.includes(each))) {
         const argv = [attack, ...stage.args];
@@ -109,7 +124,11 @@ test('control: started directly the same command does all of it', { skip }, asyn
 test('a command that may start processes still leaves none behind', { skip, timeout: 20_000 }, async () => {
   await withStage(async (stage) => {
     const spec = hostileSpec(stage);
-    const options = { ...spec.options, command: BASH, args: ['-c', `/usr/bin/sleep ${LONG} & echo started; exec /usr/bin/sleep ${LONG}`] };
+    const options = {
+      ...spec.options,
+      command: BASH,
+      args: ['-c', `/usr/bin/sleep ${LONG} & echo started; exec /usr/bin/sleep ${LONG}`],
+    };
     const many = { ...spec, options: { ...options, limits: { processes: 'many' } } };
     const connector = await createConnector(many, testDeps());
     await withConnector(connector, async () => {

@@ -12,12 +12,16 @@ const connected = (socket: import('node:net').Socket): Promise<boolean> =>
     socket.on('connect', () => resolve(true)).on('error', reject);
   });
 
-function attacksOf({ secret, folder, port, broker }: Args, brokerFetch: typeof fetch): Record<string, () => unknown> {
+function attacksOf(
+  { secret, folder, port, broker }: Args,
+  brokerFetch: typeof fetch,
+): Record<string, () => unknown> {
   return {
     'read a secret file': async () => (await import('node:fs')).readFileSync(secret, 'utf8'),
     'read the environment of the broker': async () =>
       (await import('node:fs')).readFileSync(`/proc/${broker}/environ`, 'utf8'),
-    'read the memory map of the broker': async () => (await import('node:fs')).readFileSync(`/proc/${broker}/maps`, 'utf8'),
+    'read the memory map of the broker': async () =>
+      (await import('node:fs')).readFileSync(`/proc/${broker}/maps`, 'utf8'),
     'see the environment of the broker': () => process.env['COUNTERSIGN_TEST_SECRET'],
     'find the credential': async () => {
       const text = JSON.stringify([process.env, process.argv, process.execArgv, Object.keys(globalThis)]);
@@ -28,7 +32,8 @@ function attacksOf({ secret, folder, port, broker }: Args, brokerFetch: typeof f
       return true;
     },
     connect: async () => connected((await import('node:net')).connect(port, '127.0.0.1')),
-    'connect with a raw socket': async () => connected(new (await import('node:net')).Socket().connect(port, '127.0.0.1')),
+    'connect with a raw socket': async () =>
+      connected(new (await import('node:net')).Socket().connect(port, '127.0.0.1')),
     'fetch past the broker': async () => (await fetch(`http://127.0.0.1:${port}/`)).status === 200,
     'fetch another host': async () => (await brokerFetch(`http://127.0.0.1:${port}/`)).status === 200,
     listen: async () => {
@@ -37,7 +42,8 @@ function attacksOf({ secret, folder, port, broker }: Args, brokerFetch: typeof f
         server.on('error', reject).listen(0, '0.0.0.0', () => server.close(() => resolve(true)));
       });
     },
-    'start a child': async () => (await import('node:child_process')).execFileSync('/usr/bin/env', ['id']).length > 0,
+    'start a child': async () =>
+      (await import('node:child_process')).execFileSync('/usr/bin/env', ['id']).length > 0,
     'signal the broker': () => process.kill(broker, 0),
     'read through a database': async () => {
       const { DatabaseSync } = await import('node:sqlite');
@@ -84,6 +90,7 @@ export async function run(args: Args, ctx: { fetch: typeof fetch }): Promise<unk
   const force = FORCE[args.attack];
   if (force !== undefined) return force();
   const worked: Record<string, boolean> = {};
-  for (const [name, attack] of Object.entries(attacksOf(args, ctx.fetch))) worked[name] = await worksInTime(attack);
+  for (const [name, attack] of Object.entries(attacksOf(args, ctx.fetch)))
+    worked[name] = await worksInTime(attack);
   return worked;
 }

@@ -22,23 +22,38 @@ if (noBwrap !== null) console.error(`SKIPPED: the hostile handler did not run un
 const LIMITS = { cpu_s: 2, memory_mb: 64, file_mb: 16 };
 
 function hostileSpec(isolation: JsonObject): ConnectorSpec {
-  const options = { modules: { 'hostile.ts': SOURCE }, hosts: ['vendor.example'], allow_private: true, isolation, limits: LIMITS };
+  const options = {
+    modules: { 'hostile.ts': SOURCE },
+    hosts: ['vendor.example'],
+    allow_private: true,
+    isolation,
+    limits: LIMITS,
+  };
   return { name: 'hostile', kind: 'handler', owner: 'ops', options, credential: null };
 }
 
 async function withHostile(
   isolation: JsonObject,
-  work: (attack: (name: string, timeout_ms?: number) => Promise<Reply>, store: string, connector: Connector) => Promise<void>,
+  work: (
+    attack: (name: string, timeout_ms?: number) => Promise<Reply>,
+    store: string,
+    connector: Connector,
+  ) => Promise<void>,
   response_bytes = 100_000,
 ): Promise<void> {
   const store = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-store-')));
   writeFileSync(join(store, 'key'), 'signing-key');
-  const listener = createServer((socket) => socket.on('error', () => undefined).end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'));
+  const listener = createServer((socket) =>
+    socket.on('error', () => undefined).end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'),
+  );
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
   const { port } = listener.address() as AddressInfo;
   process.env['COUNTERSIGN_TEST_SECRET'] = 'broker-only';
   try {
-    const connector = await createConnector(hostileSpec(isolation), testDeps({ protect: [store], response_bytes }));
+    const connector = await createConnector(
+      hostileSpec(isolation),
+      testDeps({ protect: [store], response_bytes }),
+    );
     const operation = { module: 'hostile.ts', digest: digestOfSource(SOURCE) };
     await withConnector(connector, () =>
       work(
@@ -68,12 +83,21 @@ for (const kind of KINDS) {
     await withHostile({ kind }, async (attack, store) => {
       // Listening inside a network of its own reaches nobody.
       const harmless = kind === 'bwrap' ? ['listen'] : [];
-      assert.deepEqual(worked(await attack('reach')).filter((name) => !harmless.includes(name)), []);
+      assert.deepEqual(
+        worked(await attack('reach')).filter((name) => !harmless.includes(name)),
+        [],
+      );
       assert.equal(existsSync(join(store, 'planted')), false);
     });
   });
 
-  for (const name of ['fill the heap', 'fill buffers', 'fill output', 'write garbage', 'burn the processor']) {
+  for (const name of [
+    'fill the heap',
+    'fill buffers',
+    'fill output',
+    'write garbage',
+    'burn the processor',
+  ]) {
     test(`under ${kind} a handler that tries to ${name} is ended, and the next call is served`, async () => {
       await withHostile({ kind }, async (attack) => {
         const reply = await attack(name);
@@ -90,7 +114,16 @@ test('control: without isolation the same attacks work', async () => {
     { kind: 'none', reason: 'control' },
     async (attack) => {
       const reached = worked(await attack('reach'));
-      for (const name of ['read a secret file', 'read the environment of the broker', 'write elsewhere', 'connect', 'fetch past the broker', 'listen', 'start a child', 'signal the broker'])
+      for (const name of [
+        'read a secret file',
+        'read the environment of the broker',
+        'write elsewhere',
+        'connect',
+        'fetch past the broker',
+        'listen',
+        'start a child',
+        'signal the broker',
+      ])
         assert.ok(reached.includes(name), `${name} should work without isolation`);
       // By design in every kind: an empty environment, no credential in the process, a fetch that only the broker carries out.
       for (const name of ['see the environment of the broker', 'find the credential', 'fetch another host'])

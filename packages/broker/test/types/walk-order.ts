@@ -15,24 +15,24 @@ import { settle } from '#call/settle.ts';
 import { chain, type Stage } from '#call/step.ts';
 import { validate } from '#call/validate.ts';
 
-const validated = chain<Asked>().then('a', authenticate).then('r', resolve).then('v', validate);
-const prepared = validated.then('recall', recall).then('gate', gate).then('prepare', prepare);
-export const decided = prepared.then('label', label).then('grants', grants).then('decide', decide);
+const validated = chain<Asked>().stage('a', authenticate).stage('r', resolve).stage('v', validate);
+const prepared = validated.stage('recall', recall).stage('gate', gate).stage('prepare', prepare);
+export const decided = prepared.stage('label', label).stage('grants', grants).stage('decide', decide);
 
 // @ts-expect-error resolving needs an authenticated call
-chain<Asked>().then('resolve', resolve);
+chain<Asked>().stage('resolve', resolve);
 // @ts-expect-error fresh reads come only after the gate
-validated.then('recall', recall).then('prepare', prepare);
+validated.stage('recall', recall).stage('prepare', prepare);
 // @ts-expect-error nothing is decided before labels and grants are loaded
-prepared.then('decide', decide);
+prepared.stage('decide', decide);
 // @ts-expect-error nothing is admitted that was not decided
-prepared.then('label', label).then('grants', grants).then('admit', admit);
+prepared.stage('label', label).stage('grants', grants).stage('admit', admit);
 // @ts-expect-error no credential for what is not admitted
-decided.then('mint', mint);
+decided.stage('mint', mint);
 // @ts-expect-error nothing is executed without its minting stage
-decided.then('admit', admit).then('execute', execute);
+decided.stage('admit', admit).stage('execute', execute);
 // @ts-expect-error nothing is settled that was not verified
-decided.then('admit', admit).then('mint', mint).then('execute', execute).then('settle', settle);
+decided.stage('admit', admit).stage('mint', mint).stage('execute', execute).stage('settle', settle);
 
 // @ts-expect-error a stage may not take a field away
 export const forgetful: Stage<Decided, Asked> = async (call) => ({ go: call });

@@ -36,9 +36,12 @@ export function readHandlerOptions(spec: ConnectorSpec): HandlerSettings {
   const { modules, hosts = [], allow_private = false, isolation, limits } = spec.options;
   const unknown = Object.keys(spec.options).find((key) => !KEYS.includes(key));
   if (unknown !== undefined) orRefuse(`unknown key "${unknown}"; expected ${KEYS.join(', ')}`);
-  if (!isJsonObject(modules) || Object.keys(modules).length === 0) throw new ConnectorRefused(`connector ${spec.name}: modules must name files`);
+  if (!isJsonObject(modules) || Object.keys(modules).length === 0)
+    throw new ConnectorRefused(`connector ${spec.name}: modules must name files`);
   if (!isTexts(hosts) || !hosts.every((host) => HOST.test(host)))
-    throw new ConnectorRefused(`connector ${spec.name}: hosts must be a list of host or host:port, in lower case`);
+    throw new ConnectorRefused(
+      `connector ${spec.name}: hosts must be a list of host or host:port, in lower case`,
+    );
   if (typeof allow_private !== 'boolean' && !isTexts(allow_private))
     orRefuse('allow_private must be true, false or a list of addresses or CIDR ranges');
   const chosen = orRefuse(readIsolationOf(isolation, ['auto', 'bwrap', 'node-permission', 'none']));

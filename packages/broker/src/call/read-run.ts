@@ -1,0 +1,28 @@
+// Reads a run: from what is remembered as committed, else from the store.
+import type { Run } from '#rules/run.ts';
+import { ambientRun, getRun } from '#store/runs.ts';
+import type { World } from './world.ts';
+
+/** The run with this id, ended or not; undefined when the tenant has none. */
+export async function readRun(world: World, tenant: string, id: string): Promise<Run | undefined> {
+  const known = world.runs.get(tenant, id);
+  if (known !== undefined) return known;
+  const run = await world.store.read((tx) => getRun(tx, tenant, id));
+  if (run !== undefined) world.runs.put(run);
+  return run;
+}
+
+/** The live ambient run of an agent. */
+export async function readAmbientRun(
+  world: World,
+  tenant: string,
+  agent: string,
+  now_ms: number,
+  idle_ms: number,
+): Promise<Run | undefined> {
+  const known = world.runs.ambient(tenant, agent, now_ms, idle_ms);
+  if (known !== undefined) return known;
+  const run = await world.store.read((tx) => ambientRun(tx, tenant, agent, now_ms, idle_ms));
+  if (run !== undefined) world.runs.put(run);
+  return run;
+}
