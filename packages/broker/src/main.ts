@@ -73,6 +73,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     bundle: loaded.bundle,
     credentials: createCredentials(loaded.bundle.connectors, readSecret, clock),
   };
+  const credentialsOf = new WeakMap<Bundle, Credentials>();
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
     createConnector(spec, {
@@ -99,11 +100,12 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     ledger: await Ledger.open(store, random),
     signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
     bundle: () => inForce.bundle,
-    connector: (name) => connectors.get(name),
-    credentials: () => inForce.credentials,
+    connector: (bundle, name) => connectors.get(bundle, name),
+    credentials: (bundle) => credentialsOf.get(bundle) ?? inForce.credentials,
     identity,
     halts: new HaltBoard(),
     runs: new RunCache(),
+    stranded: new Map(),
     signals: new Signals(),
     base_url: () => url,
   };
@@ -114,6 +116,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();
+        credentialsOf.set(bundle, credentials);
         inForce = { bundle, credentials };
       };
       return { commit, abandon: prepared.abandon };

@@ -8,7 +8,7 @@ import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Orchestrator, Principal } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
-import { endRun as endRow, getRun, insertRun, joinLabels, listRuns as listRows } from '#store/runs.ts';
+import { endRun as endRow, getRun, insertRun, listRuns as listRows, taint } from '#store/runs.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 /** Opens a run and gives the token that only its agent can use. A child run inherits its parent's labels. */
@@ -49,15 +49,16 @@ export async function openRun(
     last_used_at_ms: now,
     ended_at_ms: null,
   };
+  let grown: readonly string[] = [];
   const opened = await world.store.write(async (tx): Promise<Result<Run>> => {
     const parent =
       request.parent_run_id === undefined ? null : await getRun(tx, agent.tenant, request.parent_run_id);
-    if (parent === undefined) return fail('invalid_arguments', 'There is no such parent run.');
+    // What it may not see is to it as if it did not exist.
+    if (parent === undefined || (parent !== null && !maySee(orchestrator, parent)))
+      return fail('invalid_arguments', 'There is no such parent run.');
     await insertRun(tx, { ...run, parent_run_id: parent?.id ?? null, model: request.model ?? null });
-    let labels: readonly string[] = [];
-    if (parent !== null && parent.labels.length > 0) {
-      labels = (await joinLabels(tx, run.id, parent.labels)).labels;
-    }
+    const labels = parent?.labels ?? [];
+    grown = await taint(tx, run, labels);
     await world.ledger.append(tx, {
       log: tenantLog(agent.tenant),
       at_ms: now,
@@ -74,6 +75,7 @@ export async function openRun(
     return ok({ ...run, labels });
   });
   if (!opened.ok) return opened;
+  for (const id of grown) world.runs.drop(id);
   const token = world.identity.issueRunToken(run);
   return ok({ ...viewOf(opened.value), run_token: token.token, expires_at_ms: token.expires_at_ms });
 }

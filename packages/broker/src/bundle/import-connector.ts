@@ -214,11 +214,11 @@ function connector(
   };
 }
 
-/** The absolute path, where the text is a relative one that leads to something. */
+/** The absolute path of a relative one: servers run in a folder of their own. A bare word is one when it leads to something. */
 function asPath(text: string, folder: string): string | null {
   if (text === '' || text.startsWith('-') || text.startsWith('/')) return null;
   const path = resolve(folder, text);
-  return existsSync(path) ? path : null;
+  return /^\.{1,2}(\/|$)/.test(text) || existsSync(path) ? path : null;
 }
 
 /** Files and folders that an argument names, also behind `--option=`. */

@@ -47,12 +47,14 @@ function postgresOptions(value: JsonObject, { root, wrong, warn }: Reading): Jso
 }
 
 export function commandOptions(value: JsonObject, reading: Reading): JsonObject {
-  const { root, wrong } = reading;
+  const { root, wrong, reach } = reading;
   const command = value['command'];
   if (typeof command !== 'string') wrong('', 'missing "command"', 'the program, by its path');
   return {
     ...pick(value, COMMAND_KEYS),
-    command: String(command).includes('/') ? resolve(root, String(command)) : String(command),
+    command: String(command).includes('/')
+      ? reach('/command', resolve(root, String(command)))
+      : String(command),
     args: ((value['args'] ?? []) as string[]).map((arg) => (/^\.\.?\//.test(arg) ? resolve(root, arg) : arg)),
     isolation: { kind: 'bwrap', ...isolationOf(value, reading) },
   };

@@ -2,7 +2,7 @@
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { setStatus } from '#store/approvals.ts';
 import { insertCall, resumeCall } from '#store/calls.ts';
-import { joinLabels, standingOf } from '#store/runs.ts';
+import { standingOf, taint } from '#store/runs.ts';
 import type { Tx } from '#store/store.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { callRow, deedOf, keysSince } from './call-row.ts';
@@ -21,7 +21,8 @@ export const admit: Stage<Decided, Admitted> = async (call, world) => {
     return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
   const durable = admitDurably(call, world);
   const admission = { durable } as unknown as Admission;
-  if (call.tool.effect === 'read') {
+  // What people approved is done once: such a read waits until its approval is spent.
+  if (call.tool.effect === 'read' && call.approval === null) {
     // The rejection is taken up in settle; until then it must not count as unhandled.
     durable.catch(() => undefined);
     return { go: { ...call, admission } };
@@ -30,24 +31,33 @@ export const admit: Stage<Decided, Admitted> = async (call, world) => {
   return admittance.ok ? { go: { ...call, admission } } : admittance.step;
 };
 
-/** One unit of work; a run whose labels grew is forgotten once that is on disk. */
+class NotWaiting extends Error {}
+
+/** One unit of work; runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */
 async function admitDurably(call: Decided, world: World): Promise<Admittance> {
-  let grew = false;
-  const admittance = await world.store.write((tx) =>
-    admitIn(tx, call, world, () => {
-      grew = true;
-    }),
-  );
-  if (grew) world.runs.drop(call.run.id);
+  const outdated = new Set<string>();
+  const unit = (tx: Tx): Promise<Admittance> => admitIn(tx, call, world, outdated);
+  let admittance: Admittance;
+  try {
+    admittance = await world.store.write(unit);
+  } catch (error) {
+    if (error instanceof NotWaiting) return refuse(problem('conflict', 'This call is not waiting any more.'));
+    throw error;
+  }
+  for (const id of outdated) world.runs.drop(id);
   return admittance;
 }
 
-async function admitIn(tx: Tx, call: Decided, world: World, noteGrowth: () => void): Promise<Admittance> {
+async function admitIn(tx: Tx, call: Decided, world: World, outdated: Set<string>): Promise<Admittance> {
   const changed = await changedSince(tx, call, world);
-  if (changed !== null) return { ok: false, step: changed };
+  if (changed !== null) {
+    if ('stop' in changed && changed.stop.code === 'run_ended') outdated.add(call.run.id);
+    return { ok: false, step: changed };
+  }
   const now = world.clock.now();
   const resumed = call.proof.kind === 'resumed';
   if (call.grants.approvalId !== null) {
+    if ((call.grants.expiresAt_ms ?? 0) <= now) return { ok: false, step: { again: 'the approval expired' } };
     const status = call.approval === null ? 'void' : 'spent';
     const spent = await setStatus(tx, call.grants.approvalId, 'approved', status, now);
     if (!spent) return refuse(problem('conflict', 'The approval of this call was spent or withdrawn.'));
@@ -58,13 +68,13 @@ async function admitIn(tx: Tx, call: Decided, world: World, noteGrowth: () => vo
       revision: call.bundle.revision,
       at_ms: now,
     });
-    if (!mine) return refuse(problem('conflict', 'This call is not waiting any more.'));
+    // Thrown, so that the approval spent above is not lost with it.
+    if (!mine) throw new NotWaiting();
   } else {
     const inserted = await insertCall(tx, callRow(call, 'running', now), keysSince(call));
     if (!inserted) return { ok: false, step: { again: 'the key was taken meanwhile' } };
   }
-  const labels = [...new Set([...call.tool.output.labels, ...call.preparedLabels])];
-  if (labels.length > 0 && (await joinLabels(tx, call.run.id, labels)).grew) noteGrowth();
+  for (const id of await taint(tx, call.run, call.tool.output.labels)) outdated.add(id);
   const log = tenantLog(call.agent.tenant);
   const { seq } = await world.ledger.append(tx, {
     log,

@@ -1,4 +1,5 @@
 // One attempt at an outside system: fill the bind and send; the connector redacts what comes back.
+import { isCanonical } from '@countersign/contract/canonical.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
 import type { Reply, Talk } from '#connectors/connector.ts';
@@ -18,7 +19,7 @@ export async function attemptOnce(
   world: World,
   talk?: Talk,
 ): Promise<Reply> {
-  const connector = world.connector(call.tool.connector);
+  const connector = world.connector(call.bundle, call.tool.connector);
   if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
   let inputs: unknown;
   try {
@@ -27,7 +28,8 @@ export async function attemptOnce(
     return { kind: 'not_sent', reason: `the bind cannot be filled: ${(error as Error).message}` };
   }
   if (!isJsonObject(inputs)) return { kind: 'not_sent', reason: 'the bind must fill to an object' };
-  return connector.attempt({
+  const watched = world.halts.watch(call.agent.tenant, call.agent.name, call.tool.name);
+  const reply = await connector.attempt({
     call_id: call.id,
     tenant: call.agent.tenant,
     mode,
@@ -35,9 +37,14 @@ export async function attemptOnce(
     inputs: inputs as JsonObject,
     credential,
     timeout_ms: call.tool.timeout_ms,
-    signal: NEVER,
+    signal: watched.signal,
     ...(talk === undefined ? {} : { talk }),
   });
+  watched.done();
+  if (reply.kind !== 'ok' || isCanonical(reply.response)) return reply;
+  // What cannot be recorded cannot be passed on; that a write was done is all that is known of it.
+  const reason = 'the answer is not JSON that can be recorded (lone surrogates, or numbers out of range)';
+  return mode === 'read' ? { kind: 'rejected', reason } : { kind: 'unknown', reason, timed_out: false };
 }
 
 /** A read on behalf of a call: a fresh read, a read-back or a look-up, with a credential of its own. */
@@ -55,10 +62,10 @@ export type MintedForCall =
 export async function mintFor(call: Validated, scope: Json, world: World): Promise<MintedForCall> {
   const { connector, credential } = call.tool;
   return (
-    (await world.credentials().mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ??
-    NONE_NEEDED
+    (await world
+      .credentials(call.bundle)
+      .mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ?? NONE_NEEDED
   );
 }
 
 const NONE_NEEDED: MintedForCall = { ok: true, credential: null };
-const NEVER = new AbortController().signal;

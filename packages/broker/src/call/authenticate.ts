@@ -48,7 +48,7 @@ async function runOf(
       ? await readAmbientRun(world, tenant, name, call.receivedAt_ms, idle_ms)
       : await readRun(world, tenant, runId);
   if (run !== undefined) {
-    await keepAlive(run, call.receivedAt_ms, world);
+    await keepAlive(run, call.receivedAt_ms, idle_ms, world);
     if (run.agent !== name) return { stop: problem('unauthenticated', 'The token is not valid here.') };
     if (run.ended_at_ms !== null) {
       return { stop: problem('run_ended', `Run ${run.id} has ended; ask for a new run.`) };
@@ -56,12 +56,12 @@ async function runOf(
     return { go: run };
   }
   if (runId !== null) return { stop: problem('unauthenticated', 'The token is not valid here.') };
-  return { go: await openAmbient(call, tenant, name, idle_ms, world) };
+  return { go: await openAmbient(call, tenant, name, world) };
 }
 
-/** The idle time of an ambient run counts from its last use; a minute more or less is no matter. */
-async function keepAlive(run: Run, now_ms: number, world: World): Promise<void> {
-  if (run.ambient && now_ms - run.last_used_at_ms > TOUCH_AFTER_MS) {
+/** The idle time of an ambient run counts from its last use, give or take a minute or a quarter of that time. */
+async function keepAlive(run: Run, now_ms: number, idle_ms: number, world: World): Promise<void> {
+  if (run.ambient && now_ms - run.last_used_at_ms > Math.min(TOUCH_AFTER_MS, idle_ms / 4)) {
     await world.store.write((tx) => touchRun(tx, run.id, now_ms));
     world.runs.drop(run.id);
   }
@@ -70,14 +70,11 @@ async function keepAlive(run: Run, now_ms: number, world: World): Promise<void> 
 const TOUCH_AFTER_MS = 60_000;
 
 /** Two first calls at once share one ambient run: the store looks again inside the transaction. */
-function openAmbient(
-  call: Asked,
-  tenant: string,
-  agent: string,
-  idle_ms: number,
-  world: World,
-): Promise<Run> {
+async function openAmbient(call: Asked, tenant: string, agent: string, world: World): Promise<Run> {
   const now = call.receivedAt_ms;
+  const { runs, tokens } = world.bundle().settings;
+  // A run can be called in as long as its token, and the last access token that was given for it.
+  const times = { idle_ms: runs.ambient_idle_ms, usable_ms: tokens.run_ttl_ms + tokens.access_ttl_ms };
   const fresh: StoredRun = {
     id: newId('run', now, world.random),
     tenant,
@@ -93,9 +90,11 @@ function openAmbient(
     parent_run_id: null,
     model: null,
   };
-  return world.store.write(async (tx) => {
-    const { run, opened, ended } = await openAmbientRun(tx, fresh, idle_ms);
+  let idle: string | null = null;
+  const opened = await world.store.write(async (tx) => {
+    const { run, opened, ended } = await openAmbientRun(tx, fresh, times);
     const log = tenantLog(tenant);
+    idle = ended;
     if (ended !== null) {
       await world.ledger.append(tx, {
         log,
@@ -111,4 +110,6 @@ function openAmbient(
     }
     return run;
   });
+  if (idle !== null) world.runs.drop(idle);
+  return opened;
 }

@@ -1,5 +1,6 @@
 // The stored form of a call: what listing, resuming and recovering need.
 import { canonicalize } from '@countersign/contract/canonical.ts';
+import { sha256Hex } from '@countersign/contract/digest.ts';
 import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { NewCall } from '#store/calls.ts';
 import type { Validated } from './call.ts';
@@ -22,6 +23,7 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     idempotency_key: call.idempotencyKey,
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
+    args_digest: status === 'held' ? argsDigest(call) : null,
     deed: status === 'held' ? deedOf(call) : null,
   };
 }
@@ -34,6 +36,11 @@ function isRepeatable(call: Validated, status: CallStatus): boolean {
 /** Canonical JSON of what a held call needs to enter the walk again. */
 export function deedOf(call: Validated): string {
   return canonicalize({ args: call.input.args, claimed: call.input.claimed });
+}
+
+/** What stays the same when a model asks again with another reason: tool and arguments, in this run. */
+export function argsDigest(call: Validated): string {
+  return sha256Hex(canonicalize({ tool: call.tool.name, args: call.input.args }));
 }
 
 /** Older keys than this are free again. */

@@ -18,13 +18,15 @@ import type { World } from './world.ts';
  */
 export const execute: Stage<Minted, Executed> = async (call, world) => {
   const scope = { ...scopeOf(call, world), cost: call.deed.cost };
+  const halted = haltProblem(call, world);
+  if (halted !== null) return { stop: halted };
   const reply = await perform(call, scope, world);
+  const stopped = reply.kind === 'not_sent' ? haltProblem(call, world) : null;
+  if (stopped !== null) return { stop: stopped };
   return { go: { ...call, reply, sideEffect: sideEffectOf(call, reply, scope, world) } };
 };
 
 async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {
-  const halted = haltProblem(call, world);
-  if (halted !== null) return { kind: 'not_sent', reason: 'stopped by an operator before it was sent' };
   if (call.talk?.left() === true)
     return { kind: 'not_sent', reason: 'cancelled by the caller before it was sent' };
   const write = call.tool.effect !== 'read';
@@ -32,9 +34,18 @@ async function perform(call: Minted, scope: Scope, world: World): Promise<Reply>
   let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world, talkOf(call));
   if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
   const redacted = redactReply(reply, call.tool.output.redact);
-  if (write)
-    await world.store.write((tx) => setReply(tx, call.id, canonicalize(redacted as unknown as Json)));
+  if (write) await keepReply(call, redacted, world);
   return redacted;
+}
+
+/** A store that fails now must not lose what is known: the outcome is recorded from memory, or the call is in doubt. */
+async function keepReply(call: Minted, reply: Reply, world: World): Promise<void> {
+  const text = canonicalize(reply as unknown as Json);
+  try {
+    await world.store.write((tx) => setReply(tx, call.id, text));
+  } catch (error) {
+    world.log.error('a reply could not be kept', { call: call.id, why: (error as Error).message });
+  }
 }
 
 /** A read may run while its intent is being committed: what the upstream tells waits, as its result does. */
@@ -72,6 +83,12 @@ function redactReply(reply: Reply, pointers: readonly string[]): Reply {
   return { kind: 'ok', response: redactFields(reply.response, pointers) };
 }
 
+/** An id or address, and not a text: it goes to the agent without labels. */
+function isReference(value: unknown, longest: number): boolean {
+  if (typeof value === 'number') return true;
+  return typeof value === 'string' && value.length <= longest && /^[\x21-\x7e]+$/.test(value);
+}
+
 function sideEffectOf(call: Minted, reply: Reply, scope: Scope, world: World): Executed['sideEffect'] {
   const { sideEffect } = call.tool;
   if (reply.kind !== 'ok' || sideEffect === undefined) return null;
@@ -79,8 +96,8 @@ function sideEffectOf(call: Minted, reply: Reply, scope: Scope, world: World): E
     const id = sideEffect.id?.evaluate({ ...scope, response: reply.response });
     const url = sideEffect.url?.evaluate({ ...scope, response: reply.response });
     return {
-      ...(id === undefined || id === null ? {} : { id: String(id) }),
-      ...(url === undefined || url === null ? {} : { url: String(url) }),
+      ...(isReference(id, 200) ? { id: String(id) } : {}),
+      ...(isReference(url, 2_000) ? { url: String(url) } : {}),
     };
   } catch (error) {
     world.log.warn('no side effect id in the reply', { call: call.id, why: (error as Error).message });

@@ -10,12 +10,37 @@ export interface ActiveHalt {
   readonly reason: string;
 }
 
+/** An attempt under way, which a halt ends where it can still be ended. */
+export interface Watched {
+  readonly signal: AbortSignal;
+  done(): void;
+}
+
+interface Watch {
+  readonly tenant: string;
+  readonly agent: string;
+  readonly tool: string;
+  readonly controller: AbortController;
+}
+
 /** Filled from the store at start and after every change of a halt. */
 export class HaltBoard {
   #active: readonly ActiveHalt[] = [];
+  readonly #watches = new Set<Watch>();
 
+  /** Puts these in force, and aborts the attempts under way that they cover. */
   replace(active: readonly ActiveHalt[]): void {
     this.#active = active;
+    for (const watch of this.#watches) {
+      if (this.matching(watch.tenant, watch.agent, watch.tool) !== undefined) watch.controller.abort();
+    }
+  }
+
+  /** A signal for one attempt, aborted when a halt comes that covers it; `done` when the attempt is over. */
+  watch(tenant: string, agent: string, tool: string): Watched {
+    const watch: Watch = { tenant, agent, tool, controller: new AbortController() };
+    this.#watches.add(watch);
+    return { signal: watch.controller.signal, done: () => this.#watches.delete(watch) };
   }
 
   /** The halt that stops this agent or tool now, if any. */

@@ -10,7 +10,7 @@ import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.
 import type { Tx } from '#store/store.ts';
 import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
-import { callRow, deedOf, keysSince } from './call-row.ts';
+import { argsDigest, callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
 import type { World } from './world.ts';
 
@@ -84,8 +84,10 @@ class KeyTaken extends Error {}
 
 async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
-  const digest = call.input.requestDigest();
-  const twin = await findHeldTwin(tx, tenant, name, call.run.id, digest);
+  const digest = argsDigest(call);
+  // With a key of its own a repeat is a request of its own: its key must always get the same answer.
+  const twin =
+    call.idempotencyKey === null ? await findHeldTwin(tx, tenant, name, call.run.id, digest) : undefined;
   if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
   if (await wasRejected(tx, tenant, name, call.run.id, digest)) {
     const detail = 'A person rejected this very call in this run. Do not ask again; do something else.';

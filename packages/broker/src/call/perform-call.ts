@@ -18,7 +18,7 @@ import { recall } from './recall.ts';
 import { refuseCall } from './refuse.ts';
 import { resolve } from './resolve.ts';
 import { settle, settleUnsent } from './settle.ts';
-import { chain } from './step.ts';
+import { chain, StageBroke } from './step.ts';
 import { validate } from './validate.ts';
 import { verify } from './verify.ts';
 import type { World } from './world.ts';
@@ -57,49 +57,86 @@ export function askCall(world: World, request: Omit<Asked, 'id' | 'receivedAt_ms
   return { ...request, id: newId('call', receivedAt_ms, world.random), receivedAt_ms };
 }
 
-/** Walks a call from the request to its answer. Never throws: a store that fails answers `unavailable`. */
+/** Walks a call from the request to its answer. Never throws. */
 export async function performCall(asked: Asked, world: World): Promise<Performed> {
+  let executed = false;
   try {
     for (let round = 1; round <= MOST_ROUNDS; round++) {
-      const performed = asked.dryRun ? await judgeOnly(asked, world) : await walkOnce(asked, world);
-      if (performed !== null) return performed;
+      const performed: Performed | Again = asked.dryRun
+        ? await judgeOnly(asked, world)
+        : await walkOnce(asked, executed, world);
+      if (!('again' in performed)) return performed;
+      executed ||= performed.executed;
     }
     return { kind: 'problem', problem: problem('conflict', 'The circumstances keep changing; try again.') };
   } catch (error) {
-    const down = error instanceof StoreUnavailable;
-    world.log.error(down ? 'the store is unavailable' : 'a call broke', {
-      call: asked.id,
-      why: (error as Error).message,
-      ...(down ? {} : { stack: (error as Error).stack ?? null }),
-    });
-    const what = down
-      ? problem('unavailable', 'The broker cannot record anything now, so it does nothing. Try again later.')
-      : problem('internal', 'The broker failed on this call.');
-    return { kind: 'problem', problem: { ...what, call_id: asked.id } };
+    return broken(asked, error as Error, world);
   }
 }
 
-async function walkOnce(asked: Asked, world: World): Promise<Performed | null> {
+/** Judge again; `executed`: a read went out in this round, and its result was dropped. */
+interface Again {
+  readonly again: true;
+  readonly executed: boolean;
+}
+
+async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Performed | Again> {
   const { step, at, call } = await walk.run(asked, world);
   if ('go' in step) return answered(step.go.answer);
   if ('done' in step) return answered(step.done);
-  if ('again' in step) return forgetRun(call, world);
+  if ('again' in step) return judgeAgain(call, at === 'settle', world);
   if ('hold' in step) {
     const held = await holdCall(call as Decided, world);
-    if ('again' in held) return forgetRun(call, world);
-    return 'stop' in held ? refused(call, held.stop, 'hold', false, world) : answered(held.answer);
+    if ('again' in held) return judgeAgain(call, false, world);
+    return 'stop' in held ? refused(call, held.stop, 'hold', before, world) : answered(held.answer);
   }
   if (isAdmitted(call) && at !== 'settle') {
     const settled = await settleUnsent(call, step.stop, world);
-    return 'stop' in settled ? refused(call, settled.stop, at, false, world) : answered(settled.answer);
+    return 'stop' in settled ? refused(call, settled.stop, at, before, world) : answered(settled.answer);
   }
-  return refused(call, step.stop, at, step.executed === true, world);
+  if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
+    // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
+    return { kind: 'problem', problem: step.stop };
+  }
+  return refused(call, step.stop, at, before || step.executed === true, world);
+}
+
+/** A fault of the store or of ours. Before admission nothing happened; after it, a write may have been done. */
+function broken(asked: Asked, error: Error, world: World): Performed {
+  const cause = error instanceof StageBroke ? (error.cause as Error) : error;
+  const down = cause instanceof StoreUnavailable;
+  world.log.error(down ? 'the store is unavailable' : 'a call broke', {
+    call: asked.id,
+    why: error.message,
+    ...(down ? {} : { stack: cause.stack ?? null }),
+  });
+  const call = error instanceof StageBroke ? (error.call as Asked & Partial<Admitted>) : asked;
+  if (isAdmitted(call)) {
+    world.stranded.set(call.id, { tenant: call.agent.tenant });
+    if (call.tool.effect !== 'read') return answered(inDoubt(call));
+  }
+  const what = down
+    ? problem('unavailable', 'The broker cannot record anything now, so it does nothing. Try again later.')
+    : problem('internal', 'The broker failed on this call.');
+  return { kind: 'problem', problem: { ...what, call_id: asked.id } };
+}
+
+function inDoubt(call: Admitted): CallAnswer {
+  const detail = `It could not be recorded what became of "${call.tool.name}". Do not repeat it; a person will settle it.`;
+  return {
+    call_id: call.id,
+    run_id: call.run.id,
+    tool: call.tool.name,
+    status: 'in_doubt',
+    problem: { ...problem('in_doubt', detail), call_id: call.id },
+    labels: [],
+  };
 }
 
 /** A dry run: the same judgement, recorded nowhere but in its fresh reads, and nothing is admitted. */
-async function judgeOnly(asked: Asked, world: World): Promise<Performed | null> {
+async function judgeOnly(asked: Asked, world: World): Promise<Performed | Again> {
   const { step, call } = await judgement.run(asked, world);
-  if ('again' in step) return forgetRun(call, world);
+  if ('again' in step) return judgeAgain(call, false, world);
   if ('done' in step) return answered(step.done);
   if (!('agent' in call) || call.run === undefined) {
     return {
@@ -138,9 +175,9 @@ async function refused(
 }
 
 /** Something changed under the call: what was remembered of its run is read anew. */
-function forgetRun(call: Partial<Authenticated>, world: World): null {
+function judgeAgain(call: Partial<Authenticated>, executed: boolean, world: World): Again {
   if (call.run !== undefined) world.runs.drop(call.run.id);
-  return null;
+  return { again: true, executed };
 }
 
 function answered(answer: CallAnswer): Performed {

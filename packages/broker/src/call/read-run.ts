@@ -7,8 +7,9 @@ import type { World } from './world.ts';
 export async function readRun(world: World, tenant: string, id: string): Promise<Run | undefined> {
   const known = world.runs.get(tenant, id);
   if (known !== undefined) return known;
+  const seen = world.runs.generation;
   const run = await world.store.read((tx) => getRun(tx, tenant, id));
-  if (run !== undefined) world.runs.put(run);
+  if (run !== undefined) world.runs.put(run, seen);
   return run;
 }
 
@@ -22,7 +23,8 @@ export async function readAmbientRun(
 ): Promise<Run | undefined> {
   const known = world.runs.ambient(tenant, agent, now_ms, idle_ms);
   if (known !== undefined) return known;
+  const seen = world.runs.generation;
   const run = await world.store.read((tx) => ambientRun(tx, tenant, agent, now_ms, idle_ms));
-  if (run !== undefined) world.runs.put(run);
+  if (run !== undefined) world.runs.put(run, seen);
   return run;
 }

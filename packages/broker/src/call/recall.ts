@@ -13,7 +13,7 @@ import type { Stage } from './step.ts';
  */
 export const recall: Stage<Validated, Recalled> = async (call, world) => {
   const key = call.idempotencyKey;
-  if (key === null || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
+  if (key === null || call.dryRun || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
   const { tenant } = call.agent;
   const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
   if (first === undefined) return { go: { ...call, fresh: true } };

@@ -2,6 +2,7 @@
 import type { Json } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { voidApproved } from '#store/approvals.ts';
 import { insertCall, settleCall } from '#store/calls.ts';
 import type { Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
@@ -62,6 +63,7 @@ export async function refuseCall(
       settled_seq: seq,
     } as const;
     if (resumed) {
+      await voidApproved(tx, call.id, now);
       await settleCall(tx, call.id, settled);
     } else if (call.tool !== undefined && call.input !== undefined) {
       const row = callRow({ ...call, tool: call.tool, input: call.input }, 'refused', now);

@@ -24,7 +24,7 @@ export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
       ),
     };
   }
-  const drift = world.connector(tool.connector)?.drift(tool) ?? null;
+  const drift = world.connector(call.bundle, tool.connector)?.drift(tool) ?? null;
   if (drift !== null) {
     world.log.warn('tool paused', { tool: tool.name, reason: drift.reason });
     return {

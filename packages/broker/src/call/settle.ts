@@ -6,7 +6,7 @@ import type { Reply } from '#connectors/connector.ts';
 import { labelsOfFields, projectOutput } from '#rules/output.ts';
 import { quoteForeign } from '#rules/summary.ts';
 import { settleCall } from '#store/calls.ts';
-import { joinLabels } from '#store/runs.ts';
+import { taint } from '#store/runs.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
@@ -75,6 +75,12 @@ function outcomeOf(call: Verified, world: World): Outcome {
   const declared = call.tool.output.labels;
   const none = { labels: declared, discovered: [] };
   const { reply } = call;
+  if (reply.kind === 'rejected') {
+    // What a system says about a refusal is foreign text, and may hold whatever its fields may hold.
+    const all = [...declared, 'untrusted', ...call.tool.output.fields.flatMap((field) => field.labels)];
+    const labels = [...new Set(all)].sort();
+    return { labels, discovered: labels, ...failure(call, reply) };
+  }
   if (reply.kind !== 'ok') return { ...none, ...failure(call, reply) };
   const discovered = labelsOfFields(reply.response, call.tool.output.fields);
   const labels = discovered.length === 0 ? declared : [...new Set([...declared, ...discovered])].sort();
@@ -156,9 +162,10 @@ async function recordOutcome(
   discovered: readonly string[],
   world: World,
 ): Promise<void> {
+  let grown: readonly string[] = [];
   await world.store.write(async (tx) => {
     const now = world.clock.now();
-    if (discovered.length > 0) await joinLabels(tx, call.run.id, discovered);
+    grown = await taint(tx, call.run, discovered);
     const { log, seq } = await world.ledger.append(tx, {
       log: tenantLog(call.agent.tenant),
       at_ms: now,
@@ -188,6 +195,6 @@ async function recordOutcome(
       side_effect_url: answer.side_effect?.url ?? null,
     });
   });
-  if (discovered.length > 0) world.runs.drop(call.run.id);
+  for (const id of grown) world.runs.drop(id);
   world.signals.notify(call.id);
 }

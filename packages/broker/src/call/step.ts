@@ -33,6 +33,18 @@ export interface Ended<First, Last> {
   readonly call: First & Partial<Last>;
 }
 
+/** A stage threw, which no refusal does: `call` is what the stage was given. */
+export class StageBroke extends Error {
+  override readonly name = 'StageBroke';
+  readonly at: string;
+  readonly call: unknown;
+  constructor(at: string, call: unknown, cause: unknown) {
+    super(`stage ${at}: ${(cause as Error).message}`, { cause });
+    this.at = at;
+    this.call = call;
+  }
+}
+
 /** An empty chain: start of a composition. */
 export function chain<First>(): Chain<First, First> {
   return link<First, First>([]);
@@ -54,7 +66,12 @@ function link<First, Last extends First>(stages: readonly Named[]): Chain<First,
       let at = 'start';
       for (const { name, stage } of stages) {
         at = name;
-        const step = await stage(current as never, world);
+        let step: Step<unknown>;
+        try {
+          step = await stage(current as never, world);
+        } catch (error) {
+          throw new StageBroke(at, current, error);
+        }
         if (!('go' in step)) {
           if ('hold' in step) current = step.hold;
           return { step: step as Step<Last>, at, call: current as First & Partial<Last> };

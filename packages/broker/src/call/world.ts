@@ -22,14 +22,17 @@ export interface World {
   readonly signer: NoteSigner;
   /** The bundle in force. A call keeps the one it was resolved by and is judged again if it changes. */
   readonly bundle: () => Bundle;
-  readonly connector: (name: string) => Connector | undefined;
-  /** Mints for the connectors of the bundle in force. */
-  readonly credentials: () => Credentials;
+  /** A connector as the bundle that judged the call has it: what was approved is not done somewhere else. */
+  readonly connector: (bundle: Bundle, name: string) => Connector | undefined;
+  /** Mints for the connectors of a bundle. */
+  readonly credentials: (bundle: Bundle) => Credentials;
   readonly identity: Identity;
   /** Halts in force; admit asks the store again. */
   readonly halts: HaltBoard;
   /** Runs as committed. */
   readonly runs: RunCache;
+  /** Admitted calls whose outcome could not be recorded: a job settles them once the store answers again. */
+  readonly stranded: Map<string, { readonly tenant: string }>;
   /** Wakes whoever waits for a call or for work to do. */
   readonly signals: Signals;
   /** Base of links and audiences, without a trailing slash. */

@@ -36,6 +36,9 @@ export class Relay {
   /** Of a client that began with `initialize`: its session and revision, once the broker has named them. */
   #handshake: { readonly id: string | null; readonly version: string } | null = null;
   #gate: Promise<void> = Promise.resolve();
+  /** The client's own `initialize`, for a broker that has forgotten its session. */
+  #hello = '';
+  #reopening: Promise<void> | null = null;
   /** One search for the broker at a time. */
   #looking: Promise<string> | null = null;
 
@@ -62,7 +65,10 @@ export class Relay {
     } else {
       const done = this.#gate.then(() => this.#carry(message, line));
       // What a client says during its handshake waits for the session that the handshake opens.
-      if (message.method === 'initialize') this.#gate = done;
+      if (message.method === 'initialize') {
+        this.#gate = done;
+        this.#hello = line;
+      }
       this.#open.add(done);
       void done.finally(() => this.#open.delete(done));
     }
@@ -132,31 +138,54 @@ export class Relay {
     this.#options.write(text.replace(/[\r\n]+/g, ' '));
   }
 
+  /** Sends a message, again only where the first answer proves that it was not carried out. */
   async #post(message: JsonObject, line: string, signal: AbortSignal): Promise<Response> {
-    const headers = this.#headers(message);
-    const send = async (): Promise<Response> => {
-      const { url, session } = await this.#session();
-      const authorization = `Bearer ${await session.accessToken()}`;
-      return fetch(`${url}/mcp`, {
-        method: 'POST',
-        headers: { ...headers, authorization },
-        body: line,
-        redirect: 'error',
-        signal,
+    const session = this.#handshake?.id ?? null;
+    const response = await this.#reach(message, line, signal);
+    if (response.status !== 404 || session === null || message.method === 'initialize') return response;
+    // The broker was started anew and has forgotten the session; a client at a pipe cannot know, so it is opened again.
+    await response.body?.cancel();
+    if (this.#handshake?.id === session) {
+      this.#reopening ??= this.#reopen(signal).finally(() => {
+        this.#reopening = null;
       });
+      await this.#reopening;
+    }
+    return this.#reach(message, line, signal);
+  }
+
+  async #reopen(signal: AbortSignal): Promise<void> {
+    const { version = '' } = this.#handshake ?? {};
+    const hello = await this.#reach({ method: 'initialize' }, this.#hello, signal);
+    await hello.text();
+    this.#handshake = { id: hello.headers.get('mcp-session-id'), version };
+    const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' };
+    await (await this.#reach(initialized, JSON.stringify(initialized), signal)).text();
+  }
+
+  async #reach(message: JsonObject, line: string, signal: AbortSignal): Promise<Response> {
+    const headers = this.#headers(message);
+    let used = await this.#session();
+    const send = async (): Promise<Response> => {
+      const authorization = `Bearer ${await used.session.accessToken()}`;
+      const init = { method: 'POST', headers: { ...headers, authorization }, body: line, signal };
+      return fetch(`${used.url}/mcp`, { ...init, redirect: 'error' });
     };
     let response: Response;
     try {
       response = await send();
     } catch (error) {
-      if (signal.aborted || !neverSent(error)) throw new Error(`No broker answered: ${reasonOf(error)}`);
-      this.#sessions = null;
+      if (signal.aborted || !neverSent(error)) throw new Error(`No answer of the broker: ${reasonOf(error)}`);
+      // Another message may have found the broker again meanwhile.
+      if (this.#sessions === used) this.#sessions = null;
+      used = await this.#session();
       response = await send();
     }
     if (response.status !== 401) return response;
     // A broker that was started anew has other tokens; a message answered with 401 was not carried out.
     await response.body?.cancel();
-    this.#sessions = null;
+    if (this.#sessions === used) this.knows(used.url);
+    used = await this.#session();
     return send();
   }
 

@@ -23,14 +23,16 @@ const GRACE_MS = 30_000;
 export class ConnectorSet {
   readonly #create: Create;
   #running: ReadonlyMap<string, Running> = new Map();
+  readonly #of = new WeakMap<Bundle, ReadonlyMap<string, Running>>();
   readonly #ending = new Map<Connector, NodeJS.Timeout>();
 
   constructor(create: Create) {
     this.#create = create;
   }
 
-  get(name: string): Connector | undefined {
-    return this.#running.get(name)?.connector;
+  /** The connector that a bundle's calls use, also while a newer bundle is in force already. */
+  get(bundle: Bundle, name: string): Connector | undefined {
+    return this.#of.get(bundle)?.get(name)?.connector;
   }
 
   /**
@@ -65,6 +67,7 @@ export class ConnectorSet {
     const commit = (): void => {
       for (const [name, old] of this.#running) if (next.get(name) !== old) this.#endLater(old.connector);
       this.#running = next;
+      this.#of.set(bundle, next);
     };
     return { commit, abandon };
   }

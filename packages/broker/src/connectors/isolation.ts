@@ -84,6 +84,10 @@ export async function chooseIsolation(
   if (missing === null) {
     const bwrap = findBwrap() as string;
     const filter = limits?.processes === 'one' ? oneProcessFilter() : null;
+    if (limits?.processes === 'one' && filter === null)
+      throw new ConnectorRefused(
+        `limit processes: one cannot be held on ${process.arch}; say processes: many if that is meant`,
+      );
     const args = bwrapArgs(target, reach, limits, filter === null ? null : FILTER_FD);
     return {
       kind: 'bwrap',

@@ -4,7 +4,7 @@ import { problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
-import { listUnsettled, type StoredCall, settleCall } from '#store/calls.ts';
+import { getCall, listUnsettled, type StoredCall, settleCall } from '#store/calls.ts';
 
 /** Runs before any door opens, so that every `running` row is one that a crash has left. Answers how many. */
 export async function recoverIntents(world: World): Promise<number> {
@@ -12,6 +12,15 @@ export async function recoverIntents(world: World): Promise<number> {
   for (const row of rows) await recoverOne(world, row);
   if (rows.length > 0) world.log.warn('intents without an outcome were found', { calls: rows.length });
   return rows.length;
+}
+
+/** Settles what could not be recorded while the store was failing; what fails again stays for the next time. */
+export async function recoverStranded(world: World): Promise<void> {
+  for (const [id, { tenant }] of world.stranded) {
+    const row = await world.store.read((tx) => getCall(tx, tenant, id));
+    if (row?.status === 'running') await recoverOne(world, row);
+    world.stranded.delete(id);
+  }
 }
 
 async function recoverOne(world: World, row: StoredCall): Promise<void> {

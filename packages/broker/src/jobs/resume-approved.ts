@@ -8,15 +8,31 @@ import { closeHeld } from './close-held.ts';
 
 /**
  * Also picks up what was approved before a crash: admit spends an approval in the transaction that admits the call,
- * so that a call resumed twice is done once. Answers how many calls it took up.
+ * so that a call resumed twice is done once. `underWay` keeps a slow one from being taken up twice. Answers how many wait.
  */
-export async function resumeApproved(world: World): Promise<number> {
+export async function resumeApproved(world: World, underWay: Set<string>): Promise<number> {
   const approved = await world.store.read((tx) => listUnresumed(tx, 'approved'));
-  for (const approval of approved) {
-    const row = await world.store.read((tx) => getCall(tx, approval.tenant, approval.call_id));
-    if (row !== undefined) await resumeOne(world, approval, row);
-  }
+  await Promise.all(
+    approved.map(async (approval) => {
+      const row = await world.store.read((tx) => getCall(tx, approval.tenant, approval.call_id));
+      if (row !== undefined && !underWay.has(row.id)) await resumeOnce(world, approval, row, underWay);
+    }),
+  );
   return approved.length;
+}
+
+async function resumeOnce(
+  world: World,
+  approval: StoredApproval,
+  row: StoredCall,
+  underWay: Set<string>,
+): Promise<void> {
+  underWay.add(row.id);
+  try {
+    await resumeOne(world, approval, row);
+  } finally {
+    underWay.delete(row.id);
+  }
 }
 
 async function resumeOne(world: World, approval: StoredApproval, row: StoredCall): Promise<void> {
@@ -38,7 +54,7 @@ async function resumeOne(world: World, approval: StoredApproval, row: StoredCall
   if (performed.kind === 'answer') return;
   const { code } = performed.problem;
   // The store may come back: such a call waits and is tried again. Anything else ends its waiting.
-  if (code === 'unavailable' || code === 'conflict') {
+  if (code === 'unavailable' || code === 'conflict' || code === 'upstream_unavailable') {
     world.log.warn('an approved call could not be resumed yet', { call: row.id, problem: code });
     return;
   }

@@ -3,10 +3,12 @@ import type { World } from '#call/world.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs } from '#store/ledger.ts';
 import { closeDecided } from './close-held.ts';
+import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
 
 const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
+const STRANDED_EVERY_MS = 5_000;
 const PURGE_EVERY_MS = 60_000;
 
 export interface Jobs {
@@ -17,11 +19,19 @@ export interface Jobs {
 /** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
 export function runJobs(world: World): Jobs {
   const stopping = new AbortController();
+  const underWay = new Set<string>();
+  const resumings = new Set<Promise<unknown>>();
   const loops = [
     loop(world, stopping.signal, 'approvals', APPROVALS_EVERY_MS, async () => {
-      await resumeApproved(world);
       await closeDecided(world);
+      // Not awaited: one slow deed must not keep the others, rejections and expiries waiting.
+      const resuming = resumeApproved(world, underWay).catch((error: Error) =>
+        world.log.error('a job failed', { job: 'resume', why: error.message }),
+      );
+      resumings.add(resuming);
+      void resuming.finally(() => resumings.delete(resuming));
     }),
+    loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
@@ -30,7 +40,7 @@ export function runJobs(world: World): Jobs {
   return {
     async stop() {
       stopping.abort();
-      await Promise.all(loops);
+      await Promise.all([...loops, ...resumings]);
     },
   };
 }

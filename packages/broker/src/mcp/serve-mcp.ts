@@ -37,8 +37,8 @@ export interface McpOptions {
 
 const PATH = '/mcp';
 const PAGE_SIZE = 100;
-/** What the door offers changes with the software only. */
-const DISCOVER_TTL_MS = 3_600_000;
+/** What the door offers to an agent changes with the bundle. */
+const DISCOVER_TTL_MS = 300_000;
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 

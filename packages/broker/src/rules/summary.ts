@@ -16,9 +16,12 @@ export function summarize(agent: string, parts: readonly (string | Expression)[]
   return sentence.endsWith('.') ? sentence : `${sentence}.`;
 }
 
+/** What `money(…)` answers, and nothing that an expression may have put around it. */
+const AMOUNT = /^-?\d+(\.\d+)? [A-Z]{3}$/;
+
 function sayValue(value: unknown, amount: boolean): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (amount && typeof value === 'string') return value;
+  if (amount && typeof value === 'string' && AMOUNT.test(value)) return value;
   return quoteForeign(typeof value === 'string' ? value : JSON.stringify(value ?? null));
 }
 

@@ -156,18 +156,27 @@ export async function listUnresumed(tx: Tx, status: 'approved' | 'rejected'): Pr
   return rows.map(fromRow);
 }
 
-/** Whether a person rejected this very request earlier in the run: a rejection stands for the whole run. */
+/** Whether a person rejected this very deed earlier in the run, whatever reason the model gave: a rejection stands for the whole run. */
 export async function wasRejected(
   tx: Tx,
   tenant: string,
   agent: string,
   run: string,
-  request_digest: string,
+  args_digest: string,
 ): Promise<boolean> {
   const row = await tx.get(
     `select 1 as found from calls c join approvals a on a.call_id = c.id
-     where c.run = ? and c.tenant = ? and c.agent = ? and c.request_digest = ? and a.status = 'rejected' limit 1`,
-    ...[run, tenant, agent, request_digest],
+     where c.run = ? and c.tenant = ? and c.agent = ? and c.args_digest = ? and a.status = 'rejected' limit 1`,
+    ...[run, tenant, agent, args_digest],
   );
   return row !== undefined;
+}
+
+/** An approved call that ends without its deed takes its approval with it. */
+export async function voidApproved(tx: Tx, call_id: string, at_ms: number): Promise<void> {
+  await tx.run(
+    `update approvals set status = 'void', closed_at_ms = coalesce(closed_at_ms, ?)
+     where call_id = ? and status = 'approved'`,
+    ...[at_ms, call_id],
+  );
 }

@@ -18,6 +18,8 @@ export interface StoredCall {
   readonly status: CallStatus;
   readonly request_digest: string;
   readonly idempotency_key: string | null;
+  /** Over tool and arguments; of calls that were held. */
+  readonly args_digest: string | null;
   readonly created_at_ms: number;
   readonly updated_at_ms: number;
   /** Canonical JSON of what resuming or recovering needs: arguments, claimed context, pins. */
@@ -35,6 +37,7 @@ export interface StoredCall {
 /** A call as it is first written; what is not known yet may be left out. */
 export type NewCall = Omit<StoredCall, Later> & Partial<Pick<StoredCall, Later>>;
 type Later =
+  | 'args_digest'
   | 'idempotency_key'
   | 'deed'
   | 'approval_id'
@@ -46,7 +49,16 @@ type Later =
 
 const COLUMNS = [
   ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
-  ...['status', 'request_digest', 'idempotency_key', 'created_at_ms', 'updated_at_ms', 'deed', 'approval_id'],
+  ...[
+    'status',
+    'request_digest',
+    'idempotency_key',
+    'args_digest',
+    'created_at_ms',
+    'updated_at_ms',
+    'deed',
+    'approval_id',
+  ],
   ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq'],
 ] as const satisfies readonly (keyof StoredCall)[];
 const SELECT = `select ${COLUMNS.join(', ')} from calls`;
@@ -96,12 +108,12 @@ export async function findHeldTwin(
   tenant: string,
   agent: string,
   run: string,
-  request_digest: string,
+  args_digest: string,
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
-    `${SELECT} where status = 'held' and tenant = ? and agent = ? and request_digest = ? and run = ?
+    `${SELECT} where status = 'held' and tenant = ? and agent = ? and args_digest = ? and run = ?
      order by id limit 1`,
-    ...[tenant, agent, request_digest, run],
+    ...[tenant, agent, args_digest, run],
   );
 }
 

@@ -62,8 +62,11 @@ export async function getRun(tx: Tx, tenant: string, id: string): Promise<Stored
 }
 
 const AMBIENT = `${SELECT} where tenant = ? and agent = ? and ambient = 1 and ended_at_ms is null`;
+/** A run that waits for people is in use, however long they take. */
+const IN_USE = `(last_used_at_ms > ? or exists (select 1 from calls where calls.tenant = runs.tenant
+  and calls.agent = runs.agent and calls.run = runs.id and calls.status = 'held'))`;
 
-/** The live ambient run of an agent: not ended, and used within `idle_ms`. */
+/** The live ambient run of an agent: not ended, and used within `idle_ms` or waiting for people. */
 export async function ambientRun(
   tx: Tx,
   tenant: string,
@@ -71,26 +74,34 @@ export async function ambientRun(
   now_ms: number,
   idle_ms: number,
 ): Promise<StoredRun | undefined> {
-  const row = await tx.get<RunRow>(`${AMBIENT} and last_used_at_ms > ?`, tenant, agent, now_ms - idle_ms);
+  const row = await tx.get<RunRow>(`${AMBIENT} and ${IN_USE}`, tenant, agent, now_ms - idle_ms);
   return row === undefined ? undefined : fromRow(row);
 }
 
 /**
  * The live ambient run of `fresh.agent`, or `fresh` once an idle one has been ended; in one unit of work, so that
  * an agent never has two and cannot shed labels by asking at the right moment. `ended` is the id of the idle run.
+ * A new one starts with what the agent's live runs have read, of those opened within `usable_ms`.
  */
 export async function openAmbientRun(
   tx: Tx,
   fresh: StoredRun,
-  idle_ms: number,
+  times: { readonly idle_ms: number; readonly usable_ms: number },
 ): Promise<{ run: StoredRun; opened: boolean; ended: string | null }> {
-  const row = await tx.get<RunRow>(AMBIENT, fresh.tenant, fresh.agent);
-  if (row !== undefined && row.last_used_at_ms > fresh.opened_at_ms - idle_ms) {
-    return { run: fromRow(row), opened: false, ended: null };
-  }
-  if (row !== undefined) await endRun(tx, row.id, fresh.opened_at_ms);
-  await insertRun(tx, { ...fresh, ambient: true });
-  return { run: { ...fresh, ambient: true }, opened: true, ended: row?.id ?? null };
+  const { tenant, agent, opened_at_ms: now } = fresh;
+  const live = await ambientRun(tx, tenant, agent, now, times.idle_ms);
+  if (live !== undefined) return { run: live, opened: false, ended: null };
+  const idle = await tx.get<RunRow>(AMBIENT, tenant, agent);
+  if (idle !== undefined) await endRun(tx, idle.id, now);
+  const labelled = await tx.all<{ labels: string }>(
+    `select distinct labels from runs where tenant = ? and agent = ? and ended_at_ms is null and labels <> '[]'
+       and opened_at_ms > ?`,
+    ...[tenant, agent, now - times.usable_ms],
+  );
+  const labels = sorted(labelled.flatMap((row) => JSON.parse(row.labels) as string[]));
+  const run = { ...fresh, ambient: true, labels };
+  await insertRun(tx, run);
+  return { run, opened: true, ended: idle?.id ?? null };
 }
 
 /** Notes that a run was used. Lazy on purpose: call it when `last_used_at_ms` is old enough to matter. */
@@ -149,6 +160,24 @@ export async function joinLabels(tx: Tx, run_id: string, labels: readonly string
     ...[canonicalize(joined), version, run_id],
   );
   return { labels: joined, version, grew: true };
+}
+
+/**
+ * What a run has read, the whole agent has: labels join the run and with it the agent's live ambient run, so that
+ * leaving out the run token sheds nothing. Answers the ids of the runs that grew, to be forgotten once committed.
+ *
+ * INVARIANT: every run gains labels here or is opened with them by `openAmbientRun`; so a run that does not grow
+ * has brought its labels to the ambient run before.
+ */
+export async function taint(
+  tx: Tx,
+  run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>,
+  labels: readonly string[],
+): Promise<readonly string[]> {
+  if (labels.length === 0 || !(await joinLabels(tx, run.id, labels)).grew) return [];
+  const ambient = run.ambient ? undefined : await tx.get<RunRow>(AMBIENT, run.tenant, run.agent);
+  if (ambient === undefined) return [run.id];
+  return (await joinLabels(tx, ambient.id, labels)).grew ? [run.id, ambient.id] : [run.id];
 }
 
 /** Ends a run; false when it had ended. */

@@ -212,18 +212,26 @@ export class SqliteStore implements Store {
     this.#writer.exec('rollback');
     for (const { tx } of ran.toReversed()) tx.undo();
     const units = ran.splice(0).map(({ unit }) => unit);
-    this.#writer.exec('begin immediate');
-    for (const unit of units) {
-      this.#writer.exec('savepoint unit');
-      await this.#runUnit(unit, ran);
-      const { tx } = ran.at(-1)!;
-      if (tx.failed) {
-        this.#writer.exec('rollback to unit');
-        tx.undo();
-        tx.failed = false;
-      }
-      this.#writer.exec('release unit');
+    try {
+      this.#writer.exec('begin immediate');
+      for (let unit = units.shift(); unit !== undefined; unit = units.shift())
+        await this.#runInSavepoint(unit, ran);
+    } finally {
+      // Those that a failing disk kept from running wait for the next batch, which tells them.
+      this.#writes.unshift(...units);
     }
+  }
+
+  async #runInSavepoint(unit: Unit, ran: Ran[]): Promise<void> {
+    this.#writer.exec('savepoint unit');
+    await this.#runUnit(unit, ran);
+    const { tx } = ran.at(-1)!;
+    if (tx.failed) {
+      this.#writer.exec('rollback to unit');
+      tx.undo();
+      tx.failed = false;
+    }
+    this.#writer.exec('release unit');
   }
 
   /** Nothing of the batch happened: memory follows the disk, newest first, and every caller hears the same. */

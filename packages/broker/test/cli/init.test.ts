@@ -129,6 +129,7 @@ test('a server may write what its arguments and settings name, and the folder of
   const ran = await init(folder);
   assert.equal(ran.code, 0, ran.out + ran.err);
   const connector = readFileSync(join(folder, 'countersign/connectors/fixture.yaml'), 'utf8');
+  assert.ok(connector.includes(`STATE: ${folder}/state/graph.jsonl`), connector);
   assert.match(connector, /write:\n +- \.\.\/state\n +- \.\.\/notes\/a\.md\n/);
 });
 

@@ -54,6 +54,10 @@ const json = (response: ServerResponse, body: object, status = 200): void => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 };
 const ok: Answer = ({ body }, response) => json(response, { jsonrpc: '2.0', id: body.id, result: {} });
+/** Until the client was told that much. */
+async function settled(said: readonly object[], count: number): Promise<void> {
+  while (said.length < count) await new Promise((resolve) => setImmediate(resolve));
+}
 const line = (message: object): string => JSON.stringify({ jsonrpc: '2.0', ...message });
 const meta = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
 
@@ -86,6 +90,28 @@ test('a client of 2025-11-25 keeps its session and revision, and what it says to
   assert.equal(second!.headers['mcp-session-id'], 'abc');
   assert.equal(second!.headers['mcp-protocol-version'], '2025-11-25');
   assert.equal(last!.headers['mcp-session-id'], 'abc', 'the session is ended with the client');
+});
+
+test('a session that a restarted broker has forgotten is opened again, once, and the message sent again', async (t) => {
+  const sessions = ['first', 'second'];
+  let alive = '';
+  const { relay, asked, said } = await relayTo(t, (one, response) => {
+    const { body, headers } = one;
+    if (body.method === 'initialize') {
+      alive = sessions.shift()!;
+      response.setHeader('mcp-session-id', alive);
+      json(response, { jsonrpc: '2.0', id: body.id, result: { protocolVersion: '2025-11-25' } });
+    } else if (headers['mcp-session-id'] !== alive) {
+      response.writeHead(404).end();
+    } else ok(one, response);
+  });
+  relay.take(line({ id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25' } }));
+  await settled(said, 1);
+  alive = 'nobody';
+  for (const id of [1, 2]) relay.take(line({ id, method: 'tools/list' }));
+  await settled(said, 3);
+  assert.deepEqual(said.map((it) => it.id).sort(), [0, 1, 2]);
+  assert.equal(asked.filter((it) => it.body.method === 'initialize').length, 2);
 });
 
 test('an event stream becomes lines, in order', async (t) => {
@@ -163,7 +189,7 @@ test('a broker that is gone is an error for the client, and a call that may have
   relay.take(line({ id: 1, method: 'tools/call', params: { name: 'x', ...meta } }));
   await relay.end(5_000);
   assert.equal(asked.length, 1);
-  assert.match((said[0]!.error as { message: string }).message, /No broker answered/);
+  assert.match((said[0]!.error as { message: string }).message, /No answer of the broker/);
   server.close();
   server.closeAllConnections();
   relay.take(line({ id: 2, method: 'tools/list', params: meta }));

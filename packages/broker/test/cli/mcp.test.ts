@@ -96,6 +96,19 @@ test('a second client of the same bundle joins the broker of the first', async (
   assert.equal(second.url, first.url);
 });
 
+test('when the client that started the broker leaves, the other one goes on with a broker of its own', async (t) => {
+  const { args } = await imported(t);
+  const { child, url } = await started(t, args);
+  const client = new Client({ name: 'desktop', version: '1.0.0' });
+  await client.connect(new StdioClientTransport({ command: process.execPath, args, stderr: 'ignore' }));
+  t.after(() => client.close());
+  const before = await client.listTools();
+  child.kill('SIGKILL');
+  await silent(url);
+  const after = await client.listTools();
+  assert.deepEqual(after.tools, before.tools);
+});
+
 test('the broker ends with the command, also when that is killed', async (t) => {
   const { args } = await imported(t);
   const { child, url } = await started(t, args);

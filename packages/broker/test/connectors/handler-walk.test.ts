@@ -13,7 +13,8 @@ import { type PostgresServer, startPostgres, whyNoPostgres } from './sql-postgre
 
 const noBwrap = await whyNoBwrap();
 const missing = noBwrap ?? whyNoPostgres();
-if (missing !== null) console.error(`SKIPPED: the walk through handler, command and PostgreSQL did not run: ${missing}`);
+if (missing !== null)
+  console.error(`SKIPPED: the walk through handler, command and PostgreSQL did not run: ${missing}`);
 
 const MODULE = `
 interface Ctx { call_id: string; mode: string; fetch: typeof fetch }
@@ -45,7 +46,8 @@ function filesOf(port: number, database: string, vendor: string): Record<string,
       credential: {provider: static, env: PGPASSWORD, value: "env:COUNTERSIGN_TEST_PG"}}`,
     'connectors/pager.yaml': `{name: pager, kind: handler, owner: ben, modules: [pager.ts], hosts: ["${new URL(vendor).host}"], allow_private: true,
       credential: {provider: static, header: Authorization, prefix: "Bearer ", value: "env:COUNTERSIGN_TEST_PAGER"}}`,
-    'connectors/texts.yaml': '{name: texts, kind: command, owner: ben, command: /usr/bin/wc, limits: {cpu_s: 2}}',
+    'connectors/texts.yaml':
+      '{name: texts, kind: command, owner: ben, command: /usr/bin/wc, limits: {cpu_s: 2}}',
     'handlers/pager.ts': MODULE,
     'tools/read_invoice.yaml': `
 name: read_invoice
@@ -116,7 +118,11 @@ describe('a handler, a command and PostgreSQL behind the walk', { skip: missing 
   let broker: TestBroker;
   let database: string;
   let files: Record<string, string>;
-  const vendorSaw: { readonly method: string; readonly authorization: string | undefined; readonly key: unknown }[] = [];
+  const vendorSaw: {
+    readonly method: string;
+    readonly authorization: string | undefined;
+    readonly key: unknown;
+  }[] = [];
   let closeVendor: () => Promise<void>;
 
   before(async () => {
@@ -124,7 +130,11 @@ describe('a handler, a command and PostgreSQL behind the walk', { skip: missing 
     database = await createPostgresDesk(server);
     const vendor = await listen((request, response) => {
       const { authorization } = request.headers;
-      vendorSaw.push({ method: request.method ?? '', authorization, key: request.headers['idempotency-key'] });
+      vendorSaw.push({
+        method: request.method ?? '',
+        authorization,
+        key: request.headers['idempotency-key'],
+      });
       response.writeHead(200, { 'content-type': 'application/json' }).end('{"id":"page-1"}');
     });
     closeVendor = vendor.close;
@@ -145,7 +155,12 @@ describe('a handler, a command and PostgreSQL behind the walk', { skip: missing 
     const read = await broker.call('bot', 'read_invoice', { invoice: 'INV-1' });
     assert.deepEqual(read.result, { id: 'INV-1', paid_minor: 1000, tenant: 'acme' }, JSON.stringify(read));
     for (let time = 0; time < 2; time++) {
-      const deed = await broker.call('bot', 'refund_invoice', { invoice: 'INV-1', amount_minor: 25 }, { key: 'once' });
+      const deed = await broker.call(
+        'bot',
+        'refund_invoice',
+        { invoice: 'INV-1', amount_minor: 25 },
+        { key: 'once' },
+      );
       assert.equal(deed.status, 'succeeded', JSON.stringify(deed));
     }
     const [row] = await server.admin('select count(*)::int as n from refunds', database);
@@ -176,15 +191,35 @@ describe('a handler, a command and PostgreSQL behind the walk', { skip: missing 
       writeFileSync(file, changed);
       const loaded = await readBundle(join(broker.root, 'bundle'), Date.now());
       writeFileSync(file, files[path] ?? '');
-      return (loaded.ok ? loaded.warnings : loaded.mistakes).map((each) => `${each.severity} ${each.message}`).join('\n');
+      return (loaded.ok ? loaded.warnings : loaded.mistakes)
+        .map((each) => `${each.severity} ${each.message}`)
+        .join('\n');
     };
     assert.match(await judge('tools/read_invoice.yaml', `role: ${ROLE}, `, ''), /error .*role must name/);
-    assert.match(await judge('tools/read_invoice.yaml', ':invoice"', ':inv"'), /error .*:inv, which params does not give/);
-    assert.match(await judge('connectors/books.yaml', 'postgres', 'sqlite'), /error .*belongs to engine postgres/);
+    assert.match(
+      await judge('tools/read_invoice.yaml', ':invoice"', ':inv"'),
+      /error .*:inv, which params does not give/,
+    );
+    assert.match(
+      await judge('connectors/books.yaml', 'postgres', 'sqlite'),
+      /error .*belongs to engine postgres/,
+    );
     assert.match(await judge('connectors/books.yaml', '127.0.0.1', 'db.example'), /warning .*plain text/);
-    assert.match(await judge('connectors/pager.yaml', 'pager.ts', 'other.ts'), /error .*no file "handlers\/other.ts"/);
-    assert.match(await judge('connectors/texts.yaml', 'limits', 'hosts: [a], limits'), /error .*does not belong to a command/);
-    assert.match(await judge('connectors/texts.yaml', '/usr/bin/wc', '../data/x'), /error .*reaches|error/);
-    assert.match(await judge('handlers/pager.ts', 'POST', 'PUT'), /warning paused: module "pager.ts" is not the reviewed one; its digest is now sha256:/);
+    assert.match(
+      await judge('connectors/pager.yaml', 'pager.ts', 'other.ts'),
+      /error .*no file "handlers\/other.ts"/,
+    );
+    assert.match(
+      await judge('connectors/texts.yaml', 'limits', 'hosts: [a], limits'),
+      /error .*does not belong to a command/,
+    );
+    assert.match(
+      await judge('connectors/texts.yaml', '/usr/bin/wc', '../data/x'),
+      /error .*the path reaches/,
+    );
+    assert.match(
+      await judge('handlers/pager.ts', 'POST', 'PUT'),
+      /warning paused: module "pager.ts" is not the reviewed one; its digest is now sha256:/,
+    );
   });
 });

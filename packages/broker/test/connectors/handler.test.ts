@@ -8,7 +8,16 @@ import type { Attempt, Connector, Reply } from '#connectors/connector.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { digestOfSource } from '#connectors/handler/handler-options.ts';
 import { whyNoBwrap } from '#connectors/isolation/bwrap.ts';
-import { attemptOf, credentialOf, listen, responseOf, testDeps, toolOf, withConnector } from './fixture.ts';
+import {
+  attemptOf,
+  credentialOf,
+  listen,
+  responseOf,
+  testDeps,
+  toolOf,
+  until,
+  withConnector,
+} from './fixture.ts';
 
 const SECRET = 'the-secret-of-the-vendor';
 const noBwrap = await whyNoBwrap();
@@ -193,29 +202,43 @@ test('an answer that is too large fails, and nothing of it is held', async () =>
 });
 
 const SENT = "await ctx.fetch(args.url, { method: 'POST', body: 'x' }); ";
-const OUTCOMES: readonly (readonly [string, string, Reply['kind']])[] = [
+const HANG = 'await new Promise(() => setInterval(() => 0, 1e6))';
+/** With `cancel`, the call is given up once the vendor has seen a request. */
+const OUTCOMES: readonly (readonly [string, string, Reply['kind'], 'cancel'?])[] = [
   ['says that nothing was done', `${SENT} ctx.reject('the vendor refused')`, 'rejected'],
   ['fails before it sent a change', "await ctx.fetch(args.url); throw new Error('no')", 'rejected'],
   ['fails after it sent a change', `${SENT} throw new Error('no')`, 'unknown'],
   ['ends its process before it sent a change', 'process.exit(0)', 'not_sent'],
   ['ends its process after it sent a change', `${SENT} process.exit(0)`, 'unknown'],
-  ['hangs before it sent a change', 'await new Promise(() => setInterval(() => 0, 1e6))', 'not_sent'],
-  ['hangs after it sent a change', `${SENT} for (;;);`, 'unknown'],
+  ['hangs before it sent a change', `await ctx.fetch(args.url); ${HANG}`, 'not_sent', 'cancel'],
+  ['hangs after it sent a change', `${SENT} for (;;);`, 'unknown', 'cancel'],
   ['answers after it sent a change', `${SENT} return 1`, 'ok'],
 ];
-for (const [what, body, kind] of OUTCOMES) {
+for (const [what, body, kind, cancel] of OUTCOMES) {
   test(`a write whose handler ${what}: ${kind}`, async () => {
     await withVendor(async (vendor) => {
-      const reply = await once(
-        body,
-        { url: vendor.url },
-        { mode: 'write', timeout_ms: 1_500 },
-        reaching(vendor),
-      );
+      const given = new AbortController();
+      const more = { mode: 'write', timeout_ms: 60_000, signal: given.signal } as const;
+      const running = once(body, { url: vendor.url }, more, reaching(vendor));
+      if (cancel !== undefined) {
+        await until(() => vendor.seen.length > 0);
+        given.abort();
+      }
+      const reply = await running;
       assert.equal(reply.kind, kind, JSON.stringify(reply));
     });
   });
 }
+
+test('a handler that does not answer in time is ended: a read is unanswered, a write that sent nothing was not sent', async () => {
+  for (const [mode, kind] of [
+    ['read', 'unknown'],
+    ['write', 'not_sent'],
+  ] as const) {
+    const reply = await once(HANG, {}, { mode, timeout_ms: 300 });
+    assert.deepEqual([reply.kind, 'reason' in reply && reply.reason], [kind, 'no answer in time']);
+  }
+});
 
 test('a change that could not even connect was not sent', async () => {
   const options = { hosts: ['127.0.0.1:1'], allow_private: true };

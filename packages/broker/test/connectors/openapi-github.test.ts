@@ -1,6 +1,8 @@
 // The GitHub pack against a stateful stand-in of GitHub (emulate), and its slice against Prism.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { createEmulator } from 'emulate';
@@ -25,11 +27,30 @@ const github = await createEmulator({
 after(() => github.close());
 const server = github.url.replace('localhost', '127.0.0.1');
 
+// A wire that can lose the reply to a write after the stand-in has acted.
+let lose = false;
+const wire = createServer(async (request, response) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const { method = 'GET', url = '/', headers } = request;
+  const passed = { authorization: headers.authorization ?? '', 'content-type': 'application/json' };
+  const body = chunks.length === 0 ? {} : { body: Buffer.concat(chunks) };
+  const sent = await fetch(`${server}${url}`, { method, headers: passed, ...body });
+  const reply = await sent.text();
+  if (lose && method !== 'GET') request.socket.destroy();
+  else response.writeHead(sent.status, { 'content-type': 'application/json' }).end(reply);
+});
+await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
+after(() => {
+  wire.closeAllConnections();
+  wire.close();
+});
+
 // The stand-in leaves out members that GitHub's description requires: its answers are reported, not acted upon.
 const broker = await startPack({
   pack: 'github',
   description,
-  server,
+  server: `http://127.0.0.1:${(wire.address() as AddressInfo).port}`,
   role: 'maintainer-bot',
   group: 'repo-maintainers',
   connector: 'response_drift: report',
@@ -134,6 +155,33 @@ test('a head other than the reviewed one is not merged', async () => {
   assert.equal(stale.problem?.code, 'precondition_failed');
   assert.match(stale.problem?.detail ?? '', /the head has moved since the review/);
   assert.equal((await past('GET', `/repos/ann/demo/pulls/${number}`))['merged'], false);
+});
+
+test('a lost reply to a comment is found by its mark, and left to a person; nothing is sent twice', async () => {
+  const issue = await past('POST', '/repos/ann/demo/issues', { title: 'Lost' });
+  const number = issue['number'] as number;
+  lose = true;
+  const args = { owner: 'ann', repo: 'demo', number, text: 'Are you there?' };
+  const answer = await broker.call('bot', 'comment_on_issue', args);
+  lose = false;
+  assert.equal(answer.problem?.code, 'unverified', JSON.stringify(answer));
+  const comments = await past('GET', `/repos/ann/demo/issues/${number}/comments`);
+  assert.equal((comments as unknown as JsonObject[]).length, 1);
+});
+
+test('a lost reply to a merge is looked up, and the merge is verified', async () => {
+  const { number, head_sha } = await openPull('lost');
+  const held = await broker.call('bot', 'merge_pull_request', {
+    owner: 'ann',
+    repo: 'demo',
+    number,
+    head_sha,
+  });
+  lose = true;
+  await approve(broker, held.call_id, ['ben', 'cleo']);
+  const { body } = await broker.show('bot', held.call_id);
+  lose = false;
+  assert.equal(body['status'], 'succeeded', JSON.stringify(body));
 });
 
 test('the token never reaches the agent, the ledger or an error', async () => {

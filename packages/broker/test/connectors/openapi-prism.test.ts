@@ -10,7 +10,7 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { compileBundle } from '#bundle/compile-bundle.ts';
 import { createOpenapiConnector } from '#connectors/openapi/openapi-connector.ts';
-import { cutOperation, operationDigest } from '#connectors/openapi/slice.ts';
+import { cutOperation, operationDigest, operationIds, sliceDescription } from '#connectors/openapi/slice.ts';
 import type { Scope } from '#rules/expression.ts';
 import type { Bind } from '#rules/tool.ts';
 import { attemptOf, credentialOf, testDeps } from './fixture.ts';
@@ -155,7 +155,9 @@ function anyAnswer(slice: JsonObject): JsonObject {
       ? { 200: { content: { 'application/json': { schema: { type: 'object' } } } } }
       : value,
   );
-  return JSON.parse(text) as JsonObject;
+  const sliced = sliceDescription(JSON.parse(text) as JsonObject, operationIds(slice));
+  assert.ok(sliced.ok);
+  return sliced.slice;
 }
 
 /** The bundle of a pack with the pins of this very description. */

@@ -265,6 +265,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     identity: tokens,
     halts: new HaltBoard(),
     runs: new RunCache(),
+    stranded: new Map(),
     signals: new Signals(),
     base_url: () => url,
   };

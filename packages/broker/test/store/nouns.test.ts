@@ -22,7 +22,8 @@ function newCall(id: string, over: Partial<calls.StoredCall> = {}): calls.NewCal
       tool: 'refund',
       tool_version: '1.0.0',
     },
-    ...{ tool_digest: digest, effect: 'write', revision: digest, status: 'running', request_digest: digest },
+    ...{ tool_digest: digest, effect: 'write', revision: digest, status: 'running' },
+    ...{ request_digest: digest, args_digest: digest },
     ...{ created_at_ms: 1000, updated_at_ms: 1000 },
     ...over,
   };
@@ -196,7 +197,7 @@ test('an agent has one ambient run, which it cannot leave by asking for another'
   const { store } = openFresh(t);
   const open = (id: string, at_ms: number) =>
     store.write((tx) =>
-      runs.openAmbientRun(tx, newRun(id, { opened_at_ms: at_ms, last_used_at_ms: at_ms }), 500),
+      runs.openAmbientRun(tx, newRun(id, { opened_at_ms: at_ms, last_used_at_ms: at_ms }), { idle_ms: 500, usable_ms: 5000 }),
     );
   const [a, b] = await Promise.all([open('run_1', 1000), open('run_2', 1001)]);
   assert.deepEqual([a.opened, b.opened, b.run.id, b.run.ambient], [true, false, 'run_1', true]);

@@ -40,6 +40,8 @@ const ATTACKS = [
   'fill memory',
   'fill a file',
   'fill shared memory',
+  'make a memory file',
+  'map shared memory',
   'burn the processor',
   'fill output',
 ];

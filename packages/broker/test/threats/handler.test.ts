@@ -57,7 +57,7 @@ async function withHostile(
     const operation = { module: 'hostile.ts', digest: digestOfSource(SOURCE) };
     await withConnector(connector, () =>
       work(
-        (attack, timeout_ms = 20_000) => {
+        (attack, timeout_ms = 60_000) => {
           const inputs = { attack, secret: join(store, 'key'), folder: store, port, broker: process.pid };
           const credential = credentialOf('credential-of-the-call');
           return connector.attempt(attemptOf(operation, inputs, { timeout_ms, credential }));

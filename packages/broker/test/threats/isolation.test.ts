@@ -98,7 +98,7 @@ async function force(isolation: JsonObject, name: string, response_bytes: number
   const connector = await createConnector(spec, testDeps({ response_bytes }));
   return withConnector(connector, async () => {
     const ask = (which: string) =>
-      connector.attempt(attemptOf({ tool: 'attack' }, { force: which }, { timeout_ms: 30_000 }));
+      connector.attempt(attemptOf({ tool: 'attack' }, { force: which }, { timeout_ms: 60_000 }));
     const reply = await ask(name);
     let after = await ask('nothing');
     while (after.kind !== 'ok') {
@@ -112,7 +112,7 @@ async function force(isolation: JsonObject, name: string, response_bytes: number
 for (const name of FORCE) {
   test(`with limits a stdio server that tries to ${name} is stopped, and serves again`, {
     skip: noBwrap ?? false,
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     assert.notEqual((await force({ kind: 'bwrap' }, name, 1_000_000)).kind, 'ok');
   });

@@ -182,7 +182,12 @@ test('the trace goes along, and reads carry no idempotency key', async () => {
 test('a deed that the broker says nothing about is not called done, nor not done', async () => {
   const key = broker.desk.key('bot').export({ format: 'pem', type: 'pkcs8' }) as string;
   const answers: Outcome[] = [];
-  for (const answer of [() => Promise.reject(new TypeError('connection reset')), inDoubt, internal]) {
+  for (const answer of [
+    () => Promise.reject(new TypeError('connection reset')),
+    inDoubt,
+    internal,
+    unverified,
+  ]) {
     const agent = new Countersign({
       url: broker.desk.url,
       agent: 'bot',
@@ -197,7 +202,13 @@ test('a deed that the broker says nothing about is not called done, nor not done
       ['unanswered', true],
       ['in_doubt', true],
       ['unanswered', true],
+      ['unverified', true],
     ],
+  );
+  const last = answers.pop()!;
+  assert.match(
+    last.text,
+    /^"refund" was sent, but reading back does not agree\. Do not repeat it; tell a person/,
   );
   for (const { text } of answers)
     assert.match(text, /^It is not known whether "refund" was done.*Do not repeat it/);
@@ -220,3 +231,9 @@ const problemResponse = (code: string, status: number): Promise<Response> =>
   );
 const inDoubt = (): Promise<Response> => problemResponse('in_doubt', 504);
 const internal = (): Promise<Response> => problemResponse('internal', 500);
+const unverified = (): Promise<Response> => problemResponse('unverified', 502);
+
+test('an aborted call is thrown, since nobody waits for its outcome', async () => {
+  const tools = await ToolSet.load(await broker.agent());
+  await assert.rejects(tools.call('refund', small, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+});

@@ -50,7 +50,7 @@ const DIALECTS: Readonly<Record<SqlEngine, Dialect>> = {
     writeVerbs: ['insert', 'update', 'delete', 'merge', 'with'],
     keys: ['role'],
     forbidden:
-      /^(set_config|pg_read_.*|pg_ls_.*|pg_stat_file|pg_file_.*|lo_.*|dblink.*|pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_logical_.*|pg_notify|pg_export_snapshot|pg_(try_)?advisory_.*|(query|table|cursor|schema|database)_to_xml.*|ts_stat|countersign_calls)$/,
+      /^(set_config|pg_read_.*|pg_ls_.*|pg_stat_file|pg_file_.*|lo_(import|export|get|put|open|creat|create|unlink|from_bytea)|loread|lowrite|dblink.*|pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_logical_.*|pg_notify|pg_export_snapshot|pg_(try_)?advisory_.*|(query|table|cursor|schema|database)_to_xml.*|ts_stat|countersign_calls)$/,
   },
 };
 /** A role as it may stand in a manifest; narrower than what PostgreSQL allows, so that it never needs quoting. */

@@ -55,6 +55,7 @@ create table calls (
   status text not null,
   request_digest text not null,
   idempotency_key text,
+  args_digest text,
   created_at_ms bigint not null,
   updated_at_ms bigint not null,
   deed text,
@@ -68,7 +69,7 @@ create table calls (
 
 create unique index calls_key on calls (tenant, agent, idempotency_key) where idempotency_key is not null;
 create index calls_run on calls (run, id);
-create index calls_held on calls (tenant, agent, request_digest) where status = 'held';
+create index calls_held on calls (tenant, agent, args_digest) where status = 'held';
 create index calls_running on calls (id) where status = 'running';
 create index calls_in_doubt on calls (id) where status = 'in_doubt';
 
