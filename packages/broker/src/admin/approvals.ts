@@ -5,7 +5,7 @@ import { electorateOf } from '#call/electorate.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { countVotes, isEntitled } from '#rules/approval.ts';
-import type { Person, Principal } from '#rules/principal.ts';
+import type { Person } from '#rules/principal.ts';
 import {
   getApproval,
   insertVote,
@@ -16,6 +16,7 @@ import {
   votesOf,
 } from '#store/approvals.ts';
 import type { Tx } from '#store/store.ts';
+import { ownRun, type Viewer } from './calls.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 /** Newest first; for people of the tenant with a role. */
@@ -38,20 +39,22 @@ export async function listApprovals(
   );
 }
 
-/** An agent may see the approvals of its own calls, without facts, the sentence, or who voted. */
+/** An agent may see the approvals of its own run, without what they rest on, the sentence, or who voted. */
 export async function showApproval(
   world: World,
-  principal: Principal,
+  { principal, run_id }: Viewer,
   id: string,
 ): Promise<Result<ApprovalView>> {
+  const run = principal.kind === 'agent' ? await ownRun(world, principal, run_id) : undefined;
   return world.store.read(async (tx) => {
     const row = await getApproval(tx, principal.tenant, id);
     if (row === undefined) return notFound();
     if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin'))
       return ok(await viewOf(tx, row, world));
-    if (principal.kind !== 'agent' || row.agent !== principal.name) return notFound();
+    if (principal.kind !== 'agent' || row.agent !== principal.name || row.run !== run) return notFound();
     // The sentence and the facts may say more than the agent has read in this run.
-    return ok({ ...(await viewOf(tx, row, world)), summary: '', prepared: {}, bound: {}, votes: [] });
+    const blank = { summary: '', prepared: {}, bound: {}, resources: [], cost: null, votes: [] };
+    return ok({ ...(await viewOf(tx, row, world)), ...blank });
   });
 }
 

@@ -81,7 +81,7 @@ async function maySee(world: World, { principal, run_id }: Viewer, row: StoredCa
 }
 
 /** Id of the run that the agent's calls are made in; undefined when it has no live ambient one. */
-async function ownRun(world: World, agent: Agent, runId: string | null): Promise<string | undefined> {
+export async function ownRun(world: World, agent: Agent, runId: string | null): Promise<string | undefined> {
   if (runId !== null) return runId;
   const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
   return (await readAmbientRun(world, agent.tenant, agent.name, world.clock.now(), idle_ms))?.id;

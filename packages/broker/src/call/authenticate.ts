@@ -22,14 +22,19 @@ export const authenticate: Stage<Asked, Authenticated> = async (call, world) => 
     proof.kind === 'bearer'
       ? world.identity.authenticate(proof.token, proof.resource)
       : world.identity.recallAgent(proof.tenant, proof.agent);
-  if (!authentication.ok) return { stop: authentication.problem };
+  if (!authentication.ok) {
+    const { problem: stop, principal } = authentication;
+    return principal?.kind === 'agent' ? { stop, known: { agent: principal, run_id: null } } : { stop };
+  }
   const { principal } = authentication.caller;
   if (principal.kind !== 'agent') {
     return { stop: problem('forbidden', `Only agents make calls; ${principal.kind}s do not.`) };
   }
   const runId = proof.kind === 'resumed' ? proof.run_id : authentication.caller.run_id;
   const run = await runOf(call, authentication.caller, runId, world);
-  if ('stop' in run) return run;
+  if ('stop' in run) {
+    return run.stop.code === 'run_ended' ? { ...run, known: { agent: principal, run_id: runId } } : run;
+  }
   return {
     go: { ...call, agent: principal, run: run.go, tokenId: authentication.caller.token_id, bundle },
   };

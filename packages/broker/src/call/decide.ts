@@ -12,6 +12,7 @@ import { quoteForeign, summarize } from '#rules/summary.ts';
 import type { Decided, Deed, Granted } from './call.ts';
 import { denial } from './denial.ts';
 import { electorateOf } from './electorate.ts';
+import { unjudgedProblem } from './gate.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -29,7 +30,7 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
       tool: call.tool.name,
       why: evaluated.why,
     });
-    return { stop: problem('precondition_failed', `"${call.tool.name}" cannot act on these facts.`) };
+    return { stop: unjudgedProblem(call, `"${call.tool.name}" cannot act on these facts.`, world) };
   }
   const { deed } = evaluated;
   const requests = factsOf({

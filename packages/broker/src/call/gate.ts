@@ -1,7 +1,7 @@
 // Gate: nothing is read on behalf of a call that no policy could permit, or that an operator has stopped.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import { mayPermit } from '#rules/decide.ts';
-import { UNKNOWN } from '#rules/decision.ts';
+import { denyAhead, permitsWhatever } from '#rules/decide.ts';
+import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
 import { factsOf } from '#rules/facts.ts';
 import type { Authenticated, Gated, Recalled } from './call.ts';
 import { denial } from './denial.ts';
@@ -13,27 +13,43 @@ export const gate: Stage<Recalled, Gated> = async (call, world) => {
   const halted = haltProblem(call, world);
   if (halted !== null) return { stop: halted };
   if (call.tool.prepare.length > 0) {
-    const readsLabel = call.tool.prepare.some((step) => step.labels.length > 0);
-    const requests = factsOf({
-      base: call.bundle.facts,
-      agent: call.agent,
-      tool: call.tool,
-      args: call.input.args,
-      claimed: call.input.claimed,
-      bound: call.run.bound,
-      run: call.run,
-      now_ms: world.clock.now(),
-      prepared: UNKNOWN,
-      labels: readsLabel ? UNKNOWN : call.run.labels,
-      cost: UNKNOWN,
-      resources: UNKNOWN,
-    });
-    if (!requests.every((request) => mayPermit(call.bundle.policies, request))) {
-      return { stop: denial(call, { verdict: 'deny', reason: 'no_permit', policies: [], because: [] }) };
+    for (const request of requestsAhead(call, world)) {
+      const denied = denyAhead(call.bundle.policies, request);
+      if (denied !== null) return { stop: denial(call, denied) };
     }
   }
   return { go: { ...call, gate: 'passed' } };
 };
+
+/** The call as policy sees it before its fresh reads. */
+function requestsAhead(call: Recalled, world: World): DecisionRequest[] {
+  const readsLabel = call.tool.prepare.some((step) => step.labels.length > 0);
+  return factsOf({
+    base: call.bundle.facts,
+    agent: call.agent,
+    tool: call.tool,
+    args: call.input.args,
+    claimed: call.input.claimed,
+    bound: call.run.bound,
+    run: call.run,
+    now_ms: world.clock.now(),
+    prepared: UNKNOWN,
+    labels: readsLabel ? UNKNOWN : call.run.labels,
+    cost: UNKNOWN,
+    resources: UNKNOWN,
+  });
+}
+
+/**
+ * What a call is told that cannot be judged, since there is nothing to judge it on: why, if policy permits it
+ * whatever the facts are; else what any other denied caller is told, who learns nothing of the facts.
+ */
+export function unjudgedProblem(call: Recalled, why: string, world: World): Problem {
+  const { policies } = call.bundle;
+  const told = requestsAhead(call, world).every((request) => permitsWhatever(policies, request));
+  if (told) return problem('precondition_failed', why);
+  return denial(call, { verdict: 'deny', reason: 'no_permit', policies: [], because: [] });
+}
 
 /** The problem of the halt that stops this call now, or null. */
 export function haltProblem(

@@ -31,7 +31,8 @@ export class HaltBoard {
   /** Puts these in force, and aborts the attempts under way that they cover. */
   replace(active: readonly ActiveHalt[]): void {
     this.#active = active;
-    for (const watch of this.#watches) {
+    // Newest first: those that wait behind others are known not to have gone only while they still wait.
+    for (const watch of [...this.#watches].reverse()) {
       if (this.matching(watch.tenant, watch.agent, watch.tool) !== undefined) watch.controller.abort();
     }
   }

@@ -15,7 +15,7 @@ import { label } from './label.ts';
 import { mint } from './mint.ts';
 import { prepare } from './prepare.ts';
 import { recall } from './recall.ts';
-import { refuseCall } from './refuse.ts';
+import { refuseCall, refuseKnown } from './refuse.ts';
 import { resolve } from './resolve.ts';
 import { settle, settleUnsent } from './settle.ts';
 import { chain, StageBroke } from './step.ts';
@@ -97,6 +97,9 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
     // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
     return { kind: 'problem', problem: step.stop };
+  }
+  if (step.known !== undefined) {
+    return { kind: 'problem', problem: await refuseKnown(call, step.known, step.stop, at, world) };
   }
   return refused(call, step.stop, at, before || step.executed === true, world);
 }

@@ -1,58 +1,98 @@
 // Prepare: the tool's fresh reads, halted, counted and recorded like any read.
 import { digestOf } from '@countersign/contract/digest.ts';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import { problem } from '@countersign/contract/problem.ts';
+import type { Json } from '@countersign/contract/json.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { Reply } from '#connectors/connector.ts';
 import type { PrepareStep } from '#rules/tool.ts';
+import { taint } from '#store/runs.ts';
 import { readOnce } from './attempt.ts';
 import type { Gated, Prepared } from './call.ts';
-import { haltProblem } from './gate.ts';
+import { haltProblem, unjudgedProblem } from './gate.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
-/** Ends with `halted`, `upstream_unavailable` or `precondition_failed` (the read answered that there is nothing). */
+/**
+ * Ends with `halted`, `upstream_unavailable`, or, when a read answered that there is nothing, `precondition_failed`
+ * or `policy_denied`. However it ends, the reads that were tried are recorded and their labels are the run's.
+ */
 export const prepare: Stage<Gated, Prepared> = async (call, world) => {
-  const prepared: Record<string, Json> = {};
-  const labels = new Set<string>();
-  for (const step of call.tool.prepare) {
-    const halted = haltProblem(call, world);
-    if (halted !== null) return { stop: halted };
-    const reply = await readOnce(call, step.bind, { ...scopeOf(call, world), prepared }, world);
-    if (reply.kind !== 'ok') {
-      world.log.warn('prepare failed', { call: call.id, step: step.id, reason: reply.reason });
-      return { stop: refusal(step, reply.kind) };
-    }
-    const issues = step.checkOutput(reply.response);
-    if (issues.length > 0) {
-      world.log.warn('prepared facts do not fit their schema', {
-        call: call.id,
-        step: step.id,
-        issue: `${issues[0]!.pointer} ${issues[0]!.message}`,
-      });
-      return { stop: refusal(step, 'rejected') };
-    }
-    prepared[step.id] = reply.response;
-    for (const label of step.labels) labels.add(label);
-  }
-  if (call.tool.prepare.length > 0) await record(call, prepared, world);
-  return { go: { ...call, prepared, preparedLabels: [...labels].sort() } };
+  if (call.tool.prepare.length === 0) return { go: { ...call, prepared: {}, preparedLabels: [] } };
+  const tried = await readAll(call, world);
+  if (tried.steps.length > 0) await record(call, tried, world);
+  if (tried.stop !== null) return { stop: tried.stop };
+  return { go: { ...call, prepared: tried.prepared, preparedLabels: tried.labels } };
 };
 
-function refusal(step: PrepareStep, kind: 'rejected' | 'not_sent' | 'unknown') {
-  return kind === 'rejected'
-    ? problem('precondition_failed', `The fresh read "${step.id}" found nothing that this call could act on.`)
+interface Tried {
+  readonly prepared: { readonly [step: string]: Json };
+  /** Ids of the steps that were sent, in order. */
+  readonly steps: readonly string[];
+  /** Labels of the steps that were sent, sorted: also that there is nothing may have been written by somebody. */
+  readonly labels: readonly string[];
+  readonly stop: Problem | null;
+}
+
+async function readAll(call: Gated, world: World): Promise<Tried> {
+  const prepared: Record<string, Json> = {};
+  const sent: PrepareStep[] = [];
+  const tried = (stop: Problem | null): Tried => ({
+    prepared,
+    steps: sent.map((step) => step.id),
+    labels: [...new Set(sent.flatMap((step) => step.labels))].sort(),
+    stop,
+  });
+  for (const step of call.tool.prepare) {
+    const halted = haltProblem(call, world);
+    if (halted !== null) return tried(halted);
+    const reply = await readOnce(call, step.bind, { ...scopeOf(call, world), prepared }, world);
+    sent.push(step);
+    const failure = failureOf(step, reply);
+    if (failure !== null) {
+      world.log.warn('prepare failed', { call: call.id, step: step.id, reason: failure.reason });
+      return tried(stopOf(call, step, failure.kind, world));
+    }
+    prepared[step.id] = (reply as Extract<Reply, { kind: 'ok' }>).response;
+  }
+  return tried(null);
+}
+
+type Failure = { readonly kind: 'nothing' | 'silent'; readonly reason: string };
+
+/** Facts that do not fit their schema are no facts. */
+function failureOf(step: PrepareStep, reply: Reply): Failure | null {
+  if (reply.kind !== 'ok') {
+    return { kind: reply.kind === 'rejected' ? 'nothing' : 'silent', reason: reply.reason };
+  }
+  const [issue] = step.checkOutput(reply.response);
+  if (issue === undefined) return null;
+  return { kind: 'nothing', reason: `the facts do not fit their schema: ${issue.pointer} ${issue.message}` };
+}
+
+function stopOf(call: Gated, step: PrepareStep, kind: Failure['kind'], world: World): Problem {
+  return kind === 'nothing'
+    ? unjudgedProblem(call, `The fresh read "${step.id}" found nothing that this call could act on.`, world)
     : problem('upstream_unavailable', `The fresh read "${step.id}" did not answer; try again later.`);
 }
 
-async function record(call: Gated, prepared: JsonObject, world: World): Promise<void> {
-  await world.store.write((tx) =>
-    world.ledger.append(tx, {
+async function record(call: Gated, { prepared, steps, labels, stop }: Tried, world: World): Promise<void> {
+  const grown = await world.store.write(async (tx) => {
+    const grew = await taint(tx, call.run, labels);
+    await world.ledger.append(tx, {
       log: tenantLog(call.agent.tenant),
       at_ms: world.clock.now(),
       kind: 'prepare.read',
-      facts: { call: call.id, run: call.run.id, tool: call.tool.name, steps: Object.keys(prepared) },
+      facts: {
+        call: call.id,
+        run: call.run.id,
+        tool: call.tool.name,
+        steps,
+        ...(stop === null ? {} : { problem: stop.code }),
+      },
       payload: { prepared, digest: digestOf(prepared) },
-    }),
-  );
+    });
+    return grew;
+  });
+  for (const id of grown) world.runs.drop(id);
 }

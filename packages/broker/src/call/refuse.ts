@@ -4,9 +4,10 @@ import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { voidApproved } from '#store/approvals.ts';
 import { insertCall, settleCall } from '#store/calls.ts';
-import type { Authenticated, Validated } from './call.ts';
+import type { Asked, Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import type { Known } from './step.ts';
 import type { World } from './world.ts';
 
 export type Refusable = Authenticated & Partial<Validated>;
@@ -72,4 +73,42 @@ export async function refuseCall(
   });
   world.signals.notify(call.id);
   return answer;
+}
+
+/**
+ * Records the stop of a known agent whose call has no run to be answered in: suspended, or its run has ended. A
+ * resumed call keeps waiting in its row; whoever ends that waiting records it.
+ */
+export async function refuseKnown(
+  call: Asked,
+  { agent, run_id }: Known,
+  why: Problem,
+  at: string,
+  world: World,
+): Promise<Problem> {
+  if (call.proof.kind === 'resumed') return why;
+  const told: Problem = { ...why, call_id: call.id };
+  await world.store.write((tx) =>
+    world.ledger.append(tx, {
+      log: tenantLog(agent.tenant),
+      at_ms: world.clock.now(),
+      kind: 'call.refused',
+      facts: {
+        call: call.id,
+        run: run_id,
+        agent: agent.name,
+        stage: at,
+        problem: why.code,
+        policies: [],
+        bundle: world.bundle().revision,
+      },
+      payload: {
+        tool: call.toolName,
+        args: call.args,
+        claimed: call.claimed,
+        problem: told as unknown as Json,
+      },
+    }),
+  );
+  return told;
 }

@@ -1,6 +1,7 @@
 // The one shape of a stage, and the composition in which a wrong order does not compile.
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { Agent } from '#rules/principal.ts';
 import type { World } from './world.ts';
 
 /**
@@ -9,10 +10,16 @@ import type { World } from './world.ts';
  */
 export type Step<Out> =
   | { readonly go: Out }
-  | { readonly stop: Problem; readonly executed?: true }
+  | { readonly stop: Problem; readonly executed?: true; readonly known?: Known }
   | { readonly hold: Out }
   | { readonly done: CallAnswer }
   | { readonly again: string };
+
+/** The agent that was stopped before its call had it and a run; null when it is not known which. */
+export interface Known {
+  readonly agent: Agent;
+  readonly run_id: string | null;
+}
 
 /** A stage adds readonly fields to the call that it was given; it never takes any away. */
 export type Stage<In, Out extends In> = (call: In, world: World) => Promise<Step<Out>>;

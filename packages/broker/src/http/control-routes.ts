@@ -94,7 +94,8 @@ const approvalRoutes: readonly Route[] = [
     problems: ['not_found'],
     async handle(asking) {
       const { deeds, world } = asking.reach;
-      return answer(await deeds.showApproval(world, principalOf(asking), asking.params.id!));
+      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
+      return answer(await deeds.showApproval(world, viewer, asking.params.id!));
     },
   },
   {

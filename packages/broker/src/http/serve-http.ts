@@ -118,8 +118,13 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
       if (route.who === 'anyone') return done();
       const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
       const authentication = world.identity.authenticate(token, 'v1');
-      if (!authentication.ok) return void sendProblem(reply, authentication.problem, world);
-      const { principal, run_id } = authentication.caller;
+      if (!authentication.ok && !(route.id === 'performCall' && authentication.principal?.kind === 'agent')) {
+        return void sendProblem(reply, authentication.problem, world);
+      }
+      // The walk stops the call of a suspended agent itself, and records that.
+      const { principal, run_id } = authentication.ok
+        ? authentication.caller
+        : { principal: authentication.principal!, run_id: null };
       if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
       // INVARIANT: identity accepts no absent token.
       askers.set(request, { principal, run_id, token: token! });

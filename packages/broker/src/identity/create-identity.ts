@@ -89,6 +89,7 @@ function active(principal: Principal, run_id: string | null, token_id: string): 
   if (principal.status === 'active') return { ok: true, caller: { principal, run_id, token_id } };
   return {
     ok: false,
+    principal,
     problem: problem('agent_suspended', `"${principal.name}" is ${principal.status}; ask its owner.`),
   };
 }

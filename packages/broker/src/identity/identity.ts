@@ -16,7 +16,12 @@ export interface Caller {
 
 export type Authentication =
   | { readonly ok: true; readonly caller: Caller }
-  | { readonly ok: false; readonly problem: Problem };
+  | {
+      readonly ok: false;
+      readonly problem: Problem;
+      /** Who it was, when the token is valid and its principal is not active. */
+      readonly principal?: Principal;
+    };
 
 export interface Identity {
   /**

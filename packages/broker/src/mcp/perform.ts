@@ -69,21 +69,30 @@ export async function perform(
     if (state === null) return replied(errorReply(request.id, STALE_STATE));
     terms = { ...terms, state };
   }
+  terms = { ...terms, responses: asked(terms.responses, states.demandedOf(bound)) };
   for (let round = 1; ; round++) {
     const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
     const talk = new LineTalk(line, terms);
     const idempotencyKey = keyOf(deed.idempotencyKey, terms);
-    const asked = deeds.askCall(world, { door: 'mcp', proof, dryRun: false, ...deed, idempotencyKey, talk });
-    const performed = await deeds.performCall(asked, world);
-    if (performed.kind === 'problem') return { ...performed, call_id: asked.id };
+    const call = deeds.askCall(world, { door: 'mcp', proof, dryRun: false, ...deed, idempotencyKey, talk });
+    const performed = await deeds.performCall(call, world);
+    if (performed.kind === 'problem') return { ...performed, call_id: call.id };
     const { demanded } = talk;
     if (demanded === null || performed.answer.status !== 'failed') return performed;
-    if (request.era === 'stateless')
+    if (request.era === 'stateless') {
+      if (demanded.kind === 'input') states.remember(bound, Object.keys(demanded.requests));
       return replied(demandReply(request, demanded, (state) => states.seal(state, bound)));
+    }
     const responses = round < MOST_ROUNDS ? await askClient(demanded, line) : null;
     if (responses === null) return performed;
     terms = { ...terms, responses, state: demanded.kind === 'input' ? demanded.state : null };
   }
+}
+
+/** Only what an upstream has asked for goes upstream: anything else would be an argument that nobody judged. */
+function asked(responses: JsonObject | null, demanded: readonly string[]): JsonObject | null {
+  if (responses === null || demanded.length === 0) return null;
+  return Object.fromEntries(Object.entries(responses).filter(([key]) => demanded.includes(key)));
 }
 
 /** Each round is a request of its own, so its key is one too; the same answers to the same demand give the same key. */

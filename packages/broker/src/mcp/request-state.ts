@@ -6,6 +6,8 @@ import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
 
 const TTL_MS = 900_000;
+/** Demands remembered; beyond this all are forgotten, and their upstreams ask again. */
+const DEMANDS_MAX = 10_000;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const TIME_BYTES = 8;
@@ -21,10 +23,26 @@ export class RequestStates {
   readonly #world: World;
   /** Made anew at each start: a demand outlives the process that handed it on no more than its upstream's patience. */
   readonly #key: Uint8Array;
+  readonly #demanded = new Map<string, { readonly keys: readonly string[]; readonly until_ms: number }>();
 
   constructor(world: World) {
     this.#world = world;
     this.#key = world.random(32);
+  }
+
+  /** Notes what an upstream asked this agent for, so that nothing else is ever answered. */
+  remember(bound: Bound, keys: readonly string[]): void {
+    if (this.#demanded.size >= DEMANDS_MAX) this.#demanded.clear();
+    this.#demanded.set(digest(bound).toString('base64'), {
+      keys,
+      until_ms: this.#world.clock.now() + TTL_MS,
+    });
+  }
+
+  /** What was asked for lately in answer to this very request; empty when nothing was. */
+  demandedOf(bound: Bound): readonly string[] {
+    const demand = this.#demanded.get(digest(bound).toString('base64'));
+    return demand === undefined || demand.until_ms < this.#world.clock.now() ? [] : demand.keys;
   }
 
   seal(state: string, bound: Bound): string {

@@ -1,6 +1,8 @@
 // The one decision: deny by default, forbid beats permit, an error denies, and some forbids ask for people.
 import type { ApprovalRule, Decision, DecisionRequest, Judgement, PolicySet } from './decision.ts';
 
+type Denial = Extract<Decision, { verdict: 'deny' }>;
+
 /**
  * Decides a call. `requests` holds one for each resource that the call touches (or its connector): all must be
  * permitted. `satisfied` names the rules whose quorum of people has approved this very deed.
@@ -31,13 +33,31 @@ export function decide(
 
 /**
  * Whether some completion of the request's UNKNOWN facts could be permitted or held. Never false where one
- * could; true may still end in a denial. The gate and the visibility of tools ask this.
+ * could; true may still end in a denial. The visibility of tools asks this.
  */
 export function mayPermit(policySet: PolicySet, request: DecisionRequest): boolean {
-  const judgement = policySet.judge(request);
-  if (judgement.errors.length > 0) return false;
-  if (judgement.permits.length === 0 && judgement.unknownPermits.length === 0) return false;
-  return judgement.forbids.every((id) => policySet.approvals.has(id));
+  return denyAhead(policySet, request) === null;
+}
+
+/** The denial that no completion of the UNKNOWN facts escapes; null where one may be permitted or held. */
+export function denyAhead(policySet: PolicySet, request: DecisionRequest): Denial | null {
+  const { forbids, errors, permits, unknownPermits } = policySet.judge(request);
+  const final = forbids.filter((id) => !policySet.approvals.has(id));
+  if (final.length > 0) return deny(policySet, 'forbidden', final);
+  if (errors.length > 0) {
+    const erring = errors.map((error) => error.policy);
+    return deny(policySet, 'policy_error', [...new Set(erring)].sort());
+  }
+  return permits.length === 0 && unknownPermits.length === 0 ? deny(policySet, 'no_permit', []) : null;
+}
+
+/** Whether every completion of the UNKNOWN facts is permitted or held: what they are then tells nothing new. */
+export function permitsWhatever(policySet: PolicySet, request: DecisionRequest): boolean {
+  const { forbids, unknownForbids, errors, permits } = policySet.judge(request);
+  const asksPeople = (id: string): boolean => policySet.approvals.has(id);
+  return (
+    permits.length > 0 && errors.length === 0 && forbids.every(asksPeople) && unknownForbids.every(asksPeople)
+  );
 }
 
 // A rule without @approval is never satisfied, whatever the caller claims.
@@ -55,7 +75,7 @@ function deny(
   policySet: PolicySet,
   reason: 'no_permit' | 'forbidden' | 'policy_error',
   policies: readonly string[],
-): Decision {
+): Denial {
   const because = policies.map((id) => policySet.because.get(id)).filter((text) => text !== undefined);
   return { verdict: 'deny', policies, reason, because };
 }

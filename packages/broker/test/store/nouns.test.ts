@@ -197,7 +197,10 @@ test('an agent has one ambient run, which it cannot leave by asking for another'
   const { store } = openFresh(t);
   const open = (id: string, at_ms: number) =>
     store.write((tx) =>
-      runs.openAmbientRun(tx, newRun(id, { opened_at_ms: at_ms, last_used_at_ms: at_ms }), { idle_ms: 500, usable_ms: 5000 }),
+      runs.openAmbientRun(tx, newRun(id, { opened_at_ms: at_ms, last_used_at_ms: at_ms }), {
+        idle_ms: 500,
+        usable_ms: 5000,
+      }),
     );
   const [a, b] = await Promise.all([open('run_1', 1000), open('run_2', 1001)]);
   assert.deepEqual([a.opened, b.opened, b.run.id, b.run.ambient], [true, false, 'run_1', true]);

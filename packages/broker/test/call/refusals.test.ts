@@ -1,0 +1,124 @@
+// Refusals: each one recorded, named by its rule, and silent about everything else.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { agentFile, type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
+
+const NEVER_667 = `
+@id("never-667")
+@because("667 is not refunded.")
+forbid (principal, action == Action::"refund", resource) when { context.args.amount_minor == 667 };
+`;
+const POLICIES = `${FILES['policies/desk.cedar']}${NEVER_667}`;
+
+let desk: Desk;
+before(async () => {
+  desk = await startDesk({
+    'policies/desk.cedar': POLICIES,
+    // A cost that fails on some facts.
+    'tools/refund.yaml': REFUND_TOOL.replace(
+      'cost: { minor: args.amount_minor,',
+      'cost: { minor: "args.amount_minor == 13 ? -1 : args.amount_minor",',
+    ),
+  });
+});
+after(() => desk.close());
+
+async function refund(amount_minor: number, account = 'AC-1') {
+  const { run_token: runToken } = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+  return desk.call('bot', 'refund', { account, amount_minor }, { runToken });
+}
+
+async function entries(): Promise<{ kind: string; facts: JsonObject }[]> {
+  const sent = await desk.send('dora', 'GET', '/v1/ledger/entries?limit=1000');
+  const page = sent.body as unknown as { entries: { entry: string }[] };
+  return page.entries.map((each) => JSON.parse(each.entry) as { kind: string; facts: JsonObject });
+}
+
+const entriesOf = async (callId: string | undefined) =>
+  (await entries()).filter(({ facts }) => facts['call'] === callId);
+
+async function activate(files: Record<string, string>): Promise<void> {
+  desk.write(files);
+  const sent = await desk.send('ben', 'POST', '/v1/bundle');
+  assert.equal(sent.status, 200, JSON.stringify(sent.body));
+}
+
+test('a denial at the gate names its rule and reads nothing', async () => {
+  const answer = await refund(667);
+  assert.deepEqual(answer.problem?.policies, ['never-667']);
+  assert.match(answer.problem?.detail ?? '', /667 is not refunded/);
+  assert.deepEqual(
+    (await entriesOf(answer.call_id)).map(({ kind }) => kind),
+    ['call.refused'],
+  );
+  assert.equal((await refund(668)).status, 'succeeded', 'control');
+});
+
+test('where policy depends on the facts, their absence is told like any denial', async () => {
+  const missing = await refund(1, 'AC-404');
+  const failing = await refund(13);
+  for (const answer of [missing, failing]) {
+    assert.equal(answer.problem?.code, 'policy_denied', JSON.stringify(answer));
+    assert.match(answer.problem?.detail ?? '', /^No policy permits bot to call "refund"/);
+    assert.deepEqual(answer.problem?.policies, []);
+  }
+  await activate({ 'policies/desk.cedar': POLICIES.replace(/@id\("vip-untouched"\)[^;]*;/, '') });
+  for (const answer of [await refund(1, 'AC-404'), await refund(13)]) {
+    assert.equal(answer.problem?.code, 'precondition_failed', 'control: permitted whatever the facts');
+  }
+  await activate({ 'policies/desk.cedar': POLICIES });
+});
+
+test('a fresh read that found nothing is recorded', async () => {
+  const answer = await refund(1, 'AC-404');
+  const [read, refused] = await entriesOf(answer.call_id);
+  assert.equal(read?.kind, 'prepare.read');
+  assert.deepEqual(read?.facts['steps'], ['account']);
+  assert.equal(read?.facts['problem'], 'policy_denied');
+  assert.equal(refused?.kind, 'call.refused');
+  const control = await entriesOf((await refund(1)).call_id);
+  assert.equal(control[0]?.facts['problem'], undefined, 'control: one that found something');
+});
+
+test('a call in an ended run is recorded', async () => {
+  const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+  const late = () => desk.call('bot', 'read_note', { note: 'N-2' }, { runToken: run.run_token });
+  assert.equal((await late()).status, 'succeeded', 'control');
+  await desk.send('desk', 'POST', `/v1/runs/${run.run_id}/end`);
+  const answer = await late();
+  assert.equal(answer.problem?.code, 'run_ended');
+  const [entry] = await entriesOf(answer.call_id);
+  const { agent, stage, run: recorded, problem } = entry?.facts ?? {};
+  const expected = { agent: 'bot', stage: 'authenticate', recorded: run.run_id, problem: 'run_ended' };
+  assert.deepEqual({ agent, stage, recorded, problem }, expected);
+});
+
+test('a parent run that an orchestrator may not see is like one that does not exist', async () => {
+  const ambient = await desk.call('bot', 'read_note', { note: 'N-2' });
+  const own = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+  const under = (parent_run_id: string) =>
+    desk.send('desk', 'POST', '/v1/runs', { agent: 'bot', trigger: 'test:2', context: {}, parent_run_id });
+  const hidden = await under(ambient.run_id);
+  const unknown = await under('run_00000000-0000-7000-8000-000000000000');
+  assert.equal(unknown.status, 400, JSON.stringify(unknown.body));
+  assert.deepEqual(hidden.body, unknown.body);
+  assert.equal((await under(own.run_id)).status, 201, 'control');
+});
+
+test('the call of a suspended agent is recorded, a stranger is not', async () => {
+  assert.equal((await desk.call('other-bot', 'read_note', { note: 'N-2' })).status, 'succeeded', 'control');
+  await activate({ 'agents/other-bot.yaml': agentFile('other-bot', 'act', 'acme', 'ben', 'suspended') });
+  const answer = await desk.call('other-bot', 'read_note', { note: 'N-2' });
+  assert.equal(answer.problem?.code, 'agent_suspended');
+  const [entry] = await entriesOf(answer.call_id);
+  assert.deepEqual(
+    [entry?.kind, entry?.facts['agent'], entry?.facts['run'], entry?.facts['problem']],
+    ['call.refused', 'other-bot', null, 'agent_suspended'],
+  );
+  const before = (await entries()).length;
+  const body = { tool: 'read_note', args: { note: 'N-2' } };
+  const stranger = await desk.send(null, 'POST', '/v1/calls', body, { authorization: 'Bearer x.y.z' });
+  assert.equal(stranger.status, 401);
+  assert.equal((await entries()).length, before);
+});
