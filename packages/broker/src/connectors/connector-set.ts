@@ -43,26 +43,27 @@ export class ConnectorSet {
     bundle: Bundle,
     credentials: ConnectionCredentials,
   ): Promise<{ commit: () => void; abandon: () => Promise<void> }> {
-    const next = new Map<string, Running>();
     const started: Connector[] = [];
     const abandon = async (): Promise<void> => {
       await Promise.all(started.map((connector) => connector.close()));
     };
-    try {
-      for (const spec of bundle.connectors.values()) {
+    const ready = await Promise.allSettled(
+      [...bundle.connectors.values()].map(async (spec): Promise<[string, Running]> => {
         const text = canonicalize(spec as unknown as JsonObject);
         const same = this.#running.get(spec.name);
-        if (same?.spec === text) {
-          next.set(spec.name, same);
-          continue;
-        }
+        if (same?.spec === text) return [spec.name, same];
         const connector = await this.#create(spec, credentials);
         started.push(connector);
-        next.set(spec.name, { spec: text, connector });
+        return [spec.name, { spec: text, connector }];
+      }),
+    );
+    const next = new Map<string, Running>();
+    for (const each of ready) {
+      if (each.status === 'rejected') {
+        await abandon();
+        throw each.reason;
       }
-    } catch (error) {
-      await abandon();
-      throw error;
+      next.set(...each.value);
     }
     const commit = (): void => {
       for (const [name, old] of this.#running) if (next.get(name) !== old) this.#endLater(old.connector);

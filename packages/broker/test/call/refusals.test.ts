@@ -101,7 +101,7 @@ test('a parent run that an orchestrator may not see is like one that does not ex
     desk.send('desk', 'POST', '/v1/runs', { agent: 'bot', trigger: 'test:2', context: {}, parent_run_id });
   const hidden = await under(ambient.run_id);
   const unknown = await under('run_00000000-0000-7000-8000-000000000000');
-  assert.equal(unknown.status, 400, JSON.stringify(unknown.body));
+  assert.equal(unknown.status, 422, JSON.stringify(unknown.body));
   assert.deepEqual(hidden.body, unknown.body);
   assert.equal((await under(own.run_id)).status, 201, 'control');
 });

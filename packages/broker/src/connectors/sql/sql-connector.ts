@@ -1,5 +1,6 @@
 // The connector to one SQLite database: checks operations, queues jobs for its worker thread, watches the time.
 import { existsSync, realpathSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
 import { isAbsolute } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { JsonObject } from '@countersign/contract/json.ts';
@@ -141,8 +142,8 @@ class SqlConnector implements Connector {
   }
 
   #startWorker(): Worker {
-    const worker = new Worker(new URL('./sql-worker.ts', import.meta.url), {
-      workerData: this.#settings,
+    const worker = new Worker(new URL('./start-sql-worker.mjs', import.meta.url), {
+      workerData: { ...this.#settings, compile_cache: getCompileCacheDir() ?? null },
       env: {},
       execArgv: [],
     });
