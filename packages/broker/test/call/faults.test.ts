@@ -66,7 +66,9 @@ test('an answer that cannot be recorded is looked up for a write, and not passed
   restore();
   assert.equal(write.status, 'succeeded', 'the lookup found the deed');
   assert.deepEqual(write.result, { account: 'AC-1', amount_minor: 1 });
-  const poison = tamper((reply) => (reply.kind === 'ok' ? { kind: 'ok', response: { body: '\ud800' } } : reply));
+  const poison = tamper((reply) =>
+    reply.kind === 'ok' ? { kind: 'ok', response: { body: '\ud800' } } : reply,
+  );
   const read = await desk.call('bot', 'read_note', { note: 'N-2' }, { runToken });
   poison();
   assert.equal(read.problem?.code, 'tool_rejected');
@@ -87,7 +89,10 @@ test('a halt ends an attempt that is still waiting to be sent', async () => {
   desk.db.exec('rollback');
   assert.equal(desk.mails(), 0);
   for (const answer of answers) assert.ok(['halted', 'in_doubt'].includes(answer.problem?.code ?? ''));
-  assert.ok(answers.some((answer) => answer.problem?.code === 'halted'), 'the queued one is known not to have gone');
+  assert.ok(
+    answers.some((answer) => answer.problem?.code === 'halted'),
+    'the queued one is known not to have gone',
+  );
 });
 
 test('what a system says in refusing labels the run like anything else that outsiders write', async () => {
