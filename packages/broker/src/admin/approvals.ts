@@ -52,8 +52,9 @@ export async function showApproval(
     if (hasRole(principal, 'approver', 'operator', 'auditor', 'admin'))
       return ok(await viewOf(tx, row, world));
     if (principal.kind !== 'agent' || row.agent !== principal.name || row.run !== run) return notFound();
-    // The sentence and the facts may say more than the agent has read in this run.
-    const blank = { summary: '', prepared: {}, bound: {}, resources: [], cost: null, votes: [] };
+    // Sentence, facts and the digest over them may say more than the agent has read in this run.
+    const facts = { summary: '', prepared: {}, bound: {}, resources: [], cost: null };
+    const blank = { ...facts, deed_digest: '', votes: [] };
     return ok({ ...(await viewOf(tx, row, world)), ...blank });
   });
 }
