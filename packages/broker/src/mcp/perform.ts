@@ -69,7 +69,9 @@ export async function perform(
     if (state === null) return replied(errorReply(request.id, STALE_STATE));
     terms = { ...terms, state };
   }
-  terms = { ...terms, responses: asked(terms.responses, states.demandedOf(bound)) };
+  if (terms.responses !== null) {
+    terms = { ...terms, responses: asked(terms.responses, states.demandedOf(bound)) };
+  }
   for (let round = 1; ; round++) {
     const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
     const talk = new LineTalk(line, terms);
@@ -90,8 +92,8 @@ export async function perform(
 }
 
 /** Only what an upstream has asked for goes upstream: anything else would be an argument that nobody judged. */
-function asked(responses: JsonObject | null, demanded: readonly string[]): JsonObject | null {
-  if (responses === null || demanded.length === 0) return null;
+function asked(responses: JsonObject, demanded: readonly string[]): JsonObject | null {
+  if (demanded.length === 0) return null;
   return Object.fromEntries(Object.entries(responses).filter(([key]) => demanded.includes(key)));
 }
 
