@@ -1,7 +1,7 @@
 // Importing tools: whatever upstreams offer becomes a bundle that compiles, in which nothing runs without a person.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import fc from 'fast-check';
@@ -68,10 +68,8 @@ function assertHeld(bundle: Bundle): void {
   }
 }
 
-const DATA = [
-  process.env.COUNTERSIGN_MCP_TOOLS,
-  resolve(import.meta.dirname, '../../../../../shared/bench/data/mcp-tools'),
-].find((folder) => folder !== undefined && existsSync(folder));
+const given = process.env.COUNTERSIGN_MCP_TOOLS;
+const DATA = given !== undefined && existsSync(given) ? given : undefined;
 
 test('every recorded server imports whole, and nothing of unknown effect becomes a read', (t) => {
   if (DATA === undefined) {
