@@ -51,12 +51,6 @@ export class BundleRefused extends Error {
   }
 }
 
-/** What a bundle brings along: its credentials are minted by the providers of its own connectors. */
-interface InForce {
-  readonly bundle: Bundle;
-  readonly credentials: Credentials;
-}
-
 /** Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken. */
 export async function startBroker(options: ServeOptions): Promise<Broker> {
   const log = createLog(options.log_level);
@@ -69,10 +63,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const keys = join(settings.data_dir, 'keys');
   const store = openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
 
-  let inForce: InForce = {
-    bundle: loaded.bundle,
-    credentials: createCredentials(loaded.bundle.connectors, readSecret, clock),
-  };
+  let inForce = loaded.bundle;
   const credentialsOf = new WeakMap<Bundle, Credentials>();
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
@@ -87,7 +78,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
-    bundle: () => inForce.bundle,
+    bundle: () => inForce,
     store,
     clock,
     random,
@@ -99,9 +90,10 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     store,
     ledger: await Ledger.open(store, random),
     signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
-    bundle: () => inForce.bundle,
+    bundle: () => inForce,
     connector: (bundle, name) => connectors.get(bundle, name),
-    credentials: (bundle) => credentialsOf.get(bundle) ?? inForce.credentials,
+    // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
+    credentials: (bundle) => credentialsOf.get(bundle)!,
     identity,
     halts: new HaltBoard(),
     runs: new RunCache(),
@@ -117,7 +109,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       const commit = (): void => {
         prepared.commit();
         credentialsOf.set(bundle, credentials);
-        inForce = { bundle, credentials };
+        inForce = bundle;
       };
       return { commit, abandon: prepared.abandon };
     },

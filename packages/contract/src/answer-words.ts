@@ -72,7 +72,8 @@ function advice(problem: Problem): string {
   }
 }
 
-function issueLines(issues: readonly Issue[]): string {
+/** One line for each mistake, by its pointer; begins with a line break. */
+export function issueLines(issues: readonly Issue[]): string {
   return issues
     .map(({ pointer, message }) => `\n- ${pointer === '' ? 'arguments' : pointer}: ${message}`)
     .join('');

@@ -7,12 +7,13 @@ import { decide as judge } from '#rules/decide.ts';
 import type { ApprovalRule, Decision } from '#rules/decision.ts';
 import { deedDigest } from '#rules/deed.ts';
 import type { Scope } from '#rules/expression.ts';
-import { factsOf, resourceParts } from '#rules/facts.ts';
+import { resourceParts } from '#rules/facts.ts';
 import { quoteForeign, summarize } from '#rules/summary.ts';
 import type { Decided, Deed, Granted } from './call.ts';
 import { denial } from './denial.ts';
 import { electorateOf } from './electorate.ts';
 import { unjudgedProblem } from './gate.ts';
+import { requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -33,20 +34,9 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
     return { stop: unjudgedProblem(call, `"${call.tool.name}" cannot act on these facts.`, world) };
   }
   const { deed } = evaluated;
-  const requests = factsOf({
-    base: call.bundle.facts,
-    agent: call.agent,
-    tool: call.tool,
-    args: call.input.args,
-    claimed: call.input.claimed,
-    bound: call.run.bound,
-    run: call.run,
-    now_ms: world.clock.now(),
-    prepared: call.prepared,
-    labels: call.labels,
-    cost: deed.cost,
-    resources: deed.resources,
-  });
+  const { prepared, labels } = call;
+  const facts = { prepared, labels, cost: deed.cost, resources: deed.resources };
+  const requests = requestsOf(call, facts, world);
   const first = judge(call.bundle.policies, requests, NOTHING);
   if (first.verdict === 'deny') return { stop: denial(call, first) };
   const failed = failedPrecondition(call, { ...scope, cost: deed.cost });

@@ -2,9 +2,9 @@
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { denyAhead, permitsWhatever } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
-import { factsOf } from '#rules/facts.ts';
 import type { Authenticated, Gated, Recalled } from './call.ts';
 import { denial } from './denial.ts';
+import { requestsOf } from './requests-of.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -24,20 +24,8 @@ export const gate: Stage<Recalled, Gated> = async (call, world) => {
 /** The call as policy sees it before its fresh reads. */
 function requestsAhead(call: Recalled, world: World): DecisionRequest[] {
   const readsLabel = call.tool.prepare.some((step) => step.labels.length > 0);
-  return factsOf({
-    base: call.bundle.facts,
-    agent: call.agent,
-    tool: call.tool,
-    args: call.input.args,
-    claimed: call.input.claimed,
-    bound: call.run.bound,
-    run: call.run,
-    now_ms: world.clock.now(),
-    prepared: UNKNOWN,
-    labels: readsLabel ? UNKNOWN : call.run.labels,
-    cost: UNKNOWN,
-    resources: UNKNOWN,
-  });
+  const labels = readsLabel ? UNKNOWN : call.run.labels;
+  return requestsOf(call, { prepared: UNKNOWN, labels, cost: UNKNOWN, resources: UNKNOWN }, world);
 }
 
 /**

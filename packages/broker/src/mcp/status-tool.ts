@@ -1,7 +1,8 @@
 // What the list says of the built-in tool that looks up a call.
+import { CALL_STATUS_TOOL } from '@countersign/contract/answer-words.ts';
 
 /** Reserved: no tool of a bundle is served under this name. */
-export const CALL_STATUS = 'countersign_call_status';
+export const CALL_STATUS = CALL_STATUS_TOOL;
 
 export const WAIT_DEFAULT_S = 20;
 /** Official clients give up on a request after 60 s, so a wait never lasts longer. */

@@ -1,7 +1,8 @@
 // Writes what became of a call as a tool result: plain words for the model, structure for its program.
+import { answerWords, issueLines } from '@countersign/contract/answer-words.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import type { Issue, Problem } from '@countersign/contract/problem.ts';
-import type { ApprovalAsk, CallAnswer } from '@countersign/contract/wire.ts';
+import type { Issue } from '@countersign/contract/problem.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { contentOf } from './content.ts';
 
 /** JSON text of the members of a `CallToolResult`, and of further `_meta` members. */
@@ -23,7 +24,7 @@ export function answerResult(answer: CallAnswer, announced: Announced): ToolResu
   const meta = metaOf(answer);
   if (answer.status === 'succeeded')
     return { members: successMembers(answer.result ?? null, announced), meta };
-  return { members: errorMembers(wordsOf(answer), structureOf(answer)), meta };
+  return { members: errorMembers(answerWords(answer), structureOf(answer)), meta };
 }
 
 /** The answer to a question about a call: the question itself succeeded, whatever became of the call. */
@@ -33,7 +34,7 @@ export function statusResult(answer: CallAnswer): ToolResult {
   const blocks =
     passed ?? (answer.status === 'succeeded' && result !== null ? [textBlock(JSON.stringify(result))] : []);
   const structure = answer.status === 'succeeded' ? { ...structureOf(answer), result } : structureOf(answer);
-  const content = [textBlock(wordsOf(answer)), ...blocks];
+  const content = [textBlock(answerWords(answer)), ...blocks];
   return {
     members: `"content":${JSON.stringify(content)},"structuredContent":${JSON.stringify(structure)}`,
     meta: metaOf(answer),
@@ -93,73 +94,4 @@ function structureOf(answer: CallAnswer): JsonObject {
       : { approval_id: approval.approval_id, expires_at_ms: approval.expires_at_ms }),
     ...(problem === undefined ? {} : { problem: problem as unknown as JsonObject }),
   };
-}
-
-function wordsOf(answer: CallAnswer): string {
-  const { call_id, tool, problem } = answer;
-  const comeBack = `call countersign_call_status with {"call_id": "${call_id}"}`;
-  switch (answer.status) {
-    case 'succeeded':
-      return `"${tool}" was done.`;
-    case 'held':
-      return `Not done yet: waiting for ${waitingFor(answer)}. Do not repeat "${tool}"; ${comeBack} to learn the outcome.${lapse(answer)}`;
-    case 'running':
-      return `Not finished yet. Do not repeat "${tool}"; ${comeBack} to learn the outcome.`;
-    case 'refused':
-      return `Refused, nothing was done. ${explain(problem)}`;
-    case 'failed':
-      return `Not done. ${explain(problem)}`;
-    case 'in_doubt':
-      return `It is not known whether "${tool}" was done. Do not repeat it: it might be done twice. People look into it; ${comeBack} later. ${explain(problem)}`;
-    case 'unverified':
-      return `"${tool}" was sent, but reading back does not agree. Do not repeat it; tell a person. ${explain(problem)}`;
-  }
-}
-
-function waitingFor(answer: CallAnswer): string {
-  const asks = answer.approval?.asks ?? [];
-  if (asks.length === 0) return 'people';
-  return [...new Set(asks.map(askWords))].join(' and ');
-}
-
-function askWords(ask: ApprovalAsk): string {
-  const missing = Math.max(1, ask.quorum - ask.approved);
-  const but = ask.excluding.length === 0 ? '' : ` other than the ${ask.excluding.join(', ')}`;
-  const because = ask.because === '' ? '' : ` (${ask.because.replace(/\.$/, '')})`;
-  return `${missing} ${missing === 1 ? 'person' : 'people'} of ${ask.group}${but}${because}`;
-}
-
-function lapse(answer: CallAnswer): string {
-  const at_ms = answer.approval?.expires_at_ms;
-  return at_ms === undefined ? '' : ` The request to them lapses at ${new Date(at_ms).toISOString()}.`;
-}
-
-/** What was refused, by which rule, and what to do instead. The detail of a denial names its rules. */
-function explain(problem: Problem | undefined): string {
-  if (problem === undefined) return '';
-  const { title, detail, issues, policies = [] } = problem;
-  const unnamed = policies.filter((id) => !detail.includes(id));
-  const rules = unnamed.length === 0 ? '' : ` Rules: ${unnamed.join(', ')}.`;
-  return `${title}. ${detail}${rules}${issueLines(issues ?? [])} ${advice(problem)}`.trimEnd();
-}
-
-function advice(problem: Problem): string {
-  switch (problem.retry) {
-    case 'never':
-      return problem.issues === undefined ? 'Repeating the same call will not help.' : '';
-    case 'same':
-      return 'The same call may be made again.';
-    case 'after_approval':
-      return 'Try again once people have decided on the calls that wait.';
-    case 'later':
-      return problem.retry_at_ms === undefined
-        ? 'Try again later.'
-        : `Try again after ${new Date(problem.retry_at_ms).toISOString()}.`;
-  }
-}
-
-function issueLines(issues: readonly Issue[]): string {
-  return issues
-    .map(({ pointer, message }) => `\n- ${pointer === '' ? 'arguments' : pointer}: ${message}`)
-    .join('');
 }

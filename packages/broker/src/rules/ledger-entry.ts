@@ -8,19 +8,16 @@ export type EntryKind =
   | 'call.settled'
   | 'call.refused'
   | 'call.held'
-  | 'call.resumed'
   | 'call.in_doubt'
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'
   | 'run.opened'
   | 'run.ended'
-  | 'token.issued'
   | 'halt.set'
   | 'halt.lifted'
   | 'bundle.activated'
   | 'bundle.refused'
-  | 'key.created'
   | 'broker.started';
 
 /**

@@ -83,3 +83,9 @@ export interface Tool {
   /** The sentence an approver reads: literal words and expressions, joined by the walk. */
   readonly summary: readonly (string | Expression)[];
 }
+
+/** Every bind of a tool: the deed's own, and those of its fresh reads, read-back and lookup. */
+export function bindsOf(tool: Tool): readonly Bind[] {
+  const others = [tool.verify?.bind, tool.lookup?.bind].filter((bind) => bind !== undefined);
+  return [tool.bind, ...tool.prepare.map((step) => step.bind), ...others];
+}

@@ -1,7 +1,7 @@
 // The connector to one program of the machine: reviewed arguments, no shell, a sandbox without network, hard limits.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Tool } from '#rules/tool.ts';
+import { bindsOf, type Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused } from '../connector-deps.ts';
 import { chooseIsolation, type Isolator } from '../isolation.ts';
@@ -53,9 +53,8 @@ class CommandConnector implements Connector {
   }
 
   drift(tool: Tool): Drift {
-    const binds = [tool.bind, ...tool.prepare.map((step) => step.bind), tool.verify?.bind, tool.lookup?.bind];
-    for (const bind of binds) {
-      const reason = bind === undefined ? undefined : checkCommandOperation(bind.operation)[0];
+    for (const bind of bindsOf(tool)) {
+      const reason = checkCommandOperation(bind.operation)[0];
       if (reason !== undefined) return { reason };
     }
     return null;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Agent } from 'undici';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Tool } from '#rules/tool.ts';
+import { bindsOf, type Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { chooseIsolation, type Isolator } from '../isolation.ts';
@@ -70,9 +70,8 @@ class HandlerConnector implements Connector {
   }
 
   drift(tool: Tool): Drift {
-    const binds = [tool.bind, ...tool.prepare.map((step) => step.bind), tool.verify?.bind, tool.lookup?.bind];
-    for (const bind of binds) {
-      const found = bind === undefined ? null : this.#module(bind.operation);
+    for (const bind of bindsOf(tool)) {
+      const found = this.#module(bind.operation);
       if (typeof found === 'string') return { reason: found };
     }
     return null;

@@ -1,7 +1,7 @@
 // The connector to one MCP server: calls its tools, watches their definitions, keeps foreign requests out.
-import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Bind, Tool } from '#rules/tool.ts';
+import { type Bind, bindsOf, type Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import type { ConnectorDeps } from '../connector-deps.ts';
 import { redactReply } from '../redact-reply.ts';
@@ -188,12 +188,4 @@ class McpConnector implements Connector {
   #warn(fields: object, message: string): void {
     this.#deps.log.warn({ connector: this.name, ...fields }, message);
   }
-}
-
-/** Every way in which the tool reaches this connector. */
-function bindsOf(tool: Tool): Bind[] {
-  const others = [tool.verify?.bind, tool.lookup?.bind].filter((bind) => bind !== undefined);
-  return [tool.bind, ...tool.prepare.map((step) => step.bind), ...others].filter((bind) =>
-    isJsonObject(bind.operation),
-  );
 }

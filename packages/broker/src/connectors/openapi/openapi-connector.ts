@@ -1,10 +1,10 @@
 // The connector to one HTTP API by the vendor's own description: sends what was reviewed, to where it was reviewed.
-import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { Pool } from 'undici';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import { compileExpression } from '#rules/cel.ts';
 import type { Expression } from '#rules/expression.ts';
-import type { Tool } from '#rules/tool.ts';
+import { bindsOf, type Tool } from '#rules/tool.ts';
 import { createAddressCheck, createCheckedConnect } from '../checked-address.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
@@ -57,8 +57,8 @@ class OpenapiConnector implements Connector {
   }
 
   drift(tool: Tool): Drift {
-    for (const bind of bindsOf(tool)) {
-      const found = this.#find(bind);
+    for (const { operation } of bindsOf(tool)) {
+      const found = this.#find(operation);
       if (typeof found === 'string') return { reason: found };
       const shape = tool.effect === 'read' ? undefined : this.#shapes.get(found.id);
       if (shape !== undefined && this.#options.response_drift === 'pause')
@@ -161,11 +161,4 @@ class OpenapiConnector implements Connector {
       return null;
     }
   }
-}
-
-/** Every way in which the tool reaches this connector. */
-function bindsOf(tool: Tool): JsonObject[] {
-  const others = [tool.verify?.bind, tool.lookup?.bind].filter((bind) => bind !== undefined);
-  const binds = [tool.bind, ...tool.prepare.map((step) => step.bind), ...others];
-  return binds.map((bind) => bind.operation).filter(isJsonObject);
 }

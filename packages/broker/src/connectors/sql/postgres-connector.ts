@@ -3,7 +3,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { Pool, type PoolClient } from 'pg';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Tool } from '#rules/tool.ts';
+import { bindsOf, type Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused } from '../connector-deps.ts';
 import { redactReply } from '../redact-reply.ts';
@@ -97,9 +97,8 @@ class PostgresConnector implements Connector {
   }
 
   drift(tool: Tool): Drift {
-    const binds = [tool.bind, ...tool.prepare.map((step) => step.bind), tool.verify?.bind, tool.lookup?.bind];
-    for (const bind of binds) {
-      const reason = bind === undefined ? null : this.#mistake(bind.operation);
+    for (const bind of bindsOf(tool)) {
+      const reason = this.#mistake(bind.operation);
       if (reason !== null) return { reason };
     }
     return null;

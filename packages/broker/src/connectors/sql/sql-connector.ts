@@ -5,7 +5,7 @@ import { isAbsolute } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Tool } from '#rules/tool.ts';
+import { bindsOf, type Tool } from '#rules/tool.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { overlaps } from '../isolation.ts';
@@ -73,9 +73,8 @@ class SqlConnector implements Connector {
 
   /** SQL has no definition to drift; an operation that must not run is paused here as well. */
   drift(tool: Tool): Drift {
-    const binds = [tool.bind, ...tool.prepare.map((step) => step.bind), tool.verify?.bind, tool.lookup?.bind];
-    for (const bind of binds) {
-      const reason = bind === undefined ? null : this.#mistake(bind.operation);
+    for (const bind of bindsOf(tool)) {
+      const reason = this.#mistake(bind.operation);
       if (reason !== null) return { reason };
     }
     return null;

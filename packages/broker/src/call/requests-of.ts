@@ -1,0 +1,23 @@
+// The requests that policy judges for a call, with the facts that are known at this stage of the walk.
+import type { DecisionRequest } from '#rules/decision.ts';
+import { type CallFacts, factsOf } from '#rules/facts.ts';
+import type { Validated } from './call.ts';
+import type { World } from './world.ts';
+
+/** What differs between stages: UNKNOWN until a later one has found it out. */
+export type StageFacts = Pick<CallFacts, 'prepared' | 'labels' | 'cost' | 'resources'>;
+
+/** One request for each resource; the gate and the decision build them here, so that they see the same call. */
+export function requestsOf(call: Validated, facts: StageFacts, world: World): DecisionRequest[] {
+  return factsOf({
+    base: call.bundle.facts,
+    agent: call.agent,
+    tool: call.tool,
+    args: call.input.args,
+    claimed: call.input.claimed,
+    bound: call.run.bound,
+    run: call.run,
+    now_ms: world.clock.now(),
+    ...facts,
+  });
+}
