@@ -29,7 +29,7 @@ import { openKeyFile } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { mcpRoutes } from '#mcp/routes.ts';
-import { Ledger, logs } from '#store/ledger.ts';
+import { appendEntry, logs } from '#store/ledger.ts';
 import { openSqlite } from '#store/sqlite.ts';
 import { createLog, type Log } from '#telemetry/log.ts';
 
@@ -61,7 +61,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   if (!loaded.ok) throw new BundleRefused(loaded.mistakes);
   const { settings } = loaded.bundle;
   const keys = join(settings.data_dir, 'keys');
-  const store = openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
+  const store = await openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
 
   let inForce = loaded.bundle;
   const credentialsOf = new WeakMap<Bundle, Credentials>();
@@ -88,7 +88,6 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     random,
     log,
     store,
-    ledger: await Ledger.open(store, random),
     signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
     bundle: () => inForce,
     connector: (bundle, name) => connectors.get(bundle, name),
@@ -179,7 +178,7 @@ const RANDOM_POOL_BYTES = 8_192;
 /** A start is an entry; a bundle other than the last one activated is an activation too. */
 async function recordStart(world: World): Promise<void> {
   await world.store.write((tx) =>
-    world.ledger.append(tx, {
+    appendEntry(tx, {
       log: INSTALLATION_LOG,
       at_ms: world.clock.now(),
       kind: 'broker.started',

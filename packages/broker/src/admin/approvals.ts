@@ -15,7 +15,8 @@ import {
   setStatus,
   votesOf,
 } from '#store/approvals.ts';
-import type { Tx } from '#store/store.ts';
+import { appendEntry } from '#store/ledger.ts';
+import type { Tx, WriteTx } from '#store/tx.ts';
 import { ownRun, type Viewer } from './calls.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
@@ -99,7 +100,7 @@ export async function vote(
         reason: request.reason ?? null,
       });
     }
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'approval.voted',
@@ -133,7 +134,7 @@ function refuseVote(
 }
 
 async function closeIfDecided(
-  tx: Tx,
+  tx: WriteTx,
   world: World,
   row: StoredApproval,
   verdict: VoteRequest['verdict'],
@@ -148,7 +149,7 @@ async function closeIfDecided(
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
   if (closed === null) return;
   await setStatus(tx, row.id, 'open', closed, now);
-  await world.ledger.append(tx, {
+  await appendEntry(tx, {
     log: tenantLog(row.tenant),
     at_ms: now,
     kind: 'approval.closed',

@@ -7,6 +7,7 @@ import type { World } from '#call/world.ts';
 import type { Facts } from '#rules/ledger-entry.ts';
 import type { Person } from '#rules/principal.ts';
 import { insertActivation, latestActivation } from '#store/activations.ts';
+import { appendEntry } from '#store/ledger.ts';
 import { fail, hasRole, ok, type Result } from './result.ts';
 
 /** What activation needs beyond the world: reading the folder, and putting a bundle in force. */
@@ -68,7 +69,7 @@ export async function recordActivation(world: World, bundle: Bundle, by: string)
   const now = world.clock.now();
   await world.store.write(async (tx) => {
     await insertActivation(tx, { revision: bundle.revision, at_ms: now, by, files: bundle.files });
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: INSTALLATION_LOG,
       at_ms: now,
       kind: 'bundle.activated',
@@ -100,6 +101,6 @@ function issueOf(mistake: Mistake): Issue {
 
 async function record(world: World, kind: 'bundle.refused', facts: Facts, payload: Json) {
   await world.store.write((tx) =>
-    world.ledger.append(tx, { log: INSTALLATION_LOG, at_ms: world.clock.now(), kind, facts, payload }),
+    appendEntry(tx, { log: INSTALLATION_LOG, at_ms: world.clock.now(), kind, facts, payload }),
   );
 }

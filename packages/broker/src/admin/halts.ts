@@ -5,6 +5,7 @@ import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
+import { appendEntry } from '#store/ledger.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 type NewHalt = Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>;
@@ -26,7 +27,7 @@ export async function setHalt(world: World, person: Person, request: HaltRequest
   };
   await world.store.write(async (tx) => {
     await insertHalt(tx, row);
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
       at_ms: now,
       kind: 'halt.set',
@@ -49,7 +50,7 @@ export async function liftHalt(world: World, person: Person, id: string): Promis
     }
     const now = world.clock.now();
     await liftRow(tx, id, person.name, now);
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
       at_ms: now,
       kind: 'halt.lifted',

@@ -3,7 +3,7 @@ import type { Receipt } from '@countersign/contract/wire.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
-import { type ReadEntry, readEntries, receipt } from '#store/ledger.ts';
+import { type ReadEntry, readEntries, receipt, signCheckpoint } from '#store/ledger.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 export interface LedgerPage {
@@ -30,7 +30,7 @@ export async function showReceipt(
   seq: number,
 ): Promise<Result<Receipt>> {
   if (logFor(person, log) === null) return notFound();
-  await world.ledger.checkpoint(world.store, log, world.signer, world.clock.now());
+  await signCheckpoint(world.store, log, world.signer, world.clock.now());
   const found = await world.store.read((tx) => receipt(tx, log, seq, { payload: true }));
   return found === null ? notFound() : ok(found);
 }
@@ -43,7 +43,7 @@ export async function latestCheckpoint(
 ): Promise<Result<{ readonly log: string; readonly checkpoint: string; readonly vkey: string }>> {
   const name = logFor(person, log);
   if (name === null) return notFound();
-  const checkpoint = await world.ledger.checkpoint(world.store, name, world.signer, world.clock.now());
+  const checkpoint = await signCheckpoint(world.store, name, world.signer, world.clock.now());
   if (checkpoint === null) return fail('not_found', 'This log has no entries yet.');
   return ok({ log: name, checkpoint: checkpoint.note, vkey: world.signer.vkey });
 }

@@ -8,6 +8,7 @@ import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Orchestrator, Principal } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
+import { appendEntry } from '#store/ledger.ts';
 import { endRun as endRow, getRun, insertRun, listRuns as listRows, taint } from '#store/runs.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
@@ -59,7 +60,7 @@ export async function openRun(
     await insertRun(tx, { ...run, parent_run_id: parent?.id ?? null, model: request.model ?? null });
     const labels = parent?.labels ?? [];
     grown = await taint(tx, run, labels);
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: tenantLog(agent.tenant),
       at_ms: now,
       kind: 'run.opened',
@@ -112,7 +113,7 @@ export async function endRun(world: World, principal: Principal, id: string): Pr
     if (run.ended_at_ms !== null) return ok(run);
     const now = world.clock.now();
     await endRow(tx, run.id, now);
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: tenantLog(run.tenant),
       at_ms: now,
       kind: 'run.ended',

@@ -1,9 +1,7 @@
 // Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import { setStatus } from '#store/approvals.ts';
-import { insertCall, resumeCall } from '#store/calls.ts';
-import { standingOf, taint } from '#store/runs.ts';
-import type { Tx } from '#store/store.ts';
+import { draftEntry } from '#rules/ledger-entry.ts';
+import type { Admission as Asking, NotAdmitted } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
@@ -31,104 +29,95 @@ export const admit: Stage<Decided, Admitted> = async (call, world) => {
   return admittance.ok ? { go: { ...call, admission } } : admittance.step;
 };
 
-class NotWaiting extends Error {}
-
-/** One unit of work; runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */
+/** Runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */
 async function admitDurably(call: Decided, world: World): Promise<Admittance> {
-  const outdated = new Set<string>();
-  const unit = (tx: Tx): Promise<Admittance> => admitIn(tx, call, world, outdated);
-  let admittance: Admittance;
-  try {
-    admittance = await world.store.write(unit);
-  } catch (error) {
-    if (error instanceof NotWaiting) return refuse(problem('conflict', 'This call is not waiting any more.'));
-    throw error;
+  const admitted = await world.store.perform('admitCall', askingOf(call, world));
+  if (!admitted.ok) {
+    if (admitted.why === 'run_ended') world.runs.drop(call.run.id);
+    return { ok: false, step: stepOf(call, admitted.why) };
   }
-  for (const id of outdated) world.runs.drop(id);
-  return admittance;
+  for (const id of admitted.grown) world.runs.drop(id);
+  return { ok: true, log: tenantLog(call.agent.tenant), seq: admitted.seq };
 }
 
-async function admitIn(tx: Tx, call: Decided, world: World, outdated: Set<string>): Promise<Admittance> {
-  const changed = await changedSince(tx, call, world);
-  if (changed !== null) {
-    if ('stop' in changed && changed.stop.code === 'run_ended') outdated.add(call.run.id);
-    return { ok: false, step: changed };
-  }
+function askingOf(call: Decided, world: World): Asking {
   const now = world.clock.now();
-  const resumed = call.proof.kind === 'resumed';
-  if (call.grants.approvalId !== null) {
-    if ((call.grants.expiresAt_ms ?? 0) <= now) return { ok: false, step: { again: 'the approval expired' } };
-    const status = call.approval === null ? 'void' : 'spent';
-    const spent = await setStatus(tx, call.grants.approvalId, 'approved', status, now);
-    if (!spent) return refuse(problem('conflict', 'The approval of this call was spent or withdrawn.'));
-  }
-  if (resumed) {
-    const mine = await resumeCall(tx, call.id, {
-      deed: deedOf(call),
-      revision: call.bundle.revision,
-      at_ms: now,
-    });
-    // Thrown, so that the approval spent above is not lost with it.
-    if (!mine) throw new NotWaiting();
-  } else {
-    const inserted = await insertCall(tx, callRow(call, 'running', now), keysSince(call));
-    if (!inserted) return { ok: false, step: { again: 'the key was taken meanwhile' } };
-  }
-  for (const id of await taint(tx, call.run, call.tool.output.labels)) outdated.add(id);
-  const log = tenantLog(call.agent.tenant);
-  const { seq } = await world.ledger.append(tx, {
-    log,
-    at_ms: now,
-    kind: 'call.admitted',
-    facts: {
-      agent: call.agent.name,
-      bundle: call.bundle.revision,
-      call: call.id,
-      effect: call.tool.effect,
-      labels: [...call.labels],
-      manifest: call.tool.digest,
-      policies: [...call.decision.policies],
-      run: call.run.id,
-      tool: call.tool.name,
-      tool_version: call.tool.version,
-      ...(call.grants.approvalId === null ? {} : { approval: call.grants.approvalId }),
-    },
-    payload: {
-      args: call.input.args,
-      claimed: call.input.claimed,
-      // What the caller answered to an upstream's demand goes upstream like an argument.
-      ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
-      ...(call.tool.effect === 'read'
-        ? {}
+  const { id, tenant, agent, ambient } = call.run;
+  const { approvalId, expiresAt_ms } = call.grants;
+  const revision = call.bundle.revision;
+  return {
+    run: { id, tenant, agent, ambient },
+    tool: call.tool.name,
+    seen: { labels_version: call.labelsVersion, revision },
+    now_ms: now,
+    approval:
+      approvalId === null
+        ? null
         : {
-            request_digest: call.input.requestDigest(),
-            resources: [...call.deed.resources],
-            cost: call.deed.cost,
-            pinned: call.deed.pinned,
-          }),
-      ...(call.approval === null ? {} : { deed_digest: call.approval.deedDigest }),
-    },
-  });
-  return { ok: true, log, seq };
+            id: approvalId,
+            expires_at_ms: expiresAt_ms ?? 0,
+            next: call.approval === null ? 'void' : 'spent',
+          },
+    call:
+      call.proof.kind === 'resumed'
+        ? { resumed: call.id, deed: deedOf(call), revision }
+        : callRow(call, 'running', now),
+    keys_since_ms: keysSince(call),
+    labels: call.tool.output.labels,
+    entry: draftEntry({
+      log: tenantLog(tenant),
+      at_ms: now,
+      kind: 'call.admitted',
+      facts: {
+        agent: call.agent.name,
+        ...(approvalId === null ? {} : { approval: approvalId }),
+        bundle: revision,
+        call: call.id,
+        effect: call.tool.effect,
+        labels: call.labels,
+        manifest: call.tool.digest,
+        policies: call.decision.policies,
+        run: id,
+        tool: call.tool.name,
+        tool_version: call.tool.version,
+      },
+      payload: {
+        args: call.input.args,
+        claimed: call.input.claimed,
+        // What the caller answered to an upstream's demand goes upstream like an argument.
+        ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
+        ...(call.tool.effect === 'read'
+          ? {}
+          : {
+              request_digest: call.input.requestDigest(),
+              resources: [...call.deed.resources],
+              cost: call.deed.cost,
+              pinned: call.deed.pinned,
+            }),
+        ...(call.approval === null ? {} : { deed_digest: call.approval.deedDigest }),
+      },
+    }),
+  };
 }
 
-type Changed = { readonly stop: Problem } | { readonly again: string };
-
-async function changedSince(tx: Tx, call: Decided, world: World): Promise<Changed | null> {
-  if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
-  const { tenant, name } = call.agent;
-  const standing = await standingOf(tx, { tenant, run: call.run.id, agent: name, tool: call.tool.name });
-  if (standing === undefined || standing.ended_at_ms !== null) {
-    return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
+function stepOf(call: Decided, why: NotAdmitted): Extract<Admittance, { ok: false }>['step'] {
+  switch (why) {
+    case 'run_ended':
+      return stop(problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`));
+    case 'halted':
+      return stop(problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.'));
+    case 'approval_gone':
+      return stop(problem('conflict', 'The approval of this call was spent or withdrawn.'));
+    case 'not_waiting':
+      return stop(problem('conflict', 'This call is not waiting any more.'));
+    case 'bundle_changed':
+    case 'labels_changed':
+    case 'key_taken':
+    case 'approval_expired':
+      return { again: why };
   }
-  if (standing.halt !== null) {
-    return { stop: problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.') };
-  }
-  if (standing.labels_version !== call.labelsVersion)
-    return { again: 'the run read something else meanwhile' };
-  return null;
 }
 
-function refuse(stop: Problem): Admittance {
-  return { ok: false, step: { stop } };
+function stop(why: Problem): { readonly stop: Problem } {
+  return { stop: why };
 }

@@ -4,7 +4,7 @@ import { countVotes } from '#rules/approval.ts';
 import { getApproval, votesOf } from '#store/approvals.ts';
 import type { StoredCall } from '#store/calls.ts';
 import { readPayload } from '#store/ledger.ts';
-import type { Tx } from '#store/store.ts';
+import type { Tx } from '#store/tx.ts';
 import { electorateOf } from './electorate.ts';
 import type { World } from './world.ts';
 

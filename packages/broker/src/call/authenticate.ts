@@ -4,6 +4,7 @@ import { newId } from '@countersign/contract/ids.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { Caller } from '#identity/identity.ts';
 import type { Run } from '#rules/run.ts';
+import { appendEntry } from '#store/ledger.ts';
 import { openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
 import type { Asked, Authenticated } from './call.ts';
 import { tenantLog } from './logs.ts';
@@ -101,7 +102,7 @@ async function openAmbient(call: Asked, tenant: string, agent: string, world: Wo
     const log = tenantLog(tenant);
     idle = ended;
     if (ended !== null) {
-      await world.ledger.append(tx, {
+      await appendEntry(tx, {
         log,
         at_ms: now,
         kind: 'run.ended',
@@ -111,7 +112,7 @@ async function openAmbient(call: Asked, tenant: string, agent: string, world: Wo
     }
     if (opened) {
       const facts = { run: run.id, agent, ambient: true };
-      await world.ledger.append(tx, { log, at_ms: now, kind: 'run.opened', facts, payload: null });
+      await appendEntry(tx, { log, at_ms: now, kind: 'run.opened', facts, payload: null });
     }
     return run;
   });

@@ -4,7 +4,6 @@ import type { Json } from '@countersign/contract/json.ts';
 import type { Reply, Talk } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
 import { redactFields } from '#rules/output.ts';
-import { setReply } from '#store/calls.ts';
 import { attemptOnce, readOnce } from './attempt.ts';
 import type { Executed, Minted } from './call.ts';
 import { haltProblem } from './gate.ts';
@@ -42,7 +41,7 @@ async function perform(call: Minted, scope: Scope, world: World): Promise<Reply>
 async function keepReply(call: Minted, reply: Reply, world: World): Promise<void> {
   const text = canonicalize(reply as unknown as Json);
   try {
-    await world.store.write((tx) => setReply(tx, call.id, text));
+    await world.store.perform('keepReply', { id: call.id, reply: text });
   } catch (error) {
     world.log.error('a reply could not be kept', { call: call.id, why: (error as Error).message });
   }

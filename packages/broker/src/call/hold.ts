@@ -7,7 +7,8 @@ import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { insertApproval, setStatus, wasRejected } from '#store/approvals.ts';
 import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.ts';
-import type { Tx } from '#store/store.ts';
+import { appendEntry } from '#store/ledger.ts';
+import type { WriteTx } from '#store/tx.ts';
 import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
 import { argsDigest, callRow, deedOf, keysSince } from './call-row.ts';
@@ -23,7 +24,7 @@ export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem } 
 export async function holdCall(call: Decided, world: World): Promise<Held> {
   const approval = call.approval!;
   const resumed = call.proof.kind === 'resumed';
-  const work = async (tx: Tx): Promise<Held> => {
+  const work = async (tx: WriteTx): Promise<Held> => {
     if (!resumed) {
       const earlier = await earlierAnswer(tx, call, world);
       if (earlier !== null) return earlier;
@@ -54,7 +55,7 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
     } else if (!(await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id }, keysSince(call)))) {
       throw new KeyTaken();
     }
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: 'call.held',
@@ -82,7 +83,7 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
 /** Thrown inside the unit of work, so that nothing of it stays. */
 class KeyTaken extends Error {}
 
-async function earlierAnswer(tx: Tx, call: Decided, world: World): Promise<Held | null> {
+async function earlierAnswer(tx: WriteTx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
   const digest = argsDigest(call);
   // With a key of its own a repeat is a request of its own: its key must always get the same answer.

@@ -2,7 +2,7 @@
 import { newId } from '@countersign/contract/ids.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
-import { StoreUnavailable } from '#store/store.ts';
+import { StoreUnavailable } from '#store/tx.ts';
 import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import type { Admitted, Asked, Authenticated, Decided } from './call.ts';

@@ -4,6 +4,7 @@ import type { Json } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { Reply } from '#connectors/connector.ts';
 import type { PrepareStep } from '#rules/tool.ts';
+import { appendEntry } from '#store/ledger.ts';
 import { taint } from '#store/runs.ts';
 import { readOnce } from './attempt.ts';
 import type { Gated, Prepared } from './call.ts';
@@ -79,7 +80,7 @@ function stopOf(call: Gated, step: PrepareStep, kind: Failure['kind'], world: Wo
 async function record(call: Gated, { prepared, steps, labels, stop }: Tried, world: World): Promise<void> {
   const grown = await world.store.write(async (tx) => {
     const grew = await taint(tx, call.run, labels);
-    await world.ledger.append(tx, {
+    await appendEntry(tx, {
       log: tenantLog(call.agent.tenant),
       at_ms: world.clock.now(),
       kind: 'prepare.read',

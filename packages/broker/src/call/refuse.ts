@@ -2,8 +2,8 @@
 import type { Json } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
-import { voidApproved } from '#store/approvals.ts';
-import { insertCall, settleCall } from '#store/calls.ts';
+import { draftEntry } from '#rules/ledger-entry.ts';
+import type { Refusing } from '#store/refuse-call.ts';
 import type { Asked, Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
 import { tenantLog } from './logs.ts';
@@ -31,10 +31,11 @@ export async function refuseCall(
     problem: { ...why, call_id: why.call_id ?? call.id },
     labels: [],
   };
-  const resumed = call.proof.kind === 'resumed';
-  await world.store.write(async (tx) => {
-    const now = world.clock.now();
-    const { log, seq } = await world.ledger.append(tx, {
+  const now = world.clock.now();
+  await world.store.perform('refuseCall', {
+    at_ms: now,
+    call: rowOf(call, now),
+    entry: draftEntry({
       log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: 'call.refused',
@@ -45,7 +46,7 @@ export async function refuseCall(
         ...(call.tool === undefined ? {} : { tool: call.tool.name, effect: call.tool.effect }),
         stage: at,
         problem: why.code,
-        policies: [...(why.policies ?? [])],
+        policies: why.policies ?? [],
         bundle: call.bundle.revision,
         // A read may have gone out while its intent was being refused; nothing of it was released.
         ...(executed ? { executed: true } : {}),
@@ -56,23 +57,17 @@ export async function refuseCall(
         claimed: call.claimed,
         answer: answer as unknown as Json,
       },
-    });
-    const settled = {
-      status: 'refused',
-      at_ms: now,
-      settled_log: log,
-      settled_seq: seq,
-    } as const;
-    if (resumed) {
-      await voidApproved(tx, call.id, now);
-      await settleCall(tx, call.id, settled);
-    } else if (call.tool !== undefined && call.input !== undefined) {
-      const row = callRow({ ...call, tool: call.tool, input: call.input }, 'refused', now);
-      await insertCall(tx, { ...row, idempotency_key: null, settled_log: log, settled_seq: seq });
-    }
+    }),
   });
   world.signals.notify(call.id);
   return answer;
+}
+
+function rowOf(call: Refusable, now_ms: number): Refusing['call'] {
+  if (call.proof.kind === 'resumed') return { resumed: call.id };
+  if (call.tool === undefined || call.input === undefined) return null;
+  const row = callRow({ ...call, tool: call.tool, input: call.input }, 'refused', now_ms);
+  return { ...row, idempotency_key: null };
 }
 
 /**
@@ -88,10 +83,13 @@ export async function refuseKnown(
 ): Promise<Problem> {
   if (call.proof.kind === 'resumed') return why;
   const told: Problem = { ...why, call_id: call.id };
-  await world.store.write((tx) =>
-    world.ledger.append(tx, {
+  const now = world.clock.now();
+  await world.store.perform('refuseCall', {
+    at_ms: now,
+    call: null,
+    entry: draftEntry({
       log: tenantLog(agent.tenant),
-      at_ms: world.clock.now(),
+      at_ms: now,
       kind: 'call.refused',
       facts: {
         call: call.id,
@@ -109,6 +107,6 @@ export async function refuseKnown(
         problem: told as unknown as Json,
       },
     }),
-  );
+  });
   return told;
 }

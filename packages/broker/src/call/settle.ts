@@ -3,10 +3,9 @@ import type { Json } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import type { Reply } from '#connectors/connector.ts';
+import { draftEntry } from '#rules/ledger-entry.ts';
 import { labelsOfFields, projectOutput } from '#rules/output.ts';
 import { quoteForeign } from '#rules/summary.ts';
-import { settleCall } from '#store/calls.ts';
-import { taint } from '#store/runs.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
@@ -162,38 +161,37 @@ async function recordOutcome(
   discovered: readonly string[],
   world: World,
 ): Promise<void> {
-  let grown: readonly string[] = [];
-  await world.store.write(async (tx) => {
-    const now = world.clock.now();
-    grown = await taint(tx, call.run, discovered);
-    const { log, seq } = await world.ledger.append(tx, {
+  const now = world.clock.now();
+  const { id, tenant, agent, ambient } = call.run;
+  const { credential, verification } = call;
+  const grown = await world.store.perform('settleCall', {
+    run: { id, tenant, agent, ambient },
+    call_id: call.id,
+    discovered,
+    outcome: {
+      status: answer.status as FinalStatus,
+      at_ms: now,
+      side_effect_id: answer.side_effect?.id ?? null,
+      side_effect_url: answer.side_effect?.url ?? null,
+    },
+    entry: draftEntry({
       log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: answer.status === 'in_doubt' ? 'call.in_doubt' : 'call.settled',
       facts: {
         call: call.id,
-        run: call.run.id,
-        tool: call.tool.name,
-        status: answer.status,
+        ...(credential === undefined || credential === null
+          ? {}
+          : { credential: credential.id, credential_expires_at_ms: credential.expires_at_ms }),
+        labels: answer.labels,
         ...(answer.problem === undefined ? {} : { problem: answer.problem.code }),
-        ...(call.verification === undefined || call.verification === 'none'
-          ? {}
-          : { verification: call.verification }),
-        ...(call.credential === undefined || call.credential === null
-          ? {}
-          : { credential: call.credential.id, credential_expires_at_ms: call.credential.expires_at_ms }),
-        labels: [...answer.labels],
+        run: id,
+        status: answer.status,
+        tool: call.tool.name,
+        ...(verification === undefined || verification === 'none' ? {} : { verification }),
       },
       payload: { answer: answer as unknown as Json },
-    });
-    await settleCall(tx, call.id, {
-      status: answer.status as FinalStatus,
-      at_ms: now,
-      settled_log: log,
-      settled_seq: seq,
-      side_effect_id: answer.side_effect?.id ?? null,
-      side_effect_url: answer.side_effect?.url ?? null,
-    });
+    }),
   });
   for (const id of grown) world.runs.drop(id);
   world.signals.notify(call.id);

@@ -4,7 +4,6 @@ import type { Bundle } from '#bundle/bundle.ts';
 import type { Connector } from '#connectors/connector.ts';
 import type { Credentials } from '#credentials/create-credentials.ts';
 import type { Identity } from '#identity/identity.ts';
-import type { Ledger } from '#store/ledger.ts';
 import type { Store } from '#store/store.ts';
 import type { Log } from '#telemetry/log.ts';
 import type { HaltBoard } from './halt-board.ts';
@@ -17,7 +16,6 @@ export interface World {
   readonly random: (bytes: number) => Uint8Array;
   readonly log: Log;
   readonly store: Store;
-  readonly ledger: Ledger;
   /** Signs the ledger's checkpoints. */
   readonly signer: NoteSigner;
   /** The bundle in force. A call keeps the one it was resolved by and is judged again if it changes. */

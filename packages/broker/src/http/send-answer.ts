@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { World } from '#call/world.ts';
-import { StoreUnavailable } from '#store/store.ts';
+import { StoreUnavailable } from '#store/tx.ts';
 
 /** On every answer: never kept, never sniffed, never framed, never run. */
 export const SECURITY_HEADERS = {

@@ -5,7 +5,8 @@ import type { ApprovalStatus, CallAnswer } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { listExpired, listUnresumed, type StoredApproval, setStatus, votesOf } from '#store/approvals.ts';
-import { getCall, settleCall } from '#store/calls.ts';
+import { closeCall, getCall } from '#store/calls.ts';
+import { appendEntry } from '#store/ledger.ts';
 
 /** Ends the waiting of every call whose approval was rejected or has expired. Answers how many were closed. */
 export async function closeDecided(world: World): Promise<number> {
@@ -44,7 +45,7 @@ export async function closeHeld(
       problem: { ...why, call_id: row.id, approval_id: approval.id },
       labels: [],
     };
-    const { log, seq } = await world.ledger.append(tx, {
+    const { log, seq } = await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'call.refused',
@@ -58,7 +59,7 @@ export async function closeHeld(
       },
       payload: { answer: answer as unknown as Json },
     });
-    await settleCall(tx, row.id, { status: 'refused', at_ms: now, settled_log: log, settled_seq: seq });
+    await closeCall(tx, row.id, { status: 'refused', at_ms: now, settled_log: log, settled_seq: seq });
   });
   world.signals.notify(approval.call_id);
 }

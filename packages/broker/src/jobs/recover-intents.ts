@@ -4,7 +4,8 @@ import { problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
-import { getCall, listUnsettled, type StoredCall, settleCall } from '#store/calls.ts';
+import { closeCall, getCall, listUnsettled, type StoredCall } from '#store/calls.ts';
+import { appendEntry } from '#store/ledger.ts';
 
 /** Runs before any door opens, so that every `running` row is one that a crash has left. Answers how many. */
 export async function recoverIntents(world: World): Promise<number> {
@@ -39,13 +40,13 @@ async function recoverOne(world: World, row: StoredCall): Promise<void> {
   };
   await world.store.write(async (tx) => {
     const now = world.clock.now();
-    const { log, seq } = await world.ledger.append(tx, {
+    const { log, seq } = await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: read ? 'call.settled' : 'call.in_doubt',
       facts: { call: row.id, run: row.run, tool: row.tool, status, problem: why.code, recovered: true },
       payload: { answer: answer as unknown as Json },
     });
-    await settleCall(tx, row.id, { status, at_ms: now, settled_log: log, settled_seq: seq });
+    await closeCall(tx, row.id, { status, at_ms: now, settled_log: log, settled_seq: seq });
   });
 }

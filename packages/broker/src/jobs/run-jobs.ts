@@ -1,7 +1,7 @@
 // The broker's own work between requests: resuming, expiring, signing checkpoints, forgetting used assertions.
 import type { World } from '#call/world.ts';
 import { purgeAssertions } from '#store/assertions.ts';
-import { logs } from '#store/ledger.ts';
+import { logs, signCheckpoint } from '#store/ledger.ts';
 import { closeDecided } from './close-held.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
@@ -48,7 +48,7 @@ export function runJobs(world: World): Jobs {
 /** Signs every log that has grown since its last checkpoint. */
 export async function signCheckpoints(world: World): Promise<void> {
   for (const log of await world.store.read((tx) => logs(tx))) {
-    await world.ledger.checkpoint(world.store, log, world.signer, world.clock.now());
+    await signCheckpoint(world.store, log, world.signer, world.clock.now());
   }
 }
 

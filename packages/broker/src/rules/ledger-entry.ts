@@ -28,17 +28,25 @@ export interface Facts {
   readonly [name: string]: string | number | boolean | null | readonly string[];
 }
 
-export interface EntryDraft {
+export interface Statement {
+  /** `tenant/<name>` or `installation`. */
   readonly log: string;
-  /** Position in the log, from 0. */
-  readonly seq: number;
   readonly at_ms: number;
   readonly kind: EntryKind;
   readonly facts: Facts;
-  /** Random and never reused: without it the commitment does not tell what the payload was. */
-  readonly salt: Uint8Array;
-  /** Null: the entry has none. */
+  /** Kept apart from the entry and erasable. Null: the entry has none. */
   readonly payload: Json;
+}
+
+/** An entry without its place: text only, so that whoever appends it has nothing left to judge. */
+export interface Draft {
+  readonly log: string;
+  readonly at_ms: number;
+  readonly kind: EntryKind;
+  /** Canonical JSON of the facts. */
+  readonly facts: string;
+  /** Canonical JSON of the payload; null when there is none. */
+  readonly body: string | null;
 }
 
 export interface Entry {
@@ -46,25 +54,39 @@ export interface Entry {
   readonly text: string;
   /** Hex of SHA-256(salt || body), also inside `text`; null when there is no payload. */
   readonly commitment: string | null;
-  /** Canonical payload; null when there is none. */
-  readonly body: string | null;
 }
 
 /** Bytes of a salt. */
 export const SALT_BYTES = 16;
 
-/** Builds the entry; the caller stores `text` in the log, and salt and `body` apart from it. */
-export function buildEntry(draft: EntryDraft): Entry {
-  const { log, seq, at_ms, kind, facts, salt, payload } = draft;
-  if (salt.length !== SALT_BYTES) throw new TypeError(`expected a salt of ${SALT_BYTES} bytes`);
-  for (const [name, fact] of Object.entries(facts)) {
+/** Drafts an entry. Throws a TypeError on facts or a payload that have no canonical form. */
+export function draftEntry({ log, at_ms, kind, facts, payload }: Statement): Draft {
+  for (const name in facts) {
+    const fact = facts[name];
     // INVARIANT: every entry passes the strict decoder, which the verifier uses.
     if (typeof fact === 'number' && !Number.isSafeInteger(fact)) {
       throw new TypeError(`expected the fact ${name} to be an integer`);
     }
   }
-  const body = payload === null ? null : canonicalize(payload);
+  return {
+    log,
+    at_ms,
+    kind,
+    facts: canonicalize(facts as Json),
+    body: payload === null ? null : canonicalize(payload),
+  };
+}
+
+/**
+ * Gives a draft its place, `seq` from 0 in its log. `salt` is random and never reused: without it the commitment does
+ * not tell what the payload was.
+ */
+export function completeEntry(draft: Draft, seq: number, salt: Uint8Array): Entry {
+  if (salt.length !== SALT_BYTES) throw new TypeError(`expected a salt of ${SALT_BYTES} bytes`);
+  const { log, at_ms, kind, facts, body } = draft;
   const commitment = body === null ? null : commitmentOf(salt, body);
-  const text = canonicalize({ at_ms, commitment, facts, kind, log, seq, v: 1 });
-  return { text, commitment, body };
+  const committed = commitment === null ? 'null' : `"${commitment}"`;
+  // INVARIANT: keys in the order of RFC 8785 §3.2.3, values canonical already.
+  const text = `{"at_ms":${at_ms},"commitment":${committed},"facts":${facts},"kind":"${kind}","log":${canonicalize(log)},"seq":${seq},"v":1}`;
+  return { text, commitment };
 }

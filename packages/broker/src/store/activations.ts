@@ -1,6 +1,6 @@
 // Activations: which bundle was put in force when and by whom, with its files.
 import { canonicalize } from '@countersign/contract/canonical.ts';
-import type { Tx } from './store.ts';
+import type { Tx } from './tx.ts';
 
 export interface Activation {
   /** `sha256:<hex>` of the bundle. */

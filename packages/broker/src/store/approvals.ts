@@ -3,7 +3,7 @@ import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ApprovalStatus } from '@countersign/contract/wire.ts';
 import type { ApprovalRule } from '#rules/decision.ts';
-import type { SqlValue, Tx } from './store.ts';
+import type { SqlValue, Tx } from './tx.ts';
 
 export interface StoredApproval {
   readonly id: string;
@@ -137,6 +137,13 @@ export async function setStatus(
     ...[next, at_ms, id, expected],
   );
   return changes === 1;
+}
+
+/** Whether people have approved, and the approval was neither spent nor withdrawn. */
+export async function approvalStands(tx: Tx, id: string): Promise<boolean> {
+  return (
+    (await tx.get(`select 1 as stands from approvals where id = ? and status = 'approved'`, id)) !== undefined
+  );
 }
 
 /** Open approvals of all tenants whose time is over at `now_ms`, oldest first. */

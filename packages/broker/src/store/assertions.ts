@@ -1,5 +1,5 @@
 // Used client assertions: a signed JWT opens the token endpoint once.
-import type { Tx } from './store.ts';
+import type { Tx } from './tx.ts';
 
 /** Marks the id of a JWT as used; false when it was used before. Durable with the unit of work. */
 export async function useAssertion(

@@ -1,6 +1,6 @@
 // Calls: one row for every deed that was asked for, from the first word to the last.
 import type { CallStatus, Effect } from '@countersign/contract/wire.ts';
-import type { SqlValue, Tx } from './store.ts';
+import type { SqlValue, Tx } from './tx.ts';
 
 export interface StoredCall {
   readonly id: string;
@@ -140,6 +140,11 @@ export async function setHold(
   return changes === 1;
 }
 
+/** Whether a call still waits for people. */
+export async function isHeld(tx: Tx, id: string): Promise<boolean> {
+  return (await tx.get(`select 1 as held from calls where id = ? and status = 'held'`, id)) !== undefined;
+}
+
 /** A held call is admitted at last: `held` → `running`. False when it was no longer held. */
 export async function resumeCall(
   tx: Tx,
@@ -163,7 +168,7 @@ export interface Settlement {
 }
 
 /** Writes the outcome. False when the call was already over: an outcome is never overwritten. */
-export async function settleCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
+export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
   const { changes } = await tx.run(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = ?, side_effect_url = ?,
        settled_log = ?, settled_seq = ? where id = ? and ${OPEN}`,

@@ -1,6 +1,6 @@
 // Makes sure that one broker process alone writes a store: holds a lock that ends with the process.
 import { DatabaseSync } from 'node:sqlite';
-import { StoreUnavailable } from './store.ts';
+import { StoreUnavailable } from './tx.ts';
 
 export interface Claim {
   release(): void;

@@ -1,7 +1,6 @@
-// One SQLite connection with its prepared statements, and the Tx that a unit of work sees.
+// One SQLite connection with its prepared statements, and the Tx of one unit of work on it.
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Row, SqlValue, Tx } from './store.ts';
-import { StoreUnavailable } from './store.ts';
+import { type Row, type SqlValue, StoreUnavailable, type Tx } from './tx.ts';
 
 /** Statements kept prepared; the store's rooms have far fewer texts. */
 const STATEMENTS_MAX = 500;
@@ -62,13 +61,11 @@ function plain(row: object): object {
   return { ...row };
 }
 
-/** The Tx of one unit of work. INVARIANT: nothing of it works once the unit has ended. */
-export class UnitTx implements Tx {
+/** Statements of one unit of work. INVARIANT: nothing of it works once the unit has ended. */
+export class ConnectionTx implements Tx {
   /** The first error of the disk, kept even where the work swallowed it. */
   unavailable: StoreUnavailable | null = null;
-  failed = false;
   readonly #connection: Connection;
-  readonly #undo: (() => void)[] = [];
   #ended = false;
 
   constructor(connection: Connection) {
@@ -102,22 +99,13 @@ export class UnitTx implements Tx {
     }
   }
 
-  onRollback(undo: () => void): void {
-    this.#undo.push(undo);
-  }
-
   /** Called when the unit's work is over: what it left dangling must not touch a neighbour's unit. */
   end(): void {
     this.#ended = true;
   }
 
-  /** Runs the callbacks, newest first, each once. */
-  undo(): void {
-    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo();
-  }
-
   #statement(sql: string): StatementSync {
-    if (this.#ended) throw new Error('a Tx was used after its unit of work had ended');
+    if (this.#ended) throw new Error(USED_AFTER_END);
     return this.#connection.prepare(sql);
   }
 
@@ -129,3 +117,5 @@ export class UnitTx implements Tx {
     return lost;
   }
 }
+
+export const USED_AFTER_END = 'a Tx was used after its unit of work had ended';

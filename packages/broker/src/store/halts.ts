@@ -1,6 +1,6 @@
 // Halts: what an operator has stopped, and whether that covers a call.
 import type { HaltScope } from '@countersign/contract/wire.ts';
-import type { Tx } from './store.ts';
+import type { Tx } from './tx.ts';
 
 export interface StoredHalt {
   readonly id: string;

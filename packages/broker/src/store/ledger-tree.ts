@@ -1,6 +1,6 @@
 // Reads the Merkle tree of a log back from the store: roots of ranges, proofs, and the frontier at start.
 import { EMPTY_FRONTIER, type Frontier, nodeHash } from '@countersign/contract/merkle.ts';
-import type { Tx } from './store.ts';
+import type { Tx } from './tx.ts';
 
 /** Every eighth level is stored: a subtree's hash needs at most 128 rows, whatever the size of the log. */
 export const LEVEL_STEP = 8;

@@ -1,28 +1,10 @@
-// The ledger: appends entries to Merkle logs, signs checkpoints, and hands out receipts.
+// The ledger as it is kept: signs checkpoints, and hands out entries, payloads and receipts.
 import type { Json } from '@countersign/contract/json.ts';
-import { appendLeaf, EMPTY_FRONTIER, type Frontier, leafHash, rootOf } from '@countersign/contract/merkle.ts';
 import { formatCheckpoint, type NoteSigner, originOf, signNote } from '@countersign/contract/note.ts';
 import type { Receipt } from '@countersign/contract/wire.ts';
-import { buildEntry, type EntryKind, type Facts, SALT_BYTES } from '#rules/ledger-entry.ts';
-import { inclusionProof, LEVEL_STEP, readFrontier } from './ledger-tree.ts';
-import { type Store, StoreUnavailable, type Tx } from './store.ts';
-
-export interface Append {
-  /** `tenant/<name>` or `installation`. */
-  readonly log: string;
-  readonly at_ms: number;
-  readonly kind: EntryKind;
-  /** No personal data. */
-  readonly facts: Facts;
-  /** Kept apart and erasable; null when there is none. */
-  readonly payload: Json;
-}
-
-/** The place of an entry: `seq` counts from 0. */
-export interface Place {
-  readonly log: string;
-  readonly seq: number;
-}
+import { draftEntry, type Statement } from '#rules/ledger-entry.ts';
+import { inclusionProof } from './ledger-tree.ts';
+import type { Place, Tx, WriteTx } from './tx.ts';
 
 export interface StoredCheckpoint {
   readonly log: string;
@@ -32,136 +14,38 @@ export interface StoredCheckpoint {
   readonly at_ms: number;
 }
 
-const INSERT_LOG = 'insert into logs (log) values (?)';
-const INSERT_ENTRY = 'insert into entries (log, seq, leaf, entry) values (?, ?, ?, ?)';
-const INSERT_PAYLOAD = 'insert into payloads (log, seq, salt, body) values (?, ?, ?, ?)';
-const INSERT_NODE = 'insert into nodes (log, level, idx, hash) values (?, ?, ?, ?)';
 const LATEST_CHECKPOINT =
   'select log, size, note, at_ms from checkpoints where log = ? order by size desc limit 1';
 
-/** Random bytes fetched at once for salts. */
-const POOL_BYTES = 256 * SALT_BYTES;
-
-/**
- * The logs of one store. The right edge of every tree is kept in memory, so there is one Ledger for each store,
- * in the one process that writes it.
- */
-export class Ledger {
-  readonly #frontiers: Map<string, Frontier>;
-  readonly #random: (n: number) => Uint8Array;
-  #pool: Uint8Array = new Uint8Array();
-  #poolUsed = 0;
-
-  private constructor(frontiers: Map<string, Frontier>, random: (n: number) => Uint8Array) {
-    this.#frontiers = frontiers;
-    this.#random = random;
-  }
-
-  /**
-   * Restores the right edges from the store. Throws StoreUnavailable when a log no longer leads to its last
-   * checkpoint: a ledger that was cut or changed takes no more entries.
-   */
-  static async open(store: Store, random: (n: number) => Uint8Array): Promise<Ledger> {
-    const frontiers = await store.read(async (tx) => {
-      const restored = new Map<string, Frontier>();
-      for (const log of await logs(tx)) restored.set(log, await restore(tx, log));
-      return restored;
-    });
-    return new Ledger(frontiers, random);
-  }
-
-  /** Number of entries of a log, those of units of work that are not committed yet included. */
-  size(log: string): number {
-    return this.#frontiers.get(log)?.size ?? 0;
-  }
-
-  /** Root over all entries of a log, as `size` counts them. */
-  root(log: string): Buffer {
-    return rootOf(this.#frontiers.get(log) ?? EMPTY_FRONTIER);
-  }
-
-  /**
-   * Appends one entry, durable with the unit of work of `tx`. Entries of a log are numbered in the order of the
-   * calls. If the unit is rolled back, the place is free again.
-   */
-  async append(tx: Tx, append: Append): Promise<Place> {
-    const { log, payload } = append;
-    const before = this.#frontiers.get(log);
-    const seq = before?.size ?? 0;
-    const salt = this.#salt();
-    const { text, body } = buildEntry({ ...append, seq, salt });
-    const leaf = leafHash(text);
-    const nodes: [level: number, index: number, hash: Uint8Array][] = [];
-    const after = appendLeaf(before ?? EMPTY_FRONTIER, leaf, (level, index, hash) => {
-      if (level % LEVEL_STEP === 0) nodes.push([level, index, hash]);
-    });
-    // INVARIANT: memory moves before the first await, so that two appends of one unit get different places;
-    // it moves back when the unit is rolled back or its commit fails.
-    this.#frontiers.set(log, after);
-    tx.onRollback(() => {
-      if (before === undefined) this.#frontiers.delete(log);
-      else this.#frontiers.set(log, before);
-    });
-    if (before === undefined) await tx.run(INSERT_LOG, log);
-    await tx.run(INSERT_ENTRY, log, seq, leaf, text);
-    if (payload !== null) await tx.run(INSERT_PAYLOAD, log, seq, salt, body);
-    for (const [level, index, hash] of nodes) await tx.run(INSERT_NODE, log, level, index, hash);
-    return { log, seq };
-  }
-
-  /**
-   * Signs size and root of a log and stores the note; answers the latest checkpoint, which is the old one when
-   * nothing was appended since, or null for an empty log. The note is answered only once it is durable.
-   */
-  async checkpoint(
-    store: Store,
-    log: string,
-    signer: NoteSigner,
-    at_ms: number,
-  ): Promise<StoredCheckpoint | null> {
-    return store.write(async (tx) => {
-      const frontier = this.#frontiers.get(log);
-      if (frontier === undefined) return null;
-      const latest = await latestCheckpoint(tx, log);
-      const { size } = frontier;
-      if (latest !== null && latest.size >= size) return latest;
-      const root = rootOf(frontier);
-      const note = signNote(formatCheckpoint({ origin: originOf(signer.name, log), size, root }), signer);
-      await tx.run(
-        'insert into checkpoints (log, size, root, note, at_ms) values (?, ?, ?, ?, ?)',
-        ...[log, size, root, note, at_ms],
-      );
-      return { log, size, note, at_ms };
-    });
-  }
-
-  #salt(): Uint8Array {
-    if (this.#poolUsed >= this.#pool.length) {
-      this.#pool = this.#random(POOL_BYTES);
-      this.#poolUsed = 0;
-    }
-    this.#poolUsed += SALT_BYTES;
-    return this.#pool.subarray(this.#poolUsed - SALT_BYTES, this.#poolUsed);
-  }
+/** Appends an entry, durable with the unit of work of `tx`. */
+export function appendEntry(tx: WriteTx, statement: Statement): Promise<Place> {
+  return tx.append(draftEntry(statement));
 }
 
-async function restore(tx: Tx, log: string): Promise<Frontier> {
-  const row = await tx.get<{ size: number }>('select max(seq) + 1 as size from entries where log = ?', log);
-  const size = row?.size ?? 0;
-  const signed = await tx.get<{ size: number; root: Uint8Array }>(
-    'select size, root from checkpoints where log = ? order by size desc limit 1',
-    log,
-  );
-  if (signed !== undefined) {
-    const there = signed.size <= size ? await readFrontier(tx, log, signed.size) : null;
-    if (there === null || !rootOf(there).equals(signed.root)) {
-      throw new StoreUnavailable(
-        `the ledger of ${log} does not lead to its checkpoint of ${signed.size} entries: ` +
-          'it was cut or changed; run the verifier, and restore it from a copy',
-      );
-    }
-  }
-  return readFrontier(tx, log, size);
+/**
+ * Signs size and root of a log and stores the note; answers the latest checkpoint, which is the old one when
+ * nothing was appended since, or null for an empty log. The note is answered only once it is durable.
+ */
+export function signCheckpoint(
+  store: { write<T>(work: (tx: WriteTx) => Promise<T>): Promise<T> },
+  log: string,
+  signer: NoteSigner,
+  at_ms: number,
+): Promise<StoredCheckpoint | null> {
+  return store.write(async (tx) => {
+    const head = await tx.head(log);
+    if (head === null) return null;
+    const latest = await latestCheckpoint(tx, log);
+    const { size } = head;
+    const root = Buffer.from(head.root);
+    if (latest !== null && latest.size >= size) return latest;
+    const note = signNote(formatCheckpoint({ origin: originOf(signer.name, log), size, root }), signer);
+    await tx.run(
+      'insert into checkpoints (log, size, root, note, at_ms) values (?, ?, ?, ?, ?)',
+      ...[log, size, root, note, at_ms],
+    );
+    return { log, size, note, at_ms };
+  });
 }
 
 /** Names of all logs, sorted. */

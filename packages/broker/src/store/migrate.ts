@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { sha256Hex } from '@countersign/contract/digest.ts';
-import { StoreUnavailable } from './store.ts';
+import { StoreUnavailable } from './tx.ts';
 
 export interface Migration {
   readonly number: number;

@@ -3,7 +3,7 @@
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Run } from '#rules/run.ts';
-import type { SqlValue, Tx } from './store.ts';
+import type { SqlValue, Tx } from './tx.ts';
 
 /** A run as it is kept: with where it came from and which model it was opened for. */
 export interface StoredRun extends Run {
@@ -119,29 +119,6 @@ export interface JoinedLabels {
   readonly labels: readonly string[];
   readonly version: number;
   readonly grew: boolean;
-}
-
-/** What admission asks of the store about a call, in one statement. */
-export interface Standing {
-  readonly labels_version: number;
-  readonly ended_at_ms: number | null;
-  /** Id of a halt in force that covers the agent or the tool. */
-  readonly halt: string | null;
-}
-
-/** How a run, its agent and a tool stand right now; undefined when the tenant has no such run. */
-export async function standingOf(
-  tx: Tx,
-  call: { readonly tenant: string; readonly run: string; readonly agent: string; readonly tool: string },
-): Promise<Standing | undefined> {
-  return tx.get<Standing & object>(
-    `select labels_version, ended_at_ms,
-       (select h.id from halts h where h.lifted_at_ms is null and (h.scope = 'everything' or
-         ((h.tenant is null or h.tenant = ?) and (h.scope = 'tenant' or (h.scope = 'agent' and h.target = ?)
-           or (h.scope = 'tool' and h.target = ?)))) limit 1) as halt
-     from runs where id = ? and tenant = ?`,
-    ...[call.tenant, call.agent, call.tool, call.run, call.tenant],
-  );
 }
 
 /** Joins labels to a run. Labels only ever join; the version grows when the set does. */

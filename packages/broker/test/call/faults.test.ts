@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { Connector, Reply } from '#connectors/connector.ts';
-import { type Store, StoreUnavailable } from '#store/store.ts';
+import { StoreUnavailable } from '#store/tx.ts';
 import { type Desk, startDesk } from './desk.ts';
 
 let desk: Desk;
@@ -27,13 +27,18 @@ function tamper(change: (reply: Reply, mode: 'read' | 'write') => Reply | Promis
   };
 }
 
+/** Nothing can be written any more, as on a full disk, until the answer is called. */
+function breakStore(): () => void {
+  const store = desk.broker.world.store as unknown as Record<'write' | 'perform', unknown>;
+  const { write, perform } = store;
+  store.write = store.perform = () => Promise.reject(new StoreUnavailable('no disk'));
+  return () => Object.assign(store, { write, perform });
+}
+
 test('a store that fails after the deed leaves the call in doubt, and the same key does not try again', async () => {
-  const { store } = desk.broker.world;
-  const write = store.write;
+  let mend = () => {};
   const restore = tamper((reply, mode) => {
-    if (mode === 'write') {
-      (store as { write: Store['write'] }).write = () => Promise.reject(new StoreUnavailable('no disk'));
-    }
+    if (mode === 'write') mend = breakStore();
     return reply;
   });
   const answer = await refund({ key: 'k' });
@@ -41,19 +46,17 @@ test('a store that fails after the deed leaves the call in doubt, and the same k
   assert.equal(answer.problem?.code, 'in_doubt');
   assert.equal(answer.problem?.retry, 'never');
   assert.equal(desk.refunds(), 1);
-  (store as { write: Store['write'] }).write = write;
+  mend();
   const again = await refund({ key: 'k' });
   assert.notEqual(again.status, 'succeeded');
   assert.equal(desk.refunds(), 1);
 });
 
 test('control: a store that fails before the deed says that nothing happened, and nothing did', async () => {
-  const { store } = desk.broker.world;
-  const write = store.write;
   await desk.token('bot', { runToken });
-  (store as { write: Store['write'] }).write = () => Promise.reject(new StoreUnavailable('no disk'));
+  const mend = breakStore();
   const answer = await refund();
-  (store as { write: Store['write'] }).write = write;
+  mend();
   assert.equal(answer.problem?.code, 'unavailable');
   assert.equal(desk.refunds(), 0);
 });

@@ -24,7 +24,6 @@ import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '../../src/rules/principal.ts';
 import type { Tool } from '../../src/rules/tool.ts';
-import { Ledger } from '../../src/store/ledger.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 
 export interface TokenWishes {
@@ -246,7 +245,7 @@ export interface BrokerSetup {
 
 export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBroker> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-http-'));
-  const store = openSqlite(join(folder, 'store.db'), { now_ms: Date.now() });
+  const store = await openSqlite(join(folder, 'store.db'), { now_ms: Date.now() });
   const bundle = smallBundle();
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const logged: string[] = [];
@@ -258,7 +257,6 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const world: World = {
     ...shared,
     log: { info: say, warn: say, error: say },
-    ledger: await Ledger.open(store, shared.random),
     signer: noteSigner('broker.example', generateKeyPairSync('ed25519').privateKey),
     connector: () => desk,
     credentials: () => ({ mint: async () => null, forConnection: async () => null }),

@@ -203,7 +203,7 @@ function flatten(token: string): string {
 }
 
 test('forged assertions open nothing, all with the same words; each is good without its forgery', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const told = new Set<string>();
   for (const [name, forgery, start = good] of attacks) {
     await t.test(name, async () => {
@@ -242,7 +242,7 @@ const accepted: readonly (readonly [string, Change, (() => Draft)?])[] = [
 ];
 
 test('assertions that the standards allow open the door', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   for (const [name, change, start = good] of accepted) {
     await t.test(name, async () => {
       const answered = await present(door, changed(start(), change));
@@ -252,7 +252,7 @@ test('assertions that the standards allow open the door', async (t) => {
 });
 
 test('an assertion opens the door once, also for two who come at the same time', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const assertion = write(good());
   const answers = await Promise.all(Array.from({ length: 8 }, () => door.exchange(formWith(assertion))));
   assert.equal(answers.filter((each) => each.ok).length, 1);
@@ -261,7 +261,7 @@ test('an assertion opens the door once, also for two who come at the same time',
 });
 
 test('the same jti from another client is no replay', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const mine = good();
   const theirs = good('EdDSA', other, 'other-key');
   Object.assign(theirs.claims, { iss: 'other', sub: 'other', jti: mine.claims.jti });
@@ -270,7 +270,7 @@ test('the same jti from another client is no replay', async (t) => {
 });
 
 test('a forged assertion does not spend the jti of a good one', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const draft = good();
   const forged = { ...draft, key: stranger.privateKey };
   assert.ok(!(await present(door, forged)).ok);
@@ -278,7 +278,7 @@ test('a forged assertion does not spend the jti of a good one', async (t) => {
 });
 
 test('an access token, a run token and our own signing key make no assertion', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const answered = await present(door, good());
   assert.ok(answered.ok);
   const run = await door.openRun('bot');

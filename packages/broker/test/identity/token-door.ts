@@ -64,9 +64,9 @@ export interface TokenDoor {
   openRun(agent: string, more?: Partial<Run>): Promise<Run>;
 }
 
-export function openTokenDoor(t: TestContext, principals: readonly Principal[]): TokenDoor {
+export async function openTokenDoor(t: TestContext, principals: readonly Principal[]): Promise<TokenDoor> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-identity-'));
-  const store = openSqlite(join(folder, 'store.db'), { now_ms: NOW_MS });
+  const store = await openSqlite(join(folder, 'store.db'), { now_ms: NOW_MS });
   t.after(async () => {
     await store.close();
     rmSync(folder, { recursive: true, force: true });

@@ -44,7 +44,7 @@ const headerOf = (token: string): JsonObject =>
 const seg = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 test('an access token is an RFC 9068 JWT of at most five minutes that the published key verifies', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const answered = await door.exchange(formWith(await assertion('bot')));
   assert.ok(answered.ok);
   const { access_token, expires_in, token_type } = answered.tokens;
@@ -67,7 +67,7 @@ test('an access token is an RFC 9068 JWT of at most five minutes that the publis
 });
 
 test('a token opens the resource that it was asked for, and no other', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   for (const [asked, opened, closed] of [
     ['v1', 'v1', 'mcp'],
     ['mcp', 'mcp', 'v1'],
@@ -79,7 +79,7 @@ test('a token opens the resource that it was asked for, and no other', async (t)
 });
 
 test('forged access tokens open nothing; the token that they were made from does', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const token = await tokenFor(door, 'bot');
   const [header, claims, signature] = token.split('.') as [string, string, string];
   const evil = generateKeyPairSync('ed25519');
@@ -128,7 +128,7 @@ test('forged access tokens open nothing; the token that they were made from does
 });
 
 test('the bundle in force has the last word over a token that lives', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const token = await tokenFor(door, 'bot');
   const code = (): string => {
     const answered = door.identity.authenticate(token, 'v1');
@@ -148,7 +148,7 @@ test('the bundle in force has the last word over a token that lives', async (t) 
 });
 
 test('a remembered token is forgotten the moment it expires', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const token = await tokenFor(door, 'bot');
   door.now_ms = NOW_MS + 299_999;
   assert.ok(door.identity.authenticate(token, 'v1').ok);
@@ -182,7 +182,7 @@ test('what is remembered of tokens is bounded, and expired ones go first', () =>
 });
 
 test('a suspended principal gets no token, and is told so only with its own key', async (t) => {
-  const door = openTokenDoor(t, [agentOf('bot', [bot.publicJwk], { status: 'suspended' })]);
+  const door = await openTokenDoor(t, [agentOf('bot', [bot.publicJwk], { status: 'suspended' })]);
   const proved = await door.exchange(formWith(await assertion('bot')));
   assert.ok(!proved.ok && proved.error.error === 'unauthorized_client');
   const forged = await door.exchange(formWith(await assertion('bot', other)));
@@ -190,7 +190,7 @@ test('a suspended principal gets no token, and is told so only with its own key'
 });
 
 test('a run token puts its run into the access token of its own agent, and of no other', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const run = await door.openRun('bot');
   const { token: run_token, expires_at_ms } = door.identity.issueRunToken(run);
   assert.equal(expires_at_ms, NOW_MS + 3_600_000);
@@ -203,7 +203,7 @@ test('a run token puts its run into the access token of its own agent, and of no
 });
 
 test('run tokens that are forged, foreign, expired, or of an ended run are refused with the same words', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const run = await door.openRun('bot');
   const claims = claimsOf(door.identity.issueRunToken(run).token);
   const seal = (changes: JsonObject): string => door.key.seal('run+jwt', { ...claims, ...changes });
@@ -235,7 +235,7 @@ test('run tokens that are forged, foreign, expired, or of an ended run are refus
 });
 
 test('the form of a token request is read strictly', async (t) => {
-  const door = openTokenDoor(t, agents);
+  const door = await openTokenDoor(t, agents);
   const errorOf = async (form: URLSearchParams): Promise<string> => {
     const answered = await door.exchange(form);
     return answered.ok ? 'ok' : answered.error.error;
@@ -256,8 +256,8 @@ test('the form of a token request is read strictly', async (t) => {
   }
 });
 
-test('a resumed call enters as its stored agent, while that one is active in that tenant', (t) => {
-  const door = openTokenDoor(t, agents);
+test('a resumed call enters as its stored agent, while that one is active in that tenant', async (t) => {
+  const door = await openTokenDoor(t, agents);
   assert.ok(door.identity.recallAgent('default', 'bot').ok);
   assert.ok(!door.identity.recallAgent('acme', 'bot').ok);
   assert.ok(!door.identity.recallAgent('default', 'nobody').ok);

@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { openSqlite } from '../../src/store/sqlite.ts';
 
 try {
-  const store = openSqlite(process.argv[2] ?? '', { now_ms: 1 });
+  const store = await openSqlite(process.argv[2] ?? '', { now_ms: 1 });
   writeSync(1, 'opened\n');
   await store.close();
 } catch (error) {

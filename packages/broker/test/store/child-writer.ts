@@ -4,14 +4,13 @@ import { readFileSync, writeSync } from 'node:fs';
 import { newId } from '@countersign/contract/ids.ts';
 import { noteSigner } from '@countersign/contract/note.ts';
 import { insertCall } from '../../src/store/calls.ts';
-import { Ledger } from '../../src/store/ledger.ts';
+import { appendEntry, signCheckpoint } from '../../src/store/ledger.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { LOG } from './fresh-store.ts';
 
 const [file = '', keyFile = ''] = process.argv.slice(2);
 const signer = noteSigner('broker.example', createPrivateKey(readFileSync(keyFile)));
-const store = openSqlite(file, { now_ms: Date.now() });
-const ledger = await Ledger.open(store, randomBytes);
+const store = await openSqlite(file, { now_ms: Date.now() });
 const digest = `sha256:${'0'.repeat(64)}`;
 
 async function writeCall(): Promise<void> {
@@ -29,7 +28,7 @@ async function writeCall(): Promise<void> {
       },
       ...{ created_at_ms: at_ms, updated_at_ms: at_ms },
     });
-    return ledger.append(tx, {
+    return appendEntry(tx, {
       log: LOG,
       at_ms,
       kind: 'call.admitted',
@@ -44,7 +43,7 @@ async function writeCall(): Promise<void> {
 async function writer(): Promise<never> {
   for (let n = 1; ; n++) {
     await writeCall();
-    if (n % 20 === 0) await ledger.checkpoint(store, LOG, signer, Date.now());
+    if (n % 20 === 0) await signCheckpoint(store, LOG, signer, Date.now());
   }
 }
 

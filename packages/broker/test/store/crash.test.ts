@@ -8,7 +8,7 @@ import { listUnsettled } from '../../src/store/calls.ts';
 import { readEntries } from '../../src/store/ledger.ts';
 import { verifyLedger } from '../../src/store/verify-ledger.ts';
 import { commandOf, start } from './child-process.ts';
-import { fill, freshFile, LOG, openFresh, openLedger } from './fresh-store.ts';
+import { fill, freshFile, headOf, LOG, openFresh } from './fresh-store.ts';
 
 test('every acknowledged write survives kill -9, three times in a row on one store', async (t) => {
   const file = freshFile(t);
@@ -29,11 +29,10 @@ test('every acknowledged write survives kill -9, three times in a row on one sto
 
     // The file as the crash left it verifies before anybody repairs it, and again when it was opened.
     assert.deepEqual(verifyLedger(file, vkey).failures, []);
-    const { store } = openFresh(t, file);
-    const ledger = await openLedger(store);
+    const { store } = await openFresh(t, file);
     const calls = new Set((await store.read(listUnsettled)).map(({ id }) => id));
     const entries = await store.read((tx) => readEntries(tx, LOG, 0, 1_000_000));
-    assert.equal(entries.length, ledger.size(LOG));
+    assert.equal(entries.length, (await headOf(store)).size);
     assert.equal(calls.size, entries.length, 'a call and its entry stand or fall together');
     for (const [id, seq] of acknowledged) {
       assert.ok(calls.has(id), `the call ${id} was acknowledged`);
@@ -42,6 +41,6 @@ test('every acknowledged write survives kill -9, three times in a row on one sto
     await store.close();
     assert.deepEqual(verifyLedger(file, vkey).failures, []);
   }
-  const { store } = openFresh(t, file);
-  await fill(store, await openLedger(store), 0, 10, 'installation');
+  const { store } = await openFresh(t, file);
+  await fill(store, 0, 10, 'installation');
 });

@@ -4,11 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { signCheckpoint } from '../../src/store/ledger.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
-import { StoreUnavailable } from '../../src/store/store.ts';
+import { StoreUnavailable } from '../../src/store/tx.ts';
 import { verifyLedger } from '../../src/store/verify-ledger.ts';
 import { commandOf, lineOf, start } from './child-process.ts';
-import { fill, freshFile, LOG, NOW_MS, newSigner, openFresh, openLedger } from './fresh-store.ts';
+import { fill, freshFile, headOf, LOG, NOW_MS, newSigner, openFresh } from './fresh-store.ts';
 
 test('when the disk is full the store is unavailable, and goes on where it was once there is room', async (t) => {
   const file = freshFile(t);
@@ -23,19 +24,18 @@ test('when the disk is full the store is unavailable, and goes on where it was o
   assert.ok((found.acknowledged as number) > 0);
   assert.equal(await child.exit, 0);
 
-  const { store } = openFresh(t, file);
-  const ledger = await openLedger(store);
-  const size = ledger.size(LOG);
+  const { store } = await openFresh(t, file);
+  const { size } = await headOf(store);
   assert.equal(size, found.acknowledged);
   const signer = newSigner();
-  await fill(store, ledger, size, size + 20);
-  await ledger.checkpoint(store, LOG, signer, NOW_MS);
+  await fill(store, size, size + 20);
+  await signCheckpoint(store, LOG, signer, NOW_MS);
   await store.close();
   assert.equal(verifyLedger(file, signer.vkey).logs[0]?.covered, size + 20);
 });
 
 test('a unit that swallows the error of a full disk is refused all the same, with its neighbours', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   const put = (log: string) => store.write((tx) => tx.run('insert into logs (log) values (?)', log));
   await put('before');
   await store.write(async (tx) => {
@@ -59,7 +59,7 @@ test('a unit that swallows the error of a full disk is refused all the same, wit
 
 test('a read-only file system is refused when opening', async (t) => {
   const file = freshFile(t);
-  openFresh(t, file).store.close();
+  await (await openFresh(t, file)).store.close();
   const readOnly = ['bwrap', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '--'] as const;
   if (spawnSync(readOnly[0], [...readOnly.slice(1), 'true']).status !== 0) {
     return t.skip('this machine cannot make a read-only view of its file system');
@@ -68,20 +68,20 @@ test('a read-only file system is refused when opening', async (t) => {
   assert.match(await lineOf(child), /^StoreUnavailable: cannot (lock|open) the store/);
 });
 
-test('a folder that cannot be made is refused with the path and the reason', (t) => {
+test('a folder that cannot be made is refused with the path and the reason', async (t) => {
   const blocker = join(dirname(freshFile(t)), 'a-file');
   writeFileSync(blocker, '');
-  assert.throws(
-    () => openSqlite(join(blocker, 'store.db'), { now_ms: NOW_MS }),
+  await assert.rejects(
+    openSqlite(join(blocker, 'store.db'), { now_ms: NOW_MS }),
     (error: Error) => error instanceof StoreUnavailable && error.message.includes(blocker),
   );
 });
 
-test('a file that is no database is refused and not touched', (t) => {
+test('a file that is no database is refused and not touched', async (t) => {
   const file = freshFile(t);
   writeFileSync(
     file,
     'this is a letter, not a database; it is long enough to be looked at by SQLite'.repeat(20),
   );
-  assert.throws(() => openSqlite(file, { now_ms: NOW_MS }), StoreUnavailable);
+  await assert.rejects(openSqlite(file, { now_ms: NOW_MS }), StoreUnavailable);
 });

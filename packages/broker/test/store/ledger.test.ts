@@ -12,17 +12,17 @@ import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
 import {
   erasePayload,
-  type Ledger,
   latestCheckpoint,
   logs,
   readEntries,
   readPayload,
   receipt,
+  signCheckpoint,
 } from '../../src/store/ledger.ts';
 import { consistencyProof, readFrontier } from '../../src/store/ledger-tree.ts';
 import type { SqliteStore } from '../../src/store/sqlite.ts';
-import { StoreUnavailable } from '../../src/store/store.ts';
-import { draft, fill, LOG, NOW_MS, newSigner, openFresh, openLedger, tamper } from './fresh-store.ts';
+import { StoreUnavailable } from '../../src/store/tx.ts';
+import { draft, fill, headOf, LOG, NOW_MS, newSigner, openFresh, tamper } from './fresh-store.ts';
 
 /** Size and root from the leaves alone, without any shortcut. */
 async function recompute(store: SqliteStore, log = LOG): Promise<Frontier> {
@@ -32,17 +32,17 @@ async function recompute(store: SqliteStore, log = LOG): Promise<Frontier> {
   return rows.reduce<Frontier>((frontier, { leaf }) => appendLeaf(frontier, leaf), EMPTY_FRONTIER);
 }
 
-async function assertInStep(store: SqliteStore, ledger: Ledger, log = LOG): Promise<void> {
+async function assertInStep(store: SqliteStore, log = LOG): Promise<void> {
   const truth = await recompute(store, log);
-  assert.equal(ledger.size(log), truth.size);
-  assert.deepEqual(ledger.root(log), rootOf(truth));
+  const head = await headOf(store, log);
+  assert.equal(head.size, truth.size);
+  assert.deepEqual(head.root, rootOf(truth));
 }
 
 test('entries are numbered from 0 in each log, and read back in order with their payloads', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
-  await fill(store, ledger, 0, 12);
-  const place = await store.write((tx) => ledger.append(tx, draft(0, 'installation')));
+  const { store } = await openFresh(t);
+  await fill(store, 0, 12);
+  const place = await store.write((tx) => tx.append(draft(0, 'installation')));
   assert.deepEqual(place, { log: 'installation', seq: 0 });
   const page = await store.read((tx) => readEntries(tx, LOG, 10, 5));
   assert.deepEqual(
@@ -56,35 +56,31 @@ test('entries are numbered from 0 in each log, and read back in order with their
 });
 
 test('two appends that one unit does not await one by one get places of their own', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
-  const places = await store.write((tx) =>
-    Promise.all([ledger.append(tx, draft(0)), ledger.append(tx, draft(1))]),
-  );
+  const { store } = await openFresh(t);
+  const places = await store.write((tx) => Promise.all([tx.append(draft(0)), tx.append(draft(1))]));
   assert.deepEqual(
     places.map(({ seq }) => seq),
     [0, 1],
   );
-  await assertInStep(store, ledger);
+  await assertInStep(store);
 });
 
 test('the frontier in memory equals recomputation after rolled back units and failed commits', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store } = await openFresh(t);
   await store.write(async (tx) => {
     await tx.run('create table parents (id text primary key)');
     await tx.run('create table children (id text references parents (id) deferrable initially deferred)');
   });
   const append = (n: number, then: 'stays' | 'throws' | 'orphan', log = LOG) =>
     store.write(async (tx) => {
-      await ledger.append(tx, draft(n, log));
-      await ledger.append(tx, draft(n, log));
+      await tx.append(draft(n, log));
+      await tx.append(draft(n, log));
       if (then === 'orphan') await tx.run("insert into children (id) values ('nobody')");
       if (then === 'throws') throw new Error('no');
     });
   // The very first entry of a log is rolled back too: the log must not exist afterwards.
   await Promise.allSettled([append(0, 'throws')]);
-  assert.equal(ledger.size(LOG), 0);
+  assert.equal((await headOf(store)).size, 0);
   assert.deepEqual(await store.read(logs), []);
   for (let round = 0; round < 40; round++) {
     const bad = round % 3 === 0 ? 'orphan' : 'throws';
@@ -93,47 +89,44 @@ test('the frontier in memory equals recomputation after rolled back units and fa
       append(round, bad),
       append(round, 'stays', 'installation'),
     ]);
-    await assertInStep(store, ledger);
-    await assertInStep(store, ledger, 'installation');
+    await assertInStep(store);
+    await assertInStep(store, 'installation');
   }
-  assert.ok(ledger.size(LOG) > 40);
+  assert.ok((await headOf(store)).size > 40);
 });
 
 test('a ledger that is opened again goes on where it was, across stored tree levels', async (t) => {
-  const { store, file } = openFresh(t);
-  const ledger = await openLedger(store);
-  await fill(store, ledger, 0, 700);
+  const { store, file } = await openFresh(t);
+  await fill(store, 0, 700);
+  const before = await headOf(store);
   await store.close();
-  const again = openFresh(t, file);
-  const reopened = await openLedger(again.store);
-  assert.deepEqual(reopened.root(LOG), ledger.root(LOG));
-  await fill(again.store, reopened, 700, 800);
-  await assertInStep(again.store, reopened);
+  const again = await openFresh(t, file);
+  assert.deepEqual(await headOf(again.store), before);
+  await fill(again.store, 700, 800);
+  await assertInStep(again.store);
 });
 
 test('a checkpoint says size and root, is signed once for each size, and survives reopening', async (t) => {
-  const { store, file } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store, file } = await openFresh(t);
   const signer = newSigner();
-  assert.equal(await ledger.checkpoint(store, LOG, signer, NOW_MS), null);
-  await fill(store, ledger, 0, 7);
-  const first = await ledger.checkpoint(store, LOG, signer, NOW_MS);
-  assert.deepEqual(await ledger.checkpoint(store, LOG, signer, NOW_MS + 1), first);
+  assert.equal(await signCheckpoint(store, LOG, signer, NOW_MS), null);
+  await fill(store, 0, 7);
+  const first = await signCheckpoint(store, LOG, signer, NOW_MS);
+  assert.deepEqual(await signCheckpoint(store, LOG, signer, NOW_MS + 1), first);
   const opened = openCheckpoint(first?.note ?? '', parseVkey(signer.vkey) ?? assert.fail(), LOG);
-  assert.deepEqual(opened.ok && opened.checkpoint.root, ledger.root(LOG));
+  assert.deepEqual(opened.ok && opened.checkpoint.root, (await headOf(store)).root);
   assert.equal(first?.size, 7);
   await store.close();
-  const again = openFresh(t, file);
+  const again = await openFresh(t, file);
   assert.deepEqual(await again.store.read((tx) => latestCheckpoint(tx, LOG)), first);
 });
 
 test('every receipt verifies offline, also those of entries that came after the first stored level', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store } = await openFresh(t);
   const signer = newSigner();
-  await fill(store, ledger, 0, 600);
-  await ledger.checkpoint(store, LOG, signer, NOW_MS);
-  await fill(store, ledger, 600, 610);
+  await fill(store, 0, 600);
+  await signCheckpoint(store, LOG, signer, NOW_MS);
+  await fill(store, 600, 610);
   for (const seq of [0, 1, 254, 255, 256, 257, 511, 512, 598, 599]) {
     const found = await store.read((tx) => receipt(tx, LOG, seq, { payload: true }));
     assert.ok(found !== null);
@@ -148,8 +141,8 @@ test('every receipt verifies offline, also those of entries that came after the 
 });
 
 test('no two payloads share a salt, however many there are', async (t) => {
-  const { store } = openFresh(t);
-  await fill(store, await openLedger(store), 0, 600);
+  const { store } = await openFresh(t);
+  await fill(store, 0, 600);
   const row = await store.read((tx) =>
     tx.get('select count(distinct salt) as salts, count(*) as all_rows from payloads'),
   );
@@ -157,11 +150,10 @@ test('no two payloads share a salt, however many there are', async (t) => {
 });
 
 test('an erased payload leaves the receipt of its entry valid', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store } = await openFresh(t);
   const signer = newSigner();
-  await fill(store, ledger, 0, 5);
-  await ledger.checkpoint(store, LOG, signer, NOW_MS);
+  await fill(store, 0, 5);
+  await signCheckpoint(store, LOG, signer, NOW_MS);
   assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), true);
   const found = (await store.read((tx) => receipt(tx, LOG, 2, { payload: true }))) ?? assert.fail();
   assert.equal(found.payload, undefined);
@@ -171,9 +163,8 @@ test('an erased payload leaves the receipt of its entry valid', async (t) => {
 });
 
 test('consistency proofs from the store verify between any two sizes', async (t) => {
-  const { store } = openFresh(t);
-  const ledger = await openLedger(store);
-  await fill(store, ledger, 0, 530);
+  const { store } = await openFresh(t);
+  await fill(store, 0, 530);
   const rootAt = (size: number) => store.read(async (tx) => rootOf(await readFrontier(tx, LOG, size)));
   for (const [from, to] of [
     [1, 530],
@@ -194,18 +185,14 @@ test('a store that lost entries behind its checkpoint, or changed them, takes no
     `delete from entries where seq >= 8`,
     `update entries set leaf = zeroblob(32) where seq = 3`,
   ]) {
-    const { store, file } = openFresh(t);
-    const ledger = await openLedger(store);
-    await fill(store, ledger, 0, 10);
-    await ledger.checkpoint(store, LOG, newSigner(), NOW_MS);
+    const { store, file } = await openFresh(t);
+    await fill(store, 0, 10);
+    await signCheckpoint(store, LOG, newSigner(), NOW_MS);
     await store.close();
     // Control: untouched, it opens.
-    const untouched = openFresh(t, file);
-    await openLedger(untouched.store);
+    const untouched = await openFresh(t, file);
     await untouched.store.close();
     tamper(file, damage);
-    const again = openFresh(t, file);
-    await assert.rejects(openLedger(again.store), StoreUnavailable, damage);
-    await again.store.close();
+    await assert.rejects(openFresh(t, file), StoreUnavailable, damage);
   }
 });

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Migration, migrate, readMigrations } from '../../src/store/migrate.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
-import { StoreUnavailable } from '../../src/store/store.ts';
+import { StoreUnavailable } from '../../src/store/tx.ts';
 import { commandOf, lineOf, start } from './child-process.ts';
 import { freshFile, NOW_MS, openFresh, tamper } from './fresh-store.ts';
 
@@ -32,9 +32,9 @@ test('two starters at once both succeed, and each migration is applied once', as
 });
 
 test('a store that is up to date opens without a change', async (t) => {
-  const { store, file } = openFresh(t);
+  const { store, file } = await openFresh(t);
   await store.close();
-  const again = openFresh(t, file);
+  const again = await openFresh(t, file);
   const rows = await again.store.read((tx) =>
     tx.all<{ n: number }>('select applied_at_ms as n from migrations'),
   );
@@ -45,22 +45,19 @@ test('a store that is up to date opens without a change', async (t) => {
 });
 
 test('a database newer than the code is refused and left alone', async (t) => {
-  const { store, file } = openFresh(t);
+  const { store, file } = await openFresh(t);
   await store.close();
   tamper(file, `insert into migrations values (${readMigrations().length + 1}, 'future.sql', 'x', 1)`);
-  assert.throws(
-    () => openSqlite(file, { now_ms: NOW_MS }),
-    (error: Error) => {
-      return error instanceof StoreUnavailable && /start a newer version/.test(error.message);
-    },
-  );
+  await assert.rejects(openSqlite(file, { now_ms: NOW_MS }), (error: Error) => {
+    return error instanceof StoreUnavailable && /start a newer version/.test(error.message);
+  });
 });
 
 test('a database built from another form of a migration is refused', async (t) => {
-  const { store, file } = openFresh(t);
+  const { store, file } = await openFresh(t);
   await store.close();
   tamper(file, `update migrations set checksum = 'edited later' where number = 1`);
-  assert.throws(() => openSqlite(file, { now_ms: NOW_MS }), /applied in another form/);
+  await assert.rejects(openSqlite(file, { now_ms: NOW_MS }), /applied in another form/);
 });
 
 test('a migration that fails leaves nothing of itself or of its companions', () => {

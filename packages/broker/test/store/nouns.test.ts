@@ -7,27 +7,8 @@ import { purgeAssertions, useAssertion } from '../../src/store/assertions.ts';
 import * as calls from '../../src/store/calls.ts';
 import * as halts from '../../src/store/halts.ts';
 import * as runs from '../../src/store/runs.ts';
-import { openFresh } from './fresh-store.ts';
-
-const digest = `sha256:${'0'.repeat(64)}`;
-
-function newCall(id: string, over: Partial<calls.StoredCall> = {}): calls.NewCall {
-  return {
-    ...{
-      id,
-      tenant: 'default',
-      agent: 'support',
-      run: 'run_1',
-      door: 'http',
-      tool: 'refund',
-      tool_version: '1.0.0',
-    },
-    ...{ tool_digest: digest, effect: 'write', revision: digest, status: 'running' },
-    ...{ request_digest: digest, args_digest: digest },
-    ...{ created_at_ms: 1000, updated_at_ms: 1000 },
-    ...over,
-  };
-}
+import { standingOf } from '../../src/store/standings.ts';
+import { digest, newCall, openFresh } from './fresh-store.ts';
 
 const outcome: calls.Settlement = {
   ...{ status: 'succeeded', at_ms: 2000, side_effect_id: 're_1' },
@@ -35,7 +16,7 @@ const outcome: calls.Settlement = {
 };
 
 test('a call comes back as it was written, to its own tenant only', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => calls.insertCall(tx, newCall('call_1', { idempotency_key: 'k', deed: '{}' })));
   const found = await store.read((tx) => calls.getCall(tx, 'default', 'call_1'));
   assert.deepEqual(found, {
@@ -47,7 +28,7 @@ test('a call comes back as it was written, to its own tenant only', async (t) =>
 });
 
 test('one key opens one call for each agent of each tenant, and calls without a key do not collide', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   const insert = (id: string, over: Partial<calls.StoredCall>) =>
     store.write((tx) => calls.insertCall(tx, newCall(id, over)));
   assert.equal(await insert('call_1', { idempotency_key: 'k' }), true);
@@ -59,14 +40,14 @@ test('one key opens one call for each agent of each tenant, and calls without a 
 });
 
 test('the key of a finished call is free again after its time, that of an unfinished one never', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => calls.insertCall(tx, newCall('call_1', { idempotency_key: 'k' })));
   const find = (since: number) =>
     store.read(async (tx) => (await calls.findByKey(tx, 'default', 'support', 'k', since))?.id);
   const again = newCall('call_2', { idempotency_key: 'k', created_at_ms: 9000 });
   assert.equal(await find(5000), 'call_1', 'still running');
   assert.equal(await store.write((tx) => calls.insertCall(tx, again, 5000)), false);
-  await store.write((tx) => calls.settleCall(tx, 'call_1', outcome));
+  await store.write((tx) => calls.closeCall(tx, 'call_1', outcome));
   assert.equal(await find(1000), 'call_1');
   assert.equal(await find(5000), undefined);
   assert.equal(await store.write((tx) => calls.insertCall(tx, again, 1000)), false, 'not old enough');
@@ -75,9 +56,9 @@ test('the key of a finished call is free again after its time, that of an unfini
 });
 
 test('an outcome is written once; only in doubt leaves room for a later one', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => calls.insertCall(tx, newCall('call_1')));
-  const settle = (fields: calls.Settlement) => store.write((tx) => calls.settleCall(tx, 'call_1', fields));
+  const settle = (fields: calls.Settlement) => store.write((tx) => calls.closeCall(tx, 'call_1', fields));
   assert.equal(await settle({ ...outcome, status: 'in_doubt' }), true);
   assert.deepEqual(
     (await store.read(calls.listInDoubt)).map(({ id }) => id),
@@ -91,7 +72,7 @@ test('an outcome is written once; only in doubt leaves room for a later one', as
 });
 
 test('a held call is found by its twin, counted, bound to its approval, and resumed once', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   const held = newCall('call_1', { status: 'held' });
   await store.write((tx) => calls.insertCall(tx, held));
   await store.write((tx) => calls.insertCall(tx, newCall('call_2')));
@@ -117,7 +98,7 @@ test('a held call is found by its twin, counted, bound to its approval, and resu
 });
 
 test('calls are listed newest first, by what was asked for, a page at a time', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write(async (tx) => {
     for (let n = 1; n <= 6; n++) {
       const over = {
@@ -155,7 +136,7 @@ function newRun(id: string, over: Partial<runs.StoredRun> = {}): runs.StoredRun 
 }
 
 test('a run comes back as it was written, and ends once', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => runs.insertRun(tx, newRun('run_1')));
   assert.deepEqual(await store.read((tx) => runs.getRun(tx, 'default', 'run_1')), newRun('run_1'));
   assert.equal(await store.read((tx) => runs.getRun(tx, 'other', 'run_1')), undefined);
@@ -172,7 +153,7 @@ test('a run comes back as it was written, and ends once', async (t) => {
 });
 
 test('labels only ever join, and the version grows exactly when they do', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => runs.insertRun(tx, newRun('run_1')));
   const join = (...labels: string[]) => store.write((tx) => runs.joinLabels(tx, 'run_1', labels));
   assert.deepEqual(await join(), { labels: [], version: 0, grew: false });
@@ -194,7 +175,7 @@ test('labels only ever join, and the version grows exactly when they do', async 
 });
 
 test('an agent has one ambient run, which it cannot leave by asking for another', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   const open = (id: string, at_ms: number) =>
     store.write((tx) =>
       runs.openAmbientRun(tx, newRun(id, { opened_at_ms: at_ms, last_used_at_ms: at_ms }), {
@@ -243,7 +224,7 @@ const vote: approvals.StoredVote = {
 };
 
 test('an approval comes back as it was written, and takes one vote of a person on a rule', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => approvals.insertApproval(tx, newApproval('apr_1')));
   assert.deepEqual(
     await store.read((tx) => approvals.getApproval(tx, 'default', 'apr_1')),
@@ -260,7 +241,7 @@ test('an approval comes back as it was written, and takes one vote of a person o
 });
 
 test('an approval is spent once, also by two at the same moment', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write((tx) => approvals.insertApproval(tx, newApproval('apr_1')));
   const move = (from: 'open' | 'approved', to: 'approved' | 'spent') =>
     store.write((tx) => approvals.setStatus(tx, 'apr_1', from, to, 1300));
@@ -271,7 +252,7 @@ test('an approval is spent once, also by two at the same moment', async (t) => {
 });
 
 test('approvals are listed by what was asked for; expired are those still open when their time is over', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write(async (tx) => {
     await approvals.insertApproval(tx, newApproval('apr_1'));
     await approvals.insertApproval(tx, newApproval('apr_2', { status: 'approved', call_id: 'call_2' }));
@@ -291,7 +272,7 @@ test('approvals are listed by what was asked for; expired are those still open w
 });
 
 test('a decided approval is listed until the call that waits for it has moved on', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write(async (tx) => {
     await approvals.insertApproval(tx, newApproval('apr_1'));
     await approvals.insertApproval(tx, newApproval('apr_2', { call_id: 'call_2' }));
@@ -308,7 +289,7 @@ test('a decided approval is listed until the call that waits for it has moved on
 });
 
 test('a rejection stands for the same request of the same run, and for nothing else', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   await store.write(async (tx) => {
     await calls.insertCall(tx, newCall('call_1', { status: 'refused' }));
     await approvals.insertApproval(tx, newApproval('apr_1'));
@@ -335,7 +316,7 @@ const HALTS = [
 ] as const;
 
 test('a halt stops what it names and nothing else, until it is lifted', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   for (const tenant of ['t1', 't2']) {
     await store.write((tx) => runs.insertRun(tx, newRun(`run_${tenant}`, { tenant })));
   }
@@ -345,7 +326,7 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
       const hit: string[] = [];
       for (const who of everybody) {
         const [tenant = '', agent = '', tool = ''] = who.split('/');
-        const standing = await runs.standingOf(tx, { tenant, run: `run_${tenant}`, agent, tool });
+        const standing = await standingOf(tx, { tenant, run: `run_${tenant}`, agent, tool });
         if (standing?.halt !== null) hit.push(who);
       }
       return hit;
@@ -364,7 +345,7 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
 });
 
 test('the last activation is the one in force, also when it goes back to an earlier revision', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   assert.equal(await store.read(activations.latestActivation), undefined);
   for (const [n, revision] of ['sha256:a', 'sha256:b', 'sha256:a'].entries()) {
     const activation = { revision, at_ms: 1000, by: 'ada', files: { 'countersign.yaml': `${n}` } };
@@ -374,7 +355,7 @@ test('the last activation is the one in force, also when it goes back to an earl
 });
 
 test('a client assertion is used once for each issuer, until its own date refuses it', async (t) => {
-  const { store } = openFresh(t);
+  const { store } = await openFresh(t);
   const use = (issuer: string, jti: string) => store.write((tx) => useAssertion(tx, issuer, jti, 5000));
   assert.deepEqual(await Promise.all([use('a', 'j'), use('a', 'j'), use('b', 'j')]), [true, false, true]);
   assert.equal(await store.write((tx) => purgeAssertions(tx, 5000)), 0);

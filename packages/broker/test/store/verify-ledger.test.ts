@@ -6,14 +6,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { leafHash } from '@countersign/contract/merkle.ts';
 import { formatCheckpoint, type NoteSigner, originOf, signNote } from '@countersign/contract/note.ts';
-import { erasePayload } from '../../src/store/ledger.ts';
+import { erasePayload, signCheckpoint } from '../../src/store/ledger.ts';
 import { type LedgerReport, verifyLedger } from '../../src/store/verify-ledger.ts';
-import { fill, freshFile, LOG, NOW_MS, newSigner, openFresh, openLedger, tamper } from './fresh-store.ts';
+import { fill, freshFile, LOG, NOW_MS, newSigner, openFresh, tamper } from './fresh-store.ts';
 
 /** 300 entries in the tenant's log with checkpoints at 100, 200 and 290; 3 in the installation's with one at 3. */
 async function makeLedger(t: TestContext): Promise<{ file: string; signer: NoteSigner; note: string }> {
-  const { store, file } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store, file } = await openFresh(t);
   const signer = newSigner();
   let note = '';
   for (const [from, to] of [
@@ -21,12 +20,12 @@ async function makeLedger(t: TestContext): Promise<{ file: string; signer: NoteS
     [100, 200],
     [200, 290],
   ] as const) {
-    await fill(store, ledger, from, to);
-    note = (await ledger.checkpoint(store, LOG, signer, NOW_MS))?.note ?? '';
+    await fill(store, from, to);
+    note = (await signCheckpoint(store, LOG, signer, NOW_MS))?.note ?? '';
   }
-  await fill(store, ledger, 290, 300);
-  await fill(store, ledger, 0, 3, 'installation');
-  await ledger.checkpoint(store, 'installation', signer, NOW_MS);
+  await fill(store, 290, 300);
+  await fill(store, 0, 3, 'installation');
+  await signCheckpoint(store, 'installation', signer, NOW_MS);
   await store.close();
   return { file, signer, note };
 }
@@ -40,7 +39,7 @@ function failureOf(report: LedgerReport): unknown {
 
 test('a true ledger verifies, says what is erased and what nobody has signed yet', async (t) => {
   const { file, signer } = await makeLedger(t);
-  const erased = openFresh(t, file);
+  const erased = await openFresh(t, file);
   await erased.store.write((tx) => erasePayload(tx, LOG, 17));
   await erased.store.close();
   const report = verifyLedger(file, signer.vkey);
@@ -62,13 +61,12 @@ test('a copied file verifies without its -wal, and nothing is written beside it'
 });
 
 test('a ledger verifies while its broker is writing it, the newest entries included', async (t) => {
-  const { store, file } = openFresh(t);
-  const ledger = await openLedger(store);
+  const { store, file } = await openFresh(t);
   const signer = newSigner();
-  await fill(store, ledger, 0, 20);
-  await ledger.checkpoint(store, LOG, signer, NOW_MS);
+  await fill(store, 0, 20);
+  await signCheckpoint(store, LOG, signer, NOW_MS);
   assert.deepEqual(verifyLedger(file, signer.vkey).logs[0]?.covered, 20);
-  await fill(store, ledger, 20, 30);
+  await fill(store, 20, 30);
   assert.deepEqual(verifyLedger(file, signer.vkey).logs[0]?.uncovered, 10);
 });
 

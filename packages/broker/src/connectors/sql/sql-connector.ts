@@ -1,11 +1,11 @@
 // The connector to one SQLite database: checks operations, queues jobs for its worker thread, watches the time.
 import { existsSync, realpathSync } from 'node:fs';
-import { getCompileCacheDir } from 'node:module';
 import { isAbsolute } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import { bindsOf, type Tool } from '#rules/tool.ts';
+import { startThread } from '#store/thread.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, ConnectorRefused, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { overlaps } from '../isolation.ts';
@@ -141,11 +141,7 @@ class SqlConnector implements Connector {
   }
 
   #startWorker(): Worker {
-    const worker = new Worker(new URL('./start-sql-worker.mjs', import.meta.url), {
-      workerData: { ...this.#settings, compile_cache: getCompileCacheDir() ?? null },
-      env: {},
-      execArgv: [],
-    });
+    const worker = startThread(new URL('./sql-worker.ts', import.meta.url), this.#settings);
     worker.on('message', (reply: Reply) => this.#finish(worker, reply));
     worker.on('error', (error) => this.#died(worker, error.message));
     worker.on('exit', (code) => this.#died(worker, `exit code ${code}`));

@@ -1,0 +1,85 @@
+// Admission: the one transaction that turns a judged call into an admitted one.
+import type { Draft } from '#rules/ledger-entry.ts';
+import type { Run } from '#rules/run.ts';
+import { approvalStands, setStatus } from './approvals.ts';
+import { insertCall, isHeld, type NewCall, resumeCall } from './calls.ts';
+import { taint } from './runs.ts';
+import type { Standings } from './standings.ts';
+import type { WriteTx } from './tx.ts';
+
+export interface Admission {
+  readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
+  readonly tool: string;
+  /** What the call was judged by. */
+  readonly seen: { readonly labels_version: number; readonly revision: string };
+  readonly now_ms: number;
+  /** The approval that this admission uses up; `next`: `void` when nobody is asked any more. */
+  readonly approval: {
+    readonly id: string;
+    readonly expires_at_ms: number;
+    readonly next: 'spent' | 'void';
+  } | null;
+  /** The row of a new call, or the held call that goes on. */
+  readonly call: NewCall | { readonly resumed: string; readonly deed: string; readonly revision: string };
+  readonly keys_since_ms: number;
+  /** Labels that the tool's output is declared to carry. */
+  readonly labels: readonly string[];
+  readonly entry: Draft;
+}
+
+/** Why a call was not admitted. `*_changed`, `key_taken`, `approval_expired`: it is to be judged again. */
+export type NotAdmitted =
+  | 'run_ended'
+  | 'halted'
+  | 'bundle_changed'
+  | 'labels_changed'
+  | 'key_taken'
+  | 'approval_expired'
+  | 'approval_gone'
+  | 'not_waiting';
+
+/** `grown`: ids of the runs whose labels grew. */
+export type AdmittedAs =
+  | { readonly ok: true; readonly seq: number; readonly grown: readonly string[] }
+  | { readonly ok: false; readonly why: NotAdmitted };
+
+/**
+ * Looks once more at everything that the decision saw (halts, labels, run, bundle, key, approval), spends the approval,
+ * joins the declared output labels to the run and appends the intent; or changes nothing and says why.
+ */
+export async function admitCall(
+  tx: WriteTx,
+  admission: Admission,
+  standings: Standings,
+): Promise<AdmittedAs> {
+  const why = await changedSince(tx, admission, standings);
+  if (why !== null) return { ok: false, why };
+  const { call, approval, now_ms, run } = admission;
+  if (approval !== null) await setStatus(tx, approval.id, 'approved', approval.next, now_ms);
+  if ('resumed' in call) {
+    await resumeCall(tx, call.resumed, { deed: call.deed, revision: call.revision, at_ms: now_ms });
+  } else if (!(await insertCall(tx, call, admission.keys_since_ms))) {
+    return { ok: false, why: 'key_taken' };
+  }
+  const grown = await taint(tx, run, admission.labels);
+  if (grown.length > 0) standings.forget();
+  const { seq } = await tx.append(admission.entry);
+  return { ok: true, seq, grown };
+}
+
+async function changedSince(
+  tx: WriteTx,
+  { run, tool, seen, approval, call, now_ms }: Admission,
+  standings: Standings,
+): Promise<NotAdmitted | null> {
+  const standing = await standings.of(tx, { tenant: run.tenant, run: run.id, agent: run.agent, tool });
+  if (standing === undefined || standing.ended_at_ms !== null) return 'run_ended';
+  if (standing.halt !== null) return 'halted';
+  if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';
+  if (standing.labels_version !== seen.labels_version) return 'labels_changed';
+  if (approval !== null) {
+    if (approval.expires_at_ms <= now_ms) return 'approval_expired';
+    if (!(await approvalStands(tx, approval.id))) return 'approval_gone';
+  }
+  return 'resumed' in call && !(await isHeld(tx, call.resumed)) ? 'not_waiting' : null;
+}

@@ -1,0 +1,29 @@
+// Settlement: the one transaction that records what became of an admitted call.
+import type { Draft } from '#rules/ledger-entry.ts';
+import type { Run } from '#rules/run.ts';
+import { closeCall, type Settlement } from './calls.ts';
+import { taint } from './runs.ts';
+import type { Standings } from './standings.ts';
+import type { WriteTx } from './tx.ts';
+
+export interface Settling {
+  readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
+  readonly call_id: string;
+  /** Labels found in the reply that admission could not know. */
+  readonly discovered: readonly string[];
+  readonly outcome: Omit<Settlement, 'settled_log' | 'settled_seq'>;
+  readonly entry: Draft;
+}
+
+/** Joins what was discovered, appends the outcome, closes the call. Answers the ids of the runs whose labels grew. */
+export async function settleCall(
+  tx: WriteTx,
+  { run, call_id, discovered, outcome, entry }: Settling,
+  standings: Standings,
+): Promise<readonly string[]> {
+  const grown = await taint(tx, run, discovered);
+  if (grown.length > 0) standings.forget();
+  const { log, seq } = await tx.append(entry);
+  await closeCall(tx, call_id, { ...outcome, settled_log: log, settled_seq: seq });
+  return grown;
+}

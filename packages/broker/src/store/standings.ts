@@ -1,0 +1,56 @@
+// How a run, its agent, a tool and the bundle stand: what admission looks at once more, remembered by the one writer.
+import type { Tx } from './tx.ts';
+
+export interface Standing {
+  readonly labels_version: number;
+  readonly ended_at_ms: number | null;
+  /** Id of a halt in force that covers the agent or the tool. */
+  readonly halt: string | null;
+  /** Revision of the bundle activated last; null before the first. */
+  readonly revision: string | null;
+}
+
+export interface Subject {
+  readonly tenant: string;
+  readonly run: string;
+  readonly agent: string;
+  readonly tool: string;
+}
+
+/** Standings kept; beyond this all are forgotten and read again. */
+const STANDINGS_MAX = 10_000;
+
+const STANDING = `select labels_version, ended_at_ms,
+    (select h.id from halts h where h.lifted_at_ms is null and (h.scope = 'everything' or
+      ((h.tenant is null or h.tenant = ?) and (h.scope = 'tenant' or (h.scope = 'agent' and h.target = ?)
+        or (h.scope = 'tool' and h.target = ?)))) limit 1) as halt,
+    (select revision from activations order by number desc limit 1) as revision
+  from runs where id = ? and tenant = ?`;
+
+/** How they stand right now; undefined when the tenant has no such run. */
+export function standingOf(tx: Tx, { tenant, run, agent, tool }: Subject): Promise<Standing | undefined> {
+  return tx.get<Standing & object>(STANDING, tenant, agent, tool, run, tenant);
+}
+
+/**
+ * INVARIANT: one process writes the store, and its writer forgets all standings after every unit of work that may have
+ * changed one, and whenever a transaction is rolled back. So a remembered standing is the one in the store.
+ */
+export class Standings {
+  readonly #known = new Map<string, Standing>();
+
+  async of(tx: Tx, subject: Subject): Promise<Standing | undefined> {
+    const key = `${subject.tenant}\n${subject.run}\n${subject.agent}\n${subject.tool}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const standing = await standingOf(tx, subject);
+    if (standing === undefined) return undefined;
+    if (this.#known.size >= STANDINGS_MAX) this.#known.clear();
+    this.#known.set(key, standing);
+    return standing;
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
+}
