@@ -23,12 +23,13 @@ import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
+import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
 import { openKeyFile } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
-import { mcpRoutes } from '#mcp/routes.ts';
+import { createMcpDoor } from '#mcp/create-mcp-door.ts';
 import { appendEntry, logs } from '#store/ledger.ts';
 import { openSqlite } from '#store/sqlite.ts';
 import { createLog, type Log } from '#telemetry/log.ts';
@@ -127,7 +128,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     }
   };
   const app = createServer(world, { tokens: identity, activation, ready });
-  mcpRoutes(app, world);
+  mountBare(app, world, createMcpDoor(world));
   try {
     await app.listen({ host: settings.listen.host, port: options.port ?? settings.listen.port });
   } catch (error) {

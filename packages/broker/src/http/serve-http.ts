@@ -13,6 +13,7 @@ import type { Activation } from '#admin/bundle.ts';
 import type { World } from '#call/world.ts';
 import type { TokenIssuer } from '#identity/create-identity.ts';
 import type { Principal } from '#rules/principal.ts';
+import { nameRequests } from './bare-door.ts';
 import { NOTHING_HERE } from './call-routes.ts';
 import { compileChecks } from './check-request.ts';
 import type { Deeds } from './deeds.ts';
@@ -203,13 +204,6 @@ function refuseOtherMethods(scope: FastifyInstance, routes: readonly Route[], wo
       handler: () => {},
     });
   }
-}
-
-/** Ids that tell requests apart in the log; what a caller sends as one is ignored. */
-function nameRequests(random: (bytes: number) => Uint8Array): () => string {
-  const start = Buffer.from(random(6)).toString('base64url');
-  let count = 0;
-  return () => `req_${start}_${(++count).toString(36)}`;
 }
 
 function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {

@@ -1,36 +1,38 @@
 // An answer that becomes a stream of events only when there is something to say before the result.
-import { PassThrough } from 'node:stream';
-import type { FastifyReply } from 'fastify';
+import type { ServerResponse } from 'node:http';
 
 /** A client that does not read is not written to for longer. */
 const MOST_BUFFERED = 1_048_576;
 
 export class EventStream {
-  readonly #reply: FastifyReply;
-  #out: PassThrough | null = null;
+  readonly #response: ServerResponse;
+  readonly #headers: readonly string[];
+  #opened = false;
 
-  constructor(reply: FastifyReply) {
-    this.#reply = reply;
+  /** `headers`: flat list of names and values that belong on every answer. */
+  constructor(response: ServerResponse, headers: readonly string[]) {
+    this.#response = response;
+    this.#headers = headers;
   }
 
   get opened(): boolean {
-    return this.#out !== null;
+    return this.#opened;
   }
 
   /** Sends one message; the first one opens the stream, after which the status of the answer stands. */
   send(message: string): void {
-    if (this.#reply.raw.destroyed) return;
-    if (this.#out === null) {
-      this.#out = new PassThrough();
-      this.#reply.code(200).type('text/event-stream').header('cache-control', 'no-store, no-transform');
-      void this.#reply.send(this.#out);
+    const response = this.#response;
+    if (response.destroyed) return;
+    if (!this.#opened) {
+      this.#opened = true;
+      response.writeHead(200, [...this.#headers, 'content-type', 'text/event-stream']);
     }
-    if (this.#out.writableLength < MOST_BUFFERED) this.#out.write(eventOf(message));
+    if (response.writableLength < MOST_BUFFERED) response.write(eventOf(message));
   }
 
   /** The last message. */
   end(message: string): void {
-    this.#out?.end(eventOf(message));
+    this.#response.end(eventOf(message));
   }
 }
 

@@ -1,8 +1,7 @@
-// Serves the MCP endpoint on the app: who calls, one message in, one answer out.
-
+// The MCP endpoint: who calls, one message in, one answer out. On the bare server, since this is the hot path.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Decoded, parseStrict } from '@countersign/contract/canonical.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { World } from '#call/world.ts';
 import { type Called, callTool } from './call-tool.ts';
 import { Catalogue } from './catalogue.ts';
@@ -13,6 +12,7 @@ import { ToolLister } from './list-tools.ts';
 import { answerPassed, passedCapabilities } from './passed-methods.ts';
 import type { Who } from './perform.ts';
 import type { Reach } from './reach.ts';
+import { type Body, readBody } from './read-body.ts';
 import { readEnvelope, type WireRequest } from './read-envelope.ts';
 import { isOfSession } from './read-session-message.ts';
 import { RequestStates } from './request-state.ts';
@@ -35,11 +35,17 @@ export interface McpOptions {
   readonly most_shown?: number;
 }
 
-const PATH = '/mcp';
+/** What the server mounts; Host, Origin, repeated headers and the security headers of answers are its own to judge. */
+export interface McpDoor {
+  readonly path: string;
+  /** `headers`: flat list of names and values that belong on every answer. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse, headers: readonly string[]) => void;
+  readonly close: () => void;
+}
+
 const PAGE_SIZE = 100;
 /** What the door offers to an agent changes with the bundle. */
 const DISCOVER_TTL_MS = 300_000;
-const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
 const INSTRUCTIONS =
@@ -54,85 +60,69 @@ function discovered(passed: string): string {
   );
 }
 
-/** What Fastify raises itself for other media types. */
-class NotJson extends Error {
-  override readonly name = 'NotJson';
-  readonly statusCode = 415;
-}
-
-/**
- * Mounts POST /mcp in a scope of its own, which decodes bodies itself. Host, Origin, repeated headers and the
- * security headers of answers are the app's, for all doors alike.
- */
-export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, options: McpOptions = {}): void {
+export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): McpDoor {
   const catalogue = new Catalogue(world, deeds, options.most_shown);
   const closing = new AbortController();
   const states = new RequestStates(world);
   const sessions = new Sessions(world);
   const reach: Reach = { world, deeds, catalogue, states, sessions, closing: closing.signal };
   const lister = new ToolLister(world, catalogue, options.page_size ?? PAGE_SIZE);
-  const identified = new WeakMap<FastifyRequest, Who>();
 
-  void app.register(async (scope) => {
-    acceptStrictJson(scope, world);
-    scope.addHook('preClose', (done) => {
-      closing.abort();
-      done();
-    });
-    scope.setErrorHandler((error: FastifyError, _request, reply) => answerFailure(error, reply, world));
-
-    // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
-    const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-      const who = identify(request, world);
-      if ('problem' in who) {
-        refuseCaller(reply, who.problem, world);
-      } else {
-        identified.set(request, who);
-        done();
-      }
-    };
-
-    scope.delete(PATH, {
-      onRequest,
-      handler: (request, reply) => send(reply, endSession(request.headers, identified.get(request)!, reach)),
-    });
-
-    scope.post(PATH, {
-      onRequest,
-      handler: async (request, reply) => {
-        const stream = new EventStream(reply);
-        const answer = await answerMessage(request, reply, stream, identified.get(request)!);
-        if (stream.opened) {
-          // INVARIANT: a stream is opened by a request only, whose answer is a message.
-          if ('body' in answer && answer.body !== null) stream.end(answer.body);
-          return reply;
-        }
-        if ('problem' in answer) return refuseCaller(reply, answer.problem, world);
-        // A waiter that was let go must not keep the server open through its idle connection.
-        if (closing.signal.aborted) reply.header('connection', 'close');
-        return send(reply, answer);
-      },
-    });
-
-    scope.route({
-      method: ['GET', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'],
-      url: PATH,
+  const handle: McpDoor['handle'] = (request, response, headers) => {
+    const { method } = request;
+    if (method !== 'POST' && method !== 'DELETE') {
       // Answered before any body is read.
-      onRequest: (_request, reply) => {
-        const why = 'Expected POST, or DELETE to end a session: what is to be said comes with an answer.';
-        sendProblem(reply.header('allow', 'POST, DELETE'), problem('method_not_allowed', why));
-      },
-      handler: () => {},
+      const why = 'Expected POST, or DELETE to end a session: what is to be said comes with an answer.';
+      const allow = [...headers, 'allow', 'POST, DELETE'];
+      return sendProblem(response, allow, problem('method_not_allowed', why));
+    }
+    // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
+    const who = identify(request, world);
+    if ('problem' in who) return refuseCaller(response, headers, who.problem, world);
+    if (method === 'DELETE') return send(response, headers, endSession(request.headers, who, reach));
+    readBody(request, world.bundle().settings.limits.body_bytes, (body) => {
+      answerBody(body, request, response, headers, who).catch((error: Error) => {
+        world.log.error('the MCP door failed', { why: error.message, stack: error.stack ?? null });
+        if (response.headersSent) response.destroy();
+        else send(response, headers, BROKEN);
+      });
     });
-  });
+  };
 
+  async function answerBody(
+    body: Body,
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: readonly string[],
+    who: Who,
+  ): Promise<void> {
+    if (body.kind === 'too_large' || body.kind === 'not_json') {
+      // The rest of the body was not read, so nothing else can come over this connection.
+      return send(response, [...headers, 'connection', 'close'], unreadable(body.kind, world));
+    }
+    const stream = new EventStream(response, headers);
+    const extra: string[] = [];
+    const answer = await answerMessage(decode(body, world), request, response, stream, who, extra);
+    if (stream.opened) {
+      // INVARIANT: a stream is opened by a request only, whose answer is a message.
+      if ('body' in answer && answer.body !== null) stream.end(answer.body);
+      return;
+    }
+    if ('problem' in answer) return refuseCaller(response, headers, answer.problem, world);
+    // A waiter that was let go must not keep the server open through its idle connection.
+    if (closing.signal.aborted) extra.push('connection', 'close');
+    send(response, extra.length === 0 ? headers : headers.concat(extra), answer);
+  }
+
+  /** `extra` takes headers of the answer. */
   async function answerMessage(
-    request: FastifyRequest,
-    reply: FastifyReply,
+    decoded: Decoded | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
     stream: EventStream,
     who: Who,
+    extra: string[],
   ): Promise<Called> {
-    const decoded = request.body as Decoded | undefined;
     if (decoded === undefined || !decoded.ok) return notJson(decoded);
     const { headers } = request;
     const open = (session: Session | null, cancelled: () => boolean): Line => {
@@ -140,18 +130,18 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       return {
         session,
         stream: takesStreams ? stream : null,
-        left: () => cancelled() || reply.raw.destroyed,
-        gone: () => gone(reply, closing.signal),
+        left: () => cancelled() || response.destroyed,
+        gone: () => gone(response, closing.signal),
       };
     };
     if (isOfSession(decoded.value, headers)) {
       const answer = (message: WireRequest, line: Line) => answerRequest(message, request, who, line);
       const posted = { body: decoded.value, headers, who, open, answer };
       const served = await serveSession(posted, reach, INSTRUCTIONS);
-      if (served.session !== undefined) reply.header('mcp-session-id', served.session);
+      if (served.session !== undefined) extra.push('mcp-session-id', served.session);
       return served.reply;
     }
-    const envelope = readEnvelope(decoded.value, request.headers);
+    const envelope = readEnvelope(decoded.value, headers);
     switch (envelope.kind) {
       case 'refused':
         return errorReply(envelope.id, envelope.error);
@@ -164,7 +154,7 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
 
   async function answerRequest(
     message: WireRequest,
-    request: FastifyRequest,
+    request: IncomingMessage,
     who: Who,
     line: Line,
   ): Promise<Called> {
@@ -177,7 +167,7 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
 
   function route(
     message: WireRequest,
-    request: FastifyRequest,
+    request: IncomingMessage,
     who: Who,
     line: Line,
   ): Promise<Called> | WireReply {
@@ -194,21 +184,23 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
         return answerPassed(message, who, line, reach);
     }
   }
+
+  return { path: '/mcp', handle, close: () => closing.abort() };
 }
 
 /** A request alone cannot be cancelled but by going away. */
 const NEVER = (): boolean => false;
 
 /** Resolves when the client goes, or the server closes. */
-function gone(reply: FastifyReply, closing: AbortSignal): Promise<null> {
+function gone(response: ServerResponse, closing: AbortSignal): Promise<null> {
   return new Promise((resolve) => {
-    reply.raw.once('close', () => resolve(null));
+    response.once('close', () => resolve(null));
     closing.addEventListener('abort', () => resolve(null), { once: true });
   });
 }
 
-function identify(request: FastifyRequest, world: World): Who | { readonly problem: Problem } {
-  const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
+function identify({ headers }: IncomingMessage, world: World): Who | { readonly problem: Problem } {
+  const token = BEARER.exec(headers.authorization ?? '')?.[1] ?? null;
   const authentication = world.identity.authenticate(token, 'mcp');
   if (!authentication.ok) return { problem: authentication.problem };
   const { principal } = authentication.caller;
@@ -223,17 +215,11 @@ function identify(request: FastifyRequest, world: World): Who | { readonly probl
   return { caller: { ...authentication.caller, principal }, token };
 }
 
-/** One decode, by the strict reader, of bytes that are said to be JSON in UTF-8 and nothing else. */
-function acceptStrictJson(scope: FastifyInstance, world: World): void {
-  const bodyLimit = world.bundle().settings.limits.body_bytes;
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (request, body, done) => {
-    const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
-    const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8';
-    if (charset !== 'utf-8' || encoding !== 'identity') return done(new NotJson());
-    const { depth, body_bytes } = world.bundle().settings.limits;
-    done(null, parseStrict(body as Buffer, { depth, bytes: body_bytes }));
-  });
+/** One decode, by the strict reader. */
+function decode(body: Extract<Body, { kind: 'bytes' | 'none' }>, world: World): Decoded | undefined {
+  if (body.kind === 'none') return undefined;
+  const { depth, body_bytes } = world.bundle().settings.limits;
+  return parseStrict(body.bytes, { depth, bytes: body_bytes });
 }
 
 function notJson(decoded: Exclude<Decoded, { ok: true }> | undefined): WireReply {
@@ -242,47 +228,52 @@ function notJson(decoded: Exclude<Decoded, { ok: true }> | undefined): WireReply
   return errorReply(undefined, { status: 400, code: PARSE_ERROR, message: `Parse error: ${what}${where}.` });
 }
 
-function send(reply: FastifyReply, { status, body }: WireReply): FastifyReply {
-  reply.code(status);
-  return body === null ? reply.send() : reply.type('application/json').send(body);
+function unreadable(kind: 'too_large' | 'not_json', world: World): WireReply {
+  const refuse = (status: number, message: string): WireReply =>
+    errorReply(undefined, { status, code: INVALID_REQUEST, message: `Invalid request: ${message}` });
+  if (kind === 'not_json')
+    return refuse(415, 'expected content-type application/json, in UTF-8, not encoded.');
+  return refuse(413, `the body is larger than ${world.bundle().settings.limits.body_bytes} bytes.`);
+}
+
+const BROKEN = errorReply(undefined, {
+  status: 500,
+  code: INTERNAL_ERROR,
+  message: 'The broker failed on this request.',
+});
+
+function send(response: ServerResponse, headers: readonly string[], { status, body }: WireReply): void {
+  if (body === null) {
+    // A status without a body has no length either (RFC 9110 §8.6).
+    response.writeHead(status, status === 204 ? [...headers] : [...headers, 'content-length', '0']).end();
+  } else {
+    write(response, status, headers, 'application/json', body);
+  }
+}
+
+function write(
+  response: ServerResponse,
+  status: number,
+  headers: readonly string[],
+  type: string,
+  body: string,
+): void {
+  const length = String(Buffer.byteLength(body));
+  response.writeHead(status, [...headers, 'content-type', type, 'content-length', length]).end(body);
 }
 
 /** RFC 6750 §3 and RFC 9728 §5.1: one challenge for every cause, and where to ask for a token. */
-function refuseCaller(reply: FastifyReply, why: Problem, world: World): FastifyReply {
-  if (why.status === 401) {
-    const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/mcp`;
-    reply.header('www-authenticate', `Bearer resource_metadata="${metadata}"`);
-  }
-  return sendProblem(reply, why);
+function refuseCaller(
+  response: ServerResponse,
+  headers: readonly string[],
+  why: Problem,
+  world: World,
+): void {
+  const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/mcp`;
+  const challenge = ['www-authenticate', `Bearer resource_metadata="${metadata}"`];
+  sendProblem(response, why.status === 401 ? headers.concat(challenge) : headers, why);
 }
 
-function sendProblem(reply: FastifyReply, why: Problem): FastifyReply {
-  return reply.code(why.status).type('application/problem+json').send(JSON.stringify(why));
-}
-
-/** Failures before or beside the handler. Fastify's own carry a status; all else is a broken invariant. */
-function answerFailure(error: FastifyError, reply: FastifyReply, world: World): FastifyReply {
-  const status = error.statusCode ?? 500;
-  if (status === 413) {
-    const { body_bytes } = world.bundle().settings.limits;
-    const message = `Invalid request: the body is larger than ${body_bytes} bytes.`;
-    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
-  }
-  if (status === 415) {
-    const message = 'Invalid request: expected content-type application/json, in UTF-8, not encoded.';
-    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
-  }
-  if (status >= 400 && status < 500) {
-    const message = 'Invalid request: the body could not be read.';
-    return send(reply, errorReply(undefined, { status, code: INVALID_REQUEST, message }));
-  }
-  world.log.error('the MCP door failed', { why: error.message, stack: error.stack ?? null });
-  return send(
-    reply,
-    errorReply(undefined, {
-      status: 500,
-      code: INTERNAL_ERROR,
-      message: 'The broker failed on this request.',
-    }),
-  );
+function sendProblem(response: ServerResponse, headers: readonly string[], why: Problem): void {
+  write(response, why.status, headers, 'application/problem+json', JSON.stringify(why));
 }

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, PrivateKeyJwtProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { mcpRoutes } from '../../src/mcp/routes.ts';
+import { mountBare } from '../../src/http/bare-door.ts';
+import { createMcpDoor } from '../../src/mcp/create-mcp-door.ts';
 import { startHttpBroker } from './http-broker.ts';
 
 test('private_key_jwt by discovery: the official client authenticates, lists and calls', async (t) => {
-  const broker = await startHttpBroker({ mount: (app, world) => mcpRoutes(app, world) });
+  const broker = await startHttpBroker({
+    mount: (app, world) => mountBare(app, world, createMcpDoor(world)),
+  });
   t.after(() => broker.close());
   const authProvider = new PrivateKeyJwtProvider({
     clientId: 'desk-agent',
@@ -29,7 +32,9 @@ test('private_key_jwt by discovery: the official client authenticates, lists and
 });
 
 test('control: the client of somebody without that key gets nowhere', async (t) => {
-  const broker = await startHttpBroker({ mount: (app, world) => mcpRoutes(app, world) });
+  const broker = await startHttpBroker({
+    mount: (app, world) => mountBare(app, world, createMcpDoor(world)),
+  });
   t.after(() => broker.close());
   const authProvider = new PrivateKeyJwtProvider({
     clientId: 'desk-agent',

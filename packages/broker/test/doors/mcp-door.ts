@@ -8,6 +8,7 @@ import { fastify } from 'fastify';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Asked } from '#call/call.ts';
 import type { World } from '#call/world.ts';
+import { mountBare } from '#http/bare-door.ts';
 import type { Authentication, Identity } from '#identity/identity.ts';
 import type { Deeds } from '#mcp/deeds.ts';
 import { serveMcp } from '#mcp/serve-mcp.ts';
@@ -195,10 +196,11 @@ export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
   };
   const app = fastify({ exposeHeadRoutes: false });
   const { page_size, most_shown } = setup;
-  serveMcp(app, world, deeds, {
+  const options = {
     ...(page_size === undefined ? {} : { page_size }),
     ...(most_shown === undefined ? {} : { most_shown }),
-  });
+  };
+  mountBare(app, world, serveMcp(world, deeds, options));
   await app.listen({ host: '127.0.0.1', port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/mcp`;
   const door: Door = {
