@@ -67,7 +67,8 @@ export function story(broker: AgentDesk): Story {
       assert.match(note!.text, /hello/);
       assert.match(denied!.text, /Refused, nothing was done\. .*Accounts of VIPs are not touched by agents/s);
       assert.match(held!.text, /Not done yet: waiting for 1 person of finance/);
-      assert.match(done!.text, /"amount_minor":9000/);
+      // LlamaIndex shows structure without quotes.
+      assert.match(done!.text, /\bamount_minor"?: ?9000/);
       assert.match(heldAgain!.text, /Not done yet/);
       const marks = seen.map((each) => each.error);
       // Either the framework has no mark for errors, or exactly the refusal carries it.
