@@ -74,9 +74,9 @@ const refund = (amount_minor: number): AskedCall => ({
 });
 
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
-  const { script, check } = story(broker);
+  const { script, tell } = story(broker);
   const model = modelOf(script);
-  check(await answerTicket(model, await broker.agent(), 'Please refund.'));
+  await tell(async () => answerTicket(model, await broker.agent(), 'Please refund.'));
   const offered = model.doGenerateCalls[0]?.tools ?? [];
   const tool = offered.find((each) => each.name === 'refund');
   assert.equal(offered.length, 5);

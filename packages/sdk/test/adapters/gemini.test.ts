@@ -49,7 +49,7 @@ test('the example: read, refusal, held call looked up by the model, held call pi
   const told = story(broker);
   script = told.script;
   const client = new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: server.url } });
-  told.check(await answerTicket(client, 'scripted', await broker.agent(), 'Please refund.'));
+  await told.tell(async () => answerTicket(client, 'scripted', await broker.agent(), 'Please refund.'));
   const declarations = (server.asked[0] as Request).tools[0]!.functionDeclarations;
   assert.equal(declarations.length, 5);
   const refund = declarations.find((each) => each.name === 'refund');

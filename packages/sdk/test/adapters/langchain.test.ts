@@ -57,9 +57,9 @@ const refund = (amount_minor: number, account = 'AC-1'): AskedCall => ({
 });
 
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
-  const { script, check } = story(broker);
+  const { script, tell } = story(broker);
   const model = new ScriptedChat(script);
-  check(await answerTicket(model, await broker.agent(), 'Please refund.'));
+  await tell(async () => answerTicket(model, await broker.agent(), 'Please refund.'));
   assert.equal(model.offered.length, 5);
   const tool = model.offered.find(({ name }) => name === 'refund');
   assert.match(tool?.description ?? '', /Refunds above 50\.00 need one person/);

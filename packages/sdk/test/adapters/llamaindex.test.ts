@@ -78,9 +78,9 @@ const asks =
   async (shown) => ({ calls: shown.length === 0 ? calls : [], text: 'ok' });
 
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
-  const { script, check } = story(broker);
+  const { script, tell } = story(broker);
   const model = new ScriptedModel(script);
-  check(await answerTicket(model, await broker.agent(), 'Please refund.'));
+  await tell(async () => answerTicket(model, await broker.agent(), 'Please refund.'));
   assert.equal(model.offered.length, 5);
   const tool = model.offered.find(({ metadata }) => metadata.name === 'refund');
   assert.match(tool?.metadata.description ?? '', /Refunds above 50\.00 need one person/);

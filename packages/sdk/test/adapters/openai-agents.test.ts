@@ -56,10 +56,10 @@ function shownIn(input: ModelRequest['input']): Shown[] {
 }
 
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
-  const { script, check } = story(broker);
+  const { script, tell } = story(broker);
   const model = new ScriptedModel(script);
-  broker.sent.length = 0;
-  check(await answerTicket(model, await broker.agent(), 'Please refund.'));
+  const agent = await broker.agent();
+  await tell(() => answerTicket(model, agent, 'Please refund.'), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
   const tools = model.asked[0]!.tools;
   const refund = tools.find((tool) => tool.name === 'refund');
   assert.equal(tools.length, 5);
