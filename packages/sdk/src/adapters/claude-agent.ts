@@ -1,5 +1,4 @@
 // The agent's tools for the Claude Agent SDK: an MCP server in the agent's own process, and the names to allow.
-import { isJsonObject } from '@countersign/contract/json.ts';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import {
   CallToolRequestSchema,
@@ -7,7 +6,7 @@ import {
   ListToolsRequestSchema,
   type Tool,
 } from '@modelcontextprotocol/sdk/types.js';
-import { isError, type Outcome } from './outcome.ts';
+import { isError, type Outcome, plainResult } from './outcome.ts';
 import type { ToolSet } from './tool-set.ts';
 
 /** What the SDK takes in `mcpServers` for a server in the same process. */
@@ -41,12 +40,12 @@ export function allowedTools(set: ToolSet, name = 'countersign'): string[] {
   return set.tools.map((tool) => `mcp__${name}__${tool.name}`);
 }
 
-/** The SDK shows the model the structure in place of the words: only the plain result of a deed says all that they say. */
+/** The SDK shows the model the structure in place of the words, wherever there is one. */
 function resultOf(outcome: Outcome): CallToolResult {
-  const { result, text, replayed } = outcome;
-  const content = [{ type: 'text' as const, text }];
+  const content = [{ type: 'text' as const, text: outcome.text }];
   if (isError(outcome)) return { content, isError: true };
-  return isJsonObject(result) && replayed !== true ? { content, structuredContent: result } : { content };
+  const structuredContent = plainResult(outcome);
+  return structuredContent === undefined ? { content } : { content, structuredContent };
 }
 
 function listed({ name, description, input_schema, effect }: ToolSet['tools'][number]): Tool {

@@ -21,7 +21,7 @@ before(async () => {
       part.functionResponse === undefined ? [] : [part.functionResponse],
     );
     const shown = responses.map(({ response: { output, error } }) => ({
-      text: output ?? error ?? '',
+      text: typeof output === 'object' ? JSON.stringify(output) : String(output ?? error),
       error: error !== undefined,
     }));
     return candidate(await script(shown));
@@ -34,7 +34,7 @@ after(async () => {
 
 interface Request {
   readonly contents: readonly {
-    readonly parts: readonly { readonly functionResponse?: { readonly response: Record<string, string> } }[];
+    readonly parts: readonly { readonly functionResponse?: { readonly response: Record<string, unknown> } }[];
   }[];
   readonly tools: readonly { readonly functionDeclarations: readonly Record<string, unknown>[] }[];
 }
@@ -66,9 +66,10 @@ test('the calls of a response made by the application: errors under error, one d
   assert.deepEqual(done?.functionResponse, {
     id: 'AC-1',
     name: 'refund',
-    response: { output: '{"account":"AC-1","amount_minor":30}' },
+    response: { output: { account: 'AC-1', amount_minor: 30 } },
   });
   assert.match(String(denied?.functionResponse?.response?.error), /^Refused, nothing was done/);
-  await answerFunctionCalls(set, calls);
+  const [again] = await answerFunctionCalls(set, calls);
+  assert.match(String(again?.functionResponse?.response?.output), /it was not done again/);
   assert.equal(broker.desk.refunds(), before + 1);
 });
