@@ -1,6 +1,9 @@
 // The Claude Agent SDK adapter: the real SDK and its program against a scripted provider, before a real broker.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,14 +18,14 @@ import { type AskedCall, type Script, story } from './story.ts';
 
 let broker: AgentDesk;
 let server: ModelServer;
-/** Everything that the program would fetch from elsewhere comes here, and is refused. */
-let elsewhere: ModelServer;
+/** The proxy for every other host: refuses, and keeps what was asked for. */
+let elsewhere: { readonly url: string; readonly tried: readonly string[]; close(): Promise<void> };
 let script: Script;
 let home: string;
 before(async () => {
   broker = await startAgentDesk();
   server = await startModelServer(messagesApi((shown) => script(shown), 'mcp__countersign__'));
-  elsewhere = await startModelServer(async (path) => Promise.reject(new Error(`no network: ${path}`)));
+  elsewhere = await startRefusingProxy();
   home = mkdtempSync(join(tmpdir(), 'countersign-claude-'));
 });
 after(async () => {
@@ -31,6 +34,29 @@ after(async () => {
   await elsewhere?.close();
   if (home !== undefined) rmSync(home, { recursive: true, force: true });
 });
+
+async function startRefusingProxy(): Promise<typeof elsewhere> {
+  const tried: string[] = [];
+  const proxy = createServer((request, response) => {
+    tried.push(`${request.method} ${request.url}`);
+    response.writeHead(502).end();
+  });
+  proxy.on('connect', (request, socket) => {
+    tried.push(`CONNECT ${request.url}`);
+    socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    tried,
+    async close() {
+      proxy.closeAllConnections();
+      proxy.close();
+      await once(proxy, 'close');
+    },
+  };
+}
 
 /** A home and an environment of its own: nothing of the machine's plays a part. */
 const options = (): Options => ({
@@ -82,7 +108,7 @@ test('the example: read, refusal, held call looked up by the model, held call pi
   assert.deepEqual(names.sort(), allowedTools(await ToolSet.load(await broker.agent())).sort());
   const tool = offered(server.asked[from]).find(({ name }) => name === 'mcp__countersign__refund');
   assert.match(String(tool?.description), /Refunds above 50\.00 need one person/);
-  assert.deepEqual(elsewhere.asked, []);
+  assert.deepEqual(elsewhere.tried, []);
 });
 
 test('the application sees the structure of what was done, and the marks of what was not', {
