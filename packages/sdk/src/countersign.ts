@@ -14,6 +14,8 @@ export interface CountersignOptions {
   readonly key: KeySource;
   /** From an orchestrator's `openRun`: the calls belong to that run and see its bound context. */
   readonly runToken?: string | undefined;
+  /** W3C trace context (`traceparent`) of the present span, asked for each call that names none itself. */
+  readonly traceparent?: (() => string | undefined) | undefined;
   /** Allow plain http to a host that is not loopback. */
   readonly insecure?: boolean | undefined;
   /** Stands in for the global `fetch`. */
@@ -57,9 +59,11 @@ export class Countersign {
   /** The run that the run token names (read from it, not checked: the broker does that); undefined without one. */
   readonly runId: string | undefined;
   readonly #session: Session;
+  readonly #traceparent: CountersignOptions['traceparent'];
 
   constructor(options: CountersignOptions) {
     this.runId = runOf(options.runToken);
+    this.#traceparent = options.traceparent;
     this.#session = new Session({ ...options, name: options.agent });
   }
 
@@ -70,7 +74,8 @@ export class Countersign {
    * `idempotencyKey` makes that safe.
    */
   async call(tool: string, args: JsonObject, options: CallOptions = {}): Promise<CallAnswer> {
-    const { context, idempotencyKey, wait_s, dryRun, traceparent, signal } = options;
+    const { context, idempotencyKey, wait_s, dryRun, signal } = options;
+    const traceparent = options.traceparent ?? this.#traceparent?.();
     const body = {
       tool,
       args,

@@ -40,6 +40,21 @@ test('a call sends tool, arguments, claimed context, key and wait, and answers t
   });
 });
 
+test('a call carries the trace of the present span; one that names a trace carries that', async () => {
+  broker.answer = () => ({ body: done });
+  let present: string | undefined = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const { url, key } = broker;
+  const traced = new Countersign({ url, agent: 'refunds', key, traceparent: () => present });
+  await traced.call('refund', {});
+  await traced.call('refund', {}, { traceparent: 'own' });
+  present = undefined;
+  await traced.call('refund', {});
+  assert.deepEqual(
+    broker.asked.map(({ headers }) => headers.traceparent),
+    ['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', 'own', undefined],
+  );
+});
+
 test('a held call is a value', async () => {
   broker.answer = () => ({ status: 202, body: held });
   const answer = await agent.call('refund', {});

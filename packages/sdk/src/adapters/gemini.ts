@@ -1,6 +1,6 @@
 // The agent's tools for the Google Gen AI SDK (`@google/genai`): a callable tool, and answers to function calls.
 import type { CallableTool, FunctionCall, FunctionDeclaration, Part } from '@google/genai';
-import { isError } from './outcome.ts';
+import { isError, plainResult } from './outcome.ts';
 import type { Asking, ToolSet } from './tool-set.ts';
 
 /**
@@ -25,7 +25,8 @@ export function functionDeclarations(set: ToolSet): FunctionDeclaration[] {
 
 /**
  * Makes the calls of one response, one after the other, and answers them as parts of the next user content. A refusal,
- * a failure and an unknown outcome stand under `error`; everything else, also a call that waits, under `output`.
+ * a failure and an unknown outcome stand under `error`; everything else, also a call that waits, under `output`: the
+ * tool's own result as structure, else words.
  */
 export async function answerFunctionCalls(
   set: ToolSet,
@@ -36,7 +37,9 @@ export async function answerFunctionCalls(
   const parts: Part[] = [];
   for (const { id, name = '', args = {} } of calls) {
     const outcome = await set.call(name, args, { ...place, signal: options.signal });
-    const response = isError(outcome) ? { error: outcome.text } : { output: outcome.text };
+    const response = isError(outcome)
+      ? { error: outcome.text }
+      : { output: plainResult(outcome) ?? outcome.text };
     parts.push({ functionResponse: { name, response, ...(id === undefined ? {} : { id }) } });
   }
   return parts;

@@ -1,8 +1,9 @@
 // The agent's tools for LangChain.js (`@langchain/core`): structured tools for chat models, agents and graphs.
+import type { Json } from '@countersign/contract/json.ts';
 import { ToolMessage } from '@langchain/core/messages';
 import type { RunnableConfig } from '@langchain/core/runnables';
 import { DynamicStructuredTool } from '@langchain/core/tools';
-import { isError, type Outcome, ToolCallError } from './outcome.ts';
+import { isError, type Outcome, outputOf, ToolCallError } from './outcome.ts';
 import type { Place } from './place.ts';
 import type { OfferedTool, ToolSet } from './tool-set.ts';
 
@@ -14,8 +15,17 @@ import type { OfferedTool, ToolSet } from './tool-set.ts';
  * `status: 'error'`; a call that waits for people has not, and says that it is not done. Without a tool call to answer
  * (`tool.invoke(args)`) the words are the result, and errors are thrown.
  */
-export function langchainTools(set: ToolSet): DynamicStructuredTool[] {
-  return set.tools.map((tool) => structuredTool(set, tool));
+export function langchainTools(set: ToolSet, options: LangchainOptions = {}): DynamicStructuredTool[] {
+  return set.tools.map((tool) => structuredTool(set, tool, options));
+}
+
+export interface LangchainOptions {
+  /**
+   * LangGraph's `interrupt`: the graph then stops at a call that people must approve, with the call as the interrupt's
+   * value, and goes on when it is resumed after they decided. What it is resumed with decides nothing. Only where the
+   * graph has a checkpointer and a thread; elsewhere the model is told that the call waits.
+   */
+  readonly interrupt?: ((held: Json) => unknown) | undefined;
 }
 
 /** What a tool is called with by LangChain and LangGraph beyond the public type. */
@@ -23,18 +33,61 @@ interface ToolConfig extends RunnableConfig {
   readonly toolCall?: { readonly id?: string };
 }
 
-function structuredTool(set: ToolSet, tool: OfferedTool): DynamicStructuredTool {
+function structuredTool(
+  set: ToolSet,
+  tool: OfferedTool,
+  { interrupt }: LangchainOptions,
+): DynamicStructuredTool {
   return new DynamicStructuredTool({
     name: tool.name,
     description: tool.description,
     schema: tool.input_schema,
     verboseParsingErrors: true,
     async func(input, _manager, config?: ToolConfig) {
-      const outcome = await set.call(tool.name, input, { ...placeOf(config), signal: config?.signal });
+      const place = placeOf(config);
+      const signal = config?.signal;
+      let outcome = await set.call(tool.name, input, { ...place, signal });
+      if (interrupt !== undefined && place.step !== undefined) {
+        // A graph that is resumed does the task again: the same request at the same place is the same call. One that is
+        // resumed too early stops again.
+        while (outcome.status === 'held' && stopped(interrupt, outcome))
+          outcome = await lookUp(set, outcome, 0, signal);
+        // People have just decided.
+        if (outcome.status === 'running') outcome = await lookUp(set, outcome, RUNNING_S, signal);
+      }
       const id = config?.toolCall?.id;
       return id === undefined ? plainly(outcome) : messageOf(outcome, id, tool.name);
     },
   });
+}
+
+/** How long a graph that goes on waits for a deed that the broker is at. */
+const RUNNING_S = 30;
+
+const lookUp = (
+  set: ToolSet,
+  { call_id = '' }: Outcome,
+  timeout_s: number,
+  signal: AbortSignal | undefined,
+) => set.waitFor(call_id, { timeout_s, signal });
+
+/**
+ * Throws what stops the graph; true once it was resumed. False where it cannot be stopped, as without a checkpointer:
+ * LangChain would tell such an error to the model as one of the call, which waits all the same.
+ */
+function stopped(interrupt: (held: Json) => unknown, held: Outcome): boolean {
+  try {
+    interrupt(outputOf(held));
+    return true;
+  } catch (error) {
+    if (isBubblingUp(error)) throw error;
+    return false;
+  }
+}
+
+/** LangGraph's mark on what a node throws for the graph, and not for want of anything. */
+function isBubblingUp(error: unknown): boolean {
+  return error instanceof Error && 'is_bubble_up' in error && error.is_bubble_up === true;
 }
 
 function messageOf(outcome: Outcome, tool_call_id: string, name: string): ToolMessage {

@@ -1,6 +1,6 @@
 // What became of one call, as a framework adapter needs it: a status, words for the model, and what there is to show.
 import { answerWords } from '@countersign/contract/answer-words.ts';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem, ProblemCode } from '@countersign/contract/problem.ts';
 import type { ApprovalRef, CallAnswer, CallStatus, Effect } from '@countersign/contract/wire.ts';
 import { CountersignProblem, CountersignUnreachable } from '../problem.ts';
@@ -50,6 +50,11 @@ export function outputOf(outcome: Outcome): Json {
       : { approval_id: approval.approval_id, expires_at_ms: approval.expires_at_ms }),
     ...(problem === undefined ? {} : { code: problem.code, retry: problem.retry }),
   };
+}
+
+/** The result as structure, where it says all that the words say: of a deed that was just done, if it is an object. */
+export function plainResult({ result, replayed }: Outcome): JsonObject | undefined {
+  return isJsonObject(result) && replayed !== true ? result : undefined;
 }
 
 /** As an exception, for frameworks in which a tool reports an error by throwing. The message is for the model. */

@@ -25,8 +25,6 @@ export interface ToolSetOptions {
   readonly thread?: string | undefined;
   /** What the application (not trusted code of the orchestrator) says about the circumstances; claimed, never bound. */
   readonly context?: JsonObject | undefined;
-  /** W3C trace context of the present span, for frameworks that have none of their own. */
-  readonly traceparent?: (() => string | undefined) | undefined;
   /** Offer the model a tool to ask what became of a call that waits; true by default. */
   readonly statusTool?: boolean | undefined;
   /** Told of every outcome, in the order in which they come. */
@@ -44,6 +42,7 @@ export interface OfferedTool {
 
 export interface Asking extends Place {
   readonly signal?: AbortSignal | undefined;
+  /** W3C trace context of the framework's own span; the client's otherwise. */
   readonly traceparent?: string | undefined;
 }
 
@@ -108,7 +107,7 @@ export class ToolSet {
         context,
         idempotencyKey,
         wait_s,
-        traceparent: asking.traceparent ?? this.#options.traceparent?.(),
+        traceparent: asking.traceparent,
         signal: asking.signal,
       }),
     );

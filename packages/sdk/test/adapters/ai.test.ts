@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { aiTools } from '@countersign/sdk/ai';
-import { ToolCallError } from '@countersign/sdk/outcome';
+import { type Outcome, ToolCallError } from '@countersign/sdk/outcome';
 import { ToolSet } from '@countersign/sdk/tool-set';
-import { generateText, streamText } from 'ai';
+import { generateText, isStepCount, Output, streamText } from 'ai';
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test';
+import { z } from 'zod';
 import { answerTicket } from '../../../../examples/frameworks/ai.ts';
 import { type AgentDesk, startAgentDesk } from './desk.ts';
 import { type AskedCall, type Script, type Shown, story } from './story.ts';
@@ -74,9 +75,9 @@ const refund = (amount_minor: number): AskedCall => ({
 });
 
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
-  const { script, check } = story(broker);
+  const { script, tell } = story(broker);
   const model = modelOf(script);
-  check(await answerTicket(model, await broker.agent(), 'Please refund.'));
+  await tell(async () => answerTicket(model, await broker.agent(), 'Please refund.'));
   const offered = model.doGenerateCalls[0]?.tools ?? [];
   const tool = offered.find((each) => each.name === 'refund');
   assert.equal(offered.length, 5);
@@ -121,6 +122,22 @@ test('a step that is done again in a process started anew repeats no deed; equal
   assert.equal(broker.desk.refunds(), before + 2);
   await run(await broker.agent());
   assert.equal(broker.desk.refunds(), before + 4);
+});
+
+test("the model's answer is structured as it is asked to be, beside the tools of the broker", async () => {
+  const script: Script = async (shown) => ({
+    calls: shown.length === 0 ? [refund(90)] : [],
+    text: '{"refunded":true}',
+  });
+  const { output, steps } = await generateText({
+    model: modelOf(script),
+    prompt: 'p',
+    tools: aiTools(await ToolSet.load(await broker.agent())),
+    stopWhen: isStepCount(3),
+    output: Output.object({ schema: z.object({ refunded: z.boolean() }) }),
+  });
+  assert.deepEqual(output, { refunded: true });
+  assert.deepEqual((steps[0]!.toolResults[0]!.output as Outcome).result, refund(90).args);
 });
 
 test('streams call the same way', async () => {

@@ -7,66 +7,21 @@ import { ToolSet } from '@countersign/sdk/tool-set';
 import { answerTicket } from '../../../../examples/frameworks/anthropic.ts';
 import { answerTicket as answerWithRunner } from '../../../../examples/frameworks/anthropic-runner.ts';
 import { type AgentDesk, startAgentDesk } from './desk.ts';
+import { type MessagesRequest, messagesApi } from './messages-api.ts';
 import { type ModelServer, startModelServer } from './model-server.ts';
-import { type Script, type Shown, story, type Turn } from './story.ts';
+import { type Script, story } from './story.ts';
 
 let broker: AgentDesk;
 let server: ModelServer;
 let script: Script;
 before(async () => {
   broker = await startAgentDesk();
-  server = await startModelServer(async (path, { messages, thread }: Request) => {
-    assert.match(path, /^\/v1\/messages/);
-    const blocks = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
-    const results = blocks.filter((block) => block.type === 'tool_result');
-    const shown = [
-      ...(threads.get(thread?.previous_message_id ?? '') ?? []),
-      ...results.map(({ content, is_error }) => ({ text: textOf(content), error: is_error === true })),
-    ];
-    const answered = message(await script(shown));
-    threads.set(answered.id, shown);
-    return answered;
-  });
+  server = await startModelServer(messagesApi((shown) => script(shown)));
 });
 after(async () => {
   await broker?.close();
   await server?.close();
 });
-
-/** What the provider remembers for the SDK's runner, which sends new messages only. */
-const threads = new Map<string, readonly Shown[]>();
-
-interface Request {
-  readonly thread?: { readonly previous_message_id?: string };
-  readonly messages: readonly { readonly content: string | readonly Record<string, unknown>[] }[];
-  readonly tools: readonly Record<string, unknown>[];
-}
-
-const textOf = (content: unknown): string =>
-  typeof content === 'string' ? content : (content as { text: string }[]).map(({ text }) => text).join('');
-
-let messages = 0;
-function message({ calls, text }: Turn) {
-  messages += 1;
-  return {
-    id: `msg_${messages}`,
-    type: 'message',
-    role: 'assistant',
-    model: 'scripted',
-    stop_reason: calls.length > 0 ? 'tool_use' : 'end_turn',
-    stop_sequence: null,
-    usage: { input_tokens: 1, output_tokens: 1 },
-    content:
-      calls.length > 0
-        ? calls.map(({ name, args }, index) => ({
-            type: 'tool_use',
-            id: `toolu_${messages}_${index}`,
-            name,
-            input: args,
-          }))
-        : [{ type: 'text', text }],
-  };
-}
 
 const client = (): Anthropic => new Anthropic({ apiKey: 'none', baseURL: server.url, maxRetries: 0 });
 
@@ -78,8 +33,8 @@ for (const [name, answer] of [
     const told = story(broker);
     script = told.script;
     const from = server.asked.length;
-    told.check(await answer(client(), 'scripted', await broker.agent(), 'Please refund.'));
-    const { tools } = server.asked[from] as Request;
+    await told.tell(async () => answer(client(), 'scripted', await broker.agent(), 'Please refund.'));
+    const { tools } = server.asked[from] as MessagesRequest;
     assert.equal(tools.length, 5);
     const refund = tools.find((tool) => tool.name === 'refund');
     assert.match(String(refund?.description), /Refunds above 50\.00 need one person/);

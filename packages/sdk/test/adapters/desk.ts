@@ -1,6 +1,7 @@
 // A real broker before the small desk, an agent's client for a fresh run, and people who decide.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Countersign } from '@countersign/sdk';
-import { type Desk, startDesk } from '../../../broker/test/call/desk.ts';
+import { type Desk, REFUND_TOOL, startDesk } from '../../../broker/test/call/desk.ts';
 
 export interface AgentDesk {
   readonly desk: Desk;
@@ -11,13 +12,19 @@ export interface AgentDesk {
   runToken(agent: Countersign): string;
   /** Headers of the calls that were sent, in order. */
   readonly sent: Headers[];
+  /** Runs something with a present span, as a tracer does: what it awaits and calls back sees this `traceparent`. */
+  traced<Result>(traceparent: string, run: () => Promise<Result>): Promise<Result>;
   /** A person of finance decides on the one call that waits. */
   decide(verdict: 'approve' | 'reject'): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function startAgentDesk(): Promise<AgentDesk> {
-  const desk = await startDesk();
+  // A tool that no policy permits to the agent: it is offered nowhere.
+  const desk = await startDesk({
+    'tools/write_off.yaml': REFUND_TOOL.replace('name: refund', 'name: write_off'),
+  });
+  const present = new AsyncLocalStorage<string>();
   const tokens = new Map<string | undefined, string>();
   const sent: Headers[] = [];
   const client = (runToken: string): Countersign =>
@@ -26,6 +33,7 @@ export async function startAgentDesk(): Promise<AgentDesk> {
       agent: 'bot',
       key: desk.key('bot').export({ format: 'pem', type: 'pkcs8' }) as string,
       runToken,
+      traceparent: () => present.getStore(),
       fetch: (input, init) => {
         if (init?.method === 'POST' && String(input).includes('/v1/calls'))
           sent.push(new Headers(init.headers));
@@ -35,6 +43,7 @@ export async function startAgentDesk(): Promise<AgentDesk> {
   return {
     desk,
     sent,
+    traced: (traceparent, run) => present.run(traceparent, run),
     async agent() {
       const { run_token } = await desk.openRun('desk', 'bot', { ticket: 'ZD-7' });
       const agent = client(run_token);

@@ -48,3 +48,12 @@ test('the versions on the pages are those that the tests run', () => {
     }
   }
 });
+
+test('the versions on the page on Python are those that the check installs', () => {
+  const page = readFileSync(join(folder, 'python.md'), 'utf8');
+  const check = readFileSync(join(root, 'scripts/check-python-clients.ts'), 'utf8');
+  const installed = [...check.matchAll(/requirement: '([\w-]+)==([\d.]+)'/g)];
+  assert.equal(installed.length, 2);
+  for (const [, name, version] of installed)
+    assert.ok(page.includes(`Tested with ${name} ${version}.`), name);
+});

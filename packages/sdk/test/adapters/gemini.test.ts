@@ -21,7 +21,7 @@ before(async () => {
       part.functionResponse === undefined ? [] : [part.functionResponse],
     );
     const shown = responses.map(({ response: { output, error } }) => ({
-      text: output ?? error ?? '',
+      text: typeof output === 'object' ? JSON.stringify(output) : String(output ?? error),
       error: error !== undefined,
     }));
     return candidate(await script(shown));
@@ -34,7 +34,7 @@ after(async () => {
 
 interface Request {
   readonly contents: readonly {
-    readonly parts: readonly { readonly functionResponse?: { readonly response: Record<string, string> } }[];
+    readonly parts: readonly { readonly functionResponse?: { readonly response: Record<string, unknown> } }[];
   }[];
   readonly tools: readonly { readonly functionDeclarations: readonly Record<string, unknown>[] }[];
 }
@@ -49,7 +49,7 @@ test('the example: read, refusal, held call looked up by the model, held call pi
   const told = story(broker);
   script = told.script;
   const client = new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: server.url } });
-  told.check(await answerTicket(client, 'scripted', await broker.agent(), 'Please refund.'));
+  await told.tell(async () => answerTicket(client, 'scripted', await broker.agent(), 'Please refund.'));
   const declarations = (server.asked[0] as Request).tools[0]!.functionDeclarations;
   assert.equal(declarations.length, 5);
   const refund = declarations.find((each) => each.name === 'refund');
@@ -66,9 +66,10 @@ test('the calls of a response made by the application: errors under error, one d
   assert.deepEqual(done?.functionResponse, {
     id: 'AC-1',
     name: 'refund',
-    response: { output: '{"account":"AC-1","amount_minor":30}' },
+    response: { output: { account: 'AC-1', amount_minor: 30 } },
   });
   assert.match(String(denied?.functionResponse?.response?.error), /^Refused, nothing was done/);
-  await answerFunctionCalls(set, calls);
+  const [again] = await answerFunctionCalls(set, calls);
+  assert.match(String(again?.functionResponse?.response?.output), /it was not done again/);
   assert.equal(broker.desk.refunds(), before + 1);
 });

@@ -3,6 +3,14 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** An answer as server-sent events, for SDKs that ask for a stream; each event has its name as `type`. */
+export class Streamed {
+  readonly events: readonly { readonly type: string }[];
+  constructor(events: readonly { readonly type: string }[]) {
+    this.events = events;
+  }
+}
+
 export interface ModelServer {
   readonly url: string;
   /** Bodies of the requests, in order. */
@@ -20,8 +28,15 @@ export async function startModelServer(
     try {
       const body = JSON.parse(Buffer.concat(chunks).toString()) as never;
       asked.push(body);
-      const answered = JSON.stringify(await answer(request.url ?? '', body));
-      response.writeHead(200, { 'content-type': 'application/json' }).end(answered);
+      const answered = await answer(request.url ?? '', body);
+      if (answered instanceof Streamed) {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        for (const event of answered.events)
+          response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+        response.end();
+      } else {
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answered));
+      }
     } catch (error) {
       // 400, because SDKs try again on 500.
       response.writeHead(400, { 'content-type': 'application/json' });

@@ -77,7 +77,7 @@ const client = (): OpenAI => new OpenAI({ apiKey: 'none', baseURL: `${server.url
 test('the example: read, refusal, held call looked up by the model, held call picked up by the application', async () => {
   const told = story(broker);
   script = told.script;
-  told.check(await answerTicket(client(), 'scripted', await broker.agent(), 'Please refund.'));
+  await told.tell(async () => answerTicket(client(), 'scripted', await broker.agent(), 'Please refund.'));
   const { tools } = server.asked[0] as Request;
   const refund = tools.find((tool) => tool.name === 'refund');
   assert.equal(tools.length, 5);

@@ -24,11 +24,23 @@ export interface Shown {
 /** The model: sees all results so far, and answers the next turn. */
 export type Script = (shown: readonly Shown[]) => Promise<Turn>;
 
+/** What an application has in the end: the model's last words, and what became of the calls that waited. */
+export interface Ended {
+  readonly text: string;
+  readonly outcomes: readonly Outcome[];
+}
+
 export interface Story {
   readonly script: Script;
-  /** Checks what the model saw, what the application picked up, and what really happened at the desk. */
-  check(ended: { readonly text: string; readonly outcomes: readonly Outcome[] }): void;
+  /**
+   * Runs the application under a span, then checks what the model saw, what the application picked up, what really
+   * happened at the desk, and that each call belonged to the run and carried the trace (`trace`: the framework's own).
+   */
+  tell(application: () => Promise<Ended>, trace?: RegExp): Promise<void>;
 }
+
+/** The example of W3C Trace Context §3.2. */
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 const call = (name: string, args: JsonObject): AskedCall => ({ name, args });
 
@@ -60,14 +72,17 @@ export function story(broker: AgentDesk): Story {
       turn += 1;
       return { calls, text: calls.length === 0 ? 'Refunded, and one more as soon as finance agrees.' : '' };
     },
-    check({ text, outcomes }) {
+    async tell(application, trace = new RegExp(`^${TRACE}$`)) {
+      broker.sent.length = 0;
+      const { text, outcomes } = await broker.traced(TRACE, application);
       assert.equal(text, 'Refunded, and one more as soon as finance agrees.');
       const [note, denied, held, done, heldAgain] = seen;
       assert.equal(seen.length, 5);
       assert.match(note!.text, /hello/);
       assert.match(denied!.text, /Refused, nothing was done\. .*Accounts of VIPs are not touched by agents/s);
       assert.match(held!.text, /Not done yet: waiting for 1 person of finance/);
-      assert.match(done!.text, /"amount_minor":9000/);
+      // LlamaIndex shows structure without quotes.
+      assert.match(done!.text, /\bamount_minor"?: ?9000/);
       assert.match(heldAgain!.text, /Not done yet/);
       const marks = seen.map((each) => each.error);
       // Either the framework has no mark for errors, or exactly the refusal carries it.
@@ -77,7 +92,10 @@ export function story(broker: AgentDesk): Story {
         outcomes.map(({ status, result }) => [status, result]),
         [['succeeded', { account: 'AC-1', amount_minor: 8000 }]],
       );
+      // The desk refunds in runs that are bound to a ticket, and the agent's ambient run is not.
       assert.equal(broker.desk.refunds(), before + 2);
+      assert.equal(broker.sent.length, 4);
+      for (const headers of broker.sent) assert.match(headers.get('traceparent') ?? '', trace);
     },
   };
 }

@@ -166,10 +166,12 @@ test('control: another step, another thread, another amount, and a second wish i
 
 test('the trace goes along, and reads carry no idempotency key', async () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-  const tools = await ToolSet.load(await broker.agent(), { traceparent: () => traceparent });
+  const tools = await ToolSet.load(await broker.agent());
   broker.sent.length = 0;
-  await tools.call('read_note', { note: 'N-2' });
-  await tools.call('refund', small);
+  await broker.traced(traceparent, async () => {
+    await tools.call('read_note', { note: 'N-2' });
+    await tools.call('refund', small);
+  });
   assert.deepEqual(
     broker.sent.map((headers) => [headers.get('traceparent'), headers.has('idempotency-key')]),
     [
