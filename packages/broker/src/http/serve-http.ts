@@ -214,5 +214,7 @@ function nameRequests(random: (bytes: number) => Uint8Array): () => string {
 
 function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
   const body = JSON.stringify(problem('invalid_request', 'The Expect header asks for something unknown.'));
-  response.writeHead(400, { 'content-type': 'application/problem+json', connection: 'close' }).end(body);
+  response
+    .writeHead(400, { ...SECURITY_HEADERS, 'content-type': 'application/problem+json', connection: 'close' })
+    .end(body);
 }
