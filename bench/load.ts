@@ -6,8 +6,8 @@ import { cpuMicroseconds } from './start-process.ts';
 export interface Target {
   readonly name: string;
   readonly url: URL;
-  /** Value of the Authorization header; null: none is sent. */
-  readonly authorization: string | null;
+  /** Value of the Authorization header, or several that take turns; null: none is sent. */
+  readonly authorization: string | string[] | null;
   /** The process whose processor time counts. */
   readonly pid: number;
 }
@@ -30,7 +30,16 @@ export interface Measured {
   readonly cpu_us_per_call: number | null;
 }
 
-const META = {
+/** One kind of request, and how its answer is known to be right. */
+export interface Question {
+  /** Headers beside those of the transport and the token. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The JSON-RPC message with this id. */
+  readonly body: (id: number) => object;
+  readonly isAnswer: (text: string, id: number) => boolean;
+}
+
+export const META = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
   'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1.0.0' },
   'io.modelcontextprotocol/clientCapabilities': {},
@@ -39,15 +48,33 @@ const META = {
 /** Grows over the whole run: the SDK drops or hangs on an id that is in use twice. */
 let nextId = 1;
 
-/** Calls the target and measures it. Throws on the first answer that is not the order asked for. */
-export async function load(target: Target, { callers, requests, warmup }: Load): Promise<Measured> {
+/** A call of the order lookup in the stateless revision. */
+export const lookup: Question = {
+  headers: {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': lookupOrder.name,
+  },
+  body: (id) => {
+    const params = { name: lookupOrder.name, arguments: { order_id: orderId(id) }, _meta: META };
+    return { jsonrpc: '2.0', id, method: 'tools/call', params };
+  },
+  isAnswer: (text, id) => isAnswer(text, id, orderOf(orderId(id))),
+};
+
+/** Asks the target and measures it. Throws on the first answer that is not the right one. */
+export async function load(
+  target: Target,
+  { callers, requests, warmup }: Load,
+  question: Question = lookup,
+): Promise<Measured> {
   const pool = new Pool(target.url.origin, { connections: callers, pipelining: 1 });
   try {
-    await callMany(pool, target, callers, warmup, undefined);
+    await callMany(pool, target, question, callers, warmup, undefined);
     const cpuBefore = cpuMicroseconds(target.pid);
     const times_ms = new Float64Array(requests);
     const began = performance.now();
-    await callMany(pool, target, callers, requests, times_ms);
+    await callMany(pool, target, question, callers, requests, times_ms);
     const took_ms = performance.now() - began;
     const cpuAfter = cpuMicroseconds(target.pid);
     times_ms.sort();
@@ -69,6 +96,7 @@ export async function load(target: Target, { callers, requests, warmup }: Load):
 async function callMany(
   pool: Pool,
   target: Target,
+  question: Question,
   callers: number,
   requests: number,
   times_ms: Float64Array | undefined,
@@ -78,30 +106,31 @@ async function callMany(
     while (next < requests) {
       const slot = next++;
       const began = performance.now();
-      await callOnce(pool, target);
+      await callOnce(pool, target, question);
       if (times_ms !== undefined) times_ms[slot] = performance.now() - began;
     }
   };
   await Promise.all(Array.from({ length: callers }, caller));
 }
 
-async function callOnce(pool: Pool, target: Target): Promise<void> {
+async function callOnce(pool: Pool, target: Target, question: Question): Promise<void> {
   const id = nextId++;
-  const asked = orderOf(orderId(id));
-  const params = { name: lookupOrder.name, arguments: { order_id: asked.order_id }, _meta: META };
   const headers: Record<string, string> = {
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
-    'mcp-protocol-version': '2026-07-28',
-    'mcp-method': 'tools/call',
-    'mcp-name': lookupOrder.name,
+    ...question.headers,
   };
-  if (target.authorization !== null) headers.authorization = target.authorization;
-  const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params });
+  const authorization = authorizationOf(target, id);
+  if (authorization !== null) headers.authorization = authorization;
+  const body = JSON.stringify(question.body(id));
   const answer = await post(pool, { method: 'POST', path: target.url.pathname, headers, body });
-  if (!isAnswer(answer, id, asked)) {
-    throw new Error(`${target.name}: expected order ${asked.order_id} for request ${id}, got ${answer}`);
+  if (!question.isAnswer(answer, id)) {
+    throw new Error(`${target.name}: a wrong answer to request ${id}: ${answer.slice(0, 500)}`);
   }
+}
+
+function authorizationOf({ authorization }: Target, id: number): string | null {
+  return Array.isArray(authorization) ? authorization[id % authorization.length]! : authorization;
 }
 
 function post(pool: Pool, options: Dispatcher.DispatchOptions): Promise<string> {

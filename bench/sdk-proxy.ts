@@ -4,11 +4,14 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, Server } from '@modelcontextprotocol/server';
 
-const upstream = new URL(process.argv[2] ?? 'http://127.0.0.1:9000/mcp');
-const client = await connectOnce(upstream);
+const client =
+  process.argv[2] === 'stdio'
+    ? await connectStdio(process.argv[3] ?? '')
+    : await connectOnce(new URL(process.argv[2] ?? 'http://127.0.0.1:9000/mcp'));
 // Not cached in the client, so that it does not validate every answer against the schema.
 const { tools } = await client.listTools(undefined, { cacheMode: 'bypass' });
 
@@ -21,8 +24,16 @@ const handler = createMcpHandler(
     );
     return server;
   },
-  { legacy: 'reject' },
+  // The era before this one costs a server of its own for each request; only the bench of the eras asks for it.
+  { legacy: process.argv[3] === 'both-eras' ? 'stateless' : 'reject' },
 );
+
+/** A server that is a child of this process. */
+async function connectStdio(script: string): Promise<Client> {
+  const connected = new Client({ name: 'sdk-proxy', version: '1.0.0' });
+  await connected.connect(new StdioClientTransport({ command: process.execPath, args: [script] }));
+  return connected;
+}
 
 /** Discovers with a first client, then adopts the answer: the client in use never probes. */
 async function connectOnce(url: URL): Promise<Client> {

@@ -15,11 +15,15 @@ export interface Governed {
 
 const MAIN = new URL('../packages/broker/src/main.ts', import.meta.url).pathname;
 
-/** Everything it writes stays under `root`. */
-export async function startBroker(root: string, upstream: URL): Promise<Governed> {
+/** Everything it writes stays under `root`. `more`: files of the bundle beside or instead of the usual ones. */
+export async function startBroker(
+  root: string,
+  upstream: URL,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Governed> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
-  const bundle = writeBundle(root, port, upstream, toolDigest(lookupOrder));
+  const bundle = writeBundle(root, port, upstream, toolDigest(lookupOrder), more);
   const ready = async (): Promise<boolean> => {
     try {
       return (await fetch(`${base}/.well-known/oauth-authorization-server`)).ok;
@@ -27,7 +31,7 @@ export async function startBroker(root: string, upstream: URL): Promise<Governed
       return false;
     }
   };
-  const running = await startCommand([MAIN, 'serve', '--bundle', bundle.folder], ready, 15_000);
+  const running = await startCommand([MAIN, 'serve', '--bundle', bundle.folder], ready, 60_000);
   const authorization = await getToken(base, bundle.agent, bundle.agentKey);
   const target = { name: 'countersign', url: new URL(`${base}/mcp`), authorization, pid: running.pid };
   return { target, bundle, running };

@@ -16,10 +16,16 @@ export interface BenchBundle {
 }
 
 /**
- * Writes everything under `root`. `toolDigest` is the pinned digest of the upstream's tool definition. JSON is
- * YAML, so that nothing here depends on a YAML writer.
+ * Writes everything under `root`. `toolDigest` is the pinned digest of the upstream's tool definition. `more`: files
+ * beside or instead of these, by path. JSON is YAML, so that nothing here depends on a YAML writer.
  */
-export function writeBundle(root: string, port: number, upstream: URL, toolDigest: string): BenchBundle {
+export function writeBundle(
+  root: string,
+  port: number,
+  upstream: URL,
+  toolDigest: string,
+  more: Readonly<Record<string, unknown>> = {},
+): BenchBundle {
   const folder = join(root, 'countersign');
   const dataDir = join(root, 'data');
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
@@ -66,9 +72,11 @@ export function writeBundle(root: string, port: number, upstream: URL, toolDiges
       output: { schema: lookupOrder.outputSchema },
       summary: ['look up order ', '=args.order_id'],
     },
+    ...more,
   };
   for (const [name, content] of Object.entries(files)) {
-    writeText(join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
+    const text = typeof content === 'string' ? content : JSON.stringify(content, null, 2);
+    writeText(join(folder, name), `${text}\n`);
   }
   writeText(join(folder, 'policies/bench.cedar'), policies.join('\n'));
   return { folder, dataDir, agent: 'bench-agent', agentKey: privateKey, policies: policies.length };

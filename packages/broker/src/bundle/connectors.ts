@@ -1,7 +1,7 @@
 // Compiles connector files: paths made absolute, secrets by reference only, nothing that reaches the broker itself.
 import { resolve } from 'node:path';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import { escapeStep } from '#rules/json-schema.ts';
+import { escapeStep } from '#rules/schema-parts.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { parseDuration } from './duration.ts';
 import type { Mistakes } from './mistake.ts';

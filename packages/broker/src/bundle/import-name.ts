@@ -15,14 +15,15 @@ const NAME_MAX = 64;
 // becomes no letter at all, and the name is then told apart by a digest.
 const LOOK_ALIKES: ReadonlyMap<string, string> = new Map(
   [
-    ['a', 'аα'],
+    ['a', 'аαɑ'],
     ['b', 'Вв'],
     ['c', 'сϲ'],
     ['d', 'ԁ'],
-    ['e', 'еєε'],
+    ['e', 'еєεᴇ℮'],
     ['g', 'ɡ'],
     ['h', 'һн'],
-    ['i', 'іιıӏ'],
+    ['i', 'іιıӏꓲ'],
+    ['l', '|ǀ'],
     ['j', 'јϳ'],
     ['k', 'кκ'],
     ['m', 'мΜ'],
@@ -30,7 +31,7 @@ const LOOK_ALIKES: ReadonlyMap<string, string> = new Map(
     ['o', 'оοσ'],
     ['p', 'рρ'],
     ['q', 'ԛ'],
-    ['r', 'г'],
+    ['r', 'гʀ'],
     ['s', 'ѕ'],
     ['t', 'тτ'],
     ['u', 'υս'],
@@ -43,15 +44,20 @@ const LOOK_ALIKES: ReadonlyMap<string, string> = new Map(
 );
 
 /** ASCII of a foreign name: width, accents and look-alikes folded, camelCase split; what is left over becomes `_`. */
-export function asciiOf(text: string): { readonly ascii: string; readonly lost: boolean } {
+export function asciiOf(text: string): {
+  readonly ascii: string;
+  readonly lost: boolean;
+  /** As folded, with what ASCII has no letter for. */
+  readonly letters: string;
+} {
   const split = text
     .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
+    .replace(/[\p{M}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu, '')
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2');
   const letters = [...split.toLowerCase()].map((letter) => LOOK_ALIKES.get(letter) ?? letter).join('');
   const lost = /[^\x20-\x7e]/.test(letters);
   const ascii = letters.replace(/[^a-z0-9]+/g, '_').replace(/^_+|_+$/g, '');
-  return { ascii, lost };
+  return { ascii, lost, letters };
 }
 
 /** `<connector>_<tool>` in the form that manifests ask for; the connector is not repeated where the tool begins with it. */
@@ -67,26 +73,33 @@ export function importedName({ connector, tool }: ForeignName): string {
   return `${start.slice(0, NAME_MAX - digest.length - 1).replace(/_+$/, '')}_${digest}`;
 }
 
+interface Named<T> {
+  readonly name: string;
+  readonly tool: T;
+}
+
 export interface NamedTools<T> {
-  readonly named: readonly { readonly name: string; readonly tool: T }[];
+  readonly named: readonly Named<T>[];
   /** One sentence for each group of names that look alike; none of the group is imported. */
   readonly refused: readonly string[];
 }
 
 /** Gives every tool its name; tools whose names fold to the same are refused, all of them. */
 export function nameApart<T extends ForeignName>(tools: readonly T[]): NamedTools<T> {
-  const groups = new Map<string, { name: string; tool: T }[]>();
-  for (const tool of tools) {
-    const name = importedName(tool);
-    const folded = foldName(name);
-    groups.set(folded, [...(groups.get(folded) ?? []), { name, tool }]);
-  }
-  const named: { name: string; tool: T }[] = [];
+  const all = tools.map((tool) => ({ name: importedName(tool), tool }));
   const refused: string[] = [];
-  for (const group of groups.values()) {
-    if (group.length === 1) named.push(group[0]!);
-    else refused.push(alike(group.map((it) => it.tool)));
-  }
+  const apart = (given: readonly Named<T>[], fold: (each: Named<T>) => string): readonly Named<T>[] => {
+    const groups = [...Map.groupBy(given, fold).values()];
+    refused.push(
+      ...groups.filter((group) => group.length > 1).map((group) => alike(group.map((it) => it.tool))),
+    );
+    return groups.filter((group) => group.length === 1).flat();
+  };
+  // Once by the names that agents see, and once by the upstream's own: a digest must not tell look-alikes apart.
+  const named = apart(
+    apart(all, ({ name }) => foldName(name)),
+    ({ tool }) => foldName(`${asciiOf(tool.connector).letters}_${asciiOf(tool.tool).letters}`),
+  );
   return { named, refused };
 }
 

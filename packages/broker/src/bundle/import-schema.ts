@@ -1,7 +1,8 @@
 // Takes over the input schema of an upstream's tool: made ours where it is in another dialect, closed where that loses nothing.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
-import { compileSchema, eachSchema } from '#rules/json-schema.ts';
+import { compileSchema } from '#rules/json-schema.ts';
+import { eachSchema } from '#rules/schema-parts.ts';
 
 export interface ImportedSchema {
   /** Compiles. Whatever the upstream's schema accepts, this accepts too, unknown keys of closed objects apart. */
@@ -23,6 +24,8 @@ const COMBINES = [
   'else',
   '$ref',
   'not',
+  'dependentSchemas',
+  'unevaluatedProperties',
 ] as const;
 
 /** `given`: the upstream's `inputSchema`, which may be anything. */
@@ -94,7 +97,12 @@ function close(schema: JsonObject): JsonObject {
   const closed = structuredClone(schema) as Record<string, Json>;
   if (closed.type === undefined) closed.type = 'object';
   eachSchema(closed, (part, pointer) => {
-    if (/\/(not|if|then|else|propertyNames|contains|(allOf|anyOf|oneOf)\/\d+)(\/|$)/.test(pointer)) return;
+    if (
+      /\/(not|if|then|else|propertyNames|contains|dependentSchemas|(allOf|anyOf|oneOf)\/\d+)(\/|$)/.test(
+        pointer,
+      )
+    )
+      return;
     const open =
       part.type === 'object' && isJsonObject(part.properties) && part.additionalProperties === undefined;
     if (open && COMBINES.every((key) => part[key] === undefined))

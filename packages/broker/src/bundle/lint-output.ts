@@ -1,6 +1,6 @@
 // Finds output of a tool that may carry text of outsiders and does not say so.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { eachSchema } from '#rules/json-schema.ts';
+import { eachSchema } from '#rules/schema-parts.ts';
 import type { Manifest } from './manifest.ts';
 
 /** Up to this many characters a text is a name or a code, not something that can give orders. */

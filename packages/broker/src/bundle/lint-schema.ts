@@ -1,7 +1,7 @@
 // Decides whether the input of a tool is closed, bounded and visible: whether its reach can be read off its schema.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { cedarKind } from '#rules/facts.ts';
-import { eachSchema } from '#rules/json-schema.ts';
+import { eachSchema } from '#rules/schema-parts.ts';
 
 export interface Finding {
   readonly rule: 'input-closed' | 'input-bounded' | 'visible-to-policy';
@@ -21,7 +21,8 @@ export function lintInput(schema: JsonObject): Finding[] {
   }
   eachSchema(schema, (part, pointer) => {
     // Parts of combinations and conditions narrow what stands beside them; the types stand there.
-    if (/\/(not|if|then|else|propertyNames|contains|allOf\/\d+)$/.test(pointer)) return;
+    if (/\/(not|if|then|else|propertyNames|contains|allOf\/\d+|dependentSchemas\/[^/]+)$/.test(pointer))
+      return;
     findings.push(...openings(part, pointer));
     if (part.properties !== undefined || isChoice(part) || pointer === '') return;
     const reason = unboundedReason(part);

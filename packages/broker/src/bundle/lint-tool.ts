@@ -322,12 +322,14 @@ export function lintNamesApart(manifests: readonly Manifest[], mistakes: Mistake
   }
 }
 
-/** One spelling for all names that look alike: width and case folded, 0 as o, 1 and i as l, separators dropped. */
+/** One spelling for all names that look alike: width and case folded, 0 as o, 1 and i as l, rn as m, vv as w, separators dropped. */
 export function foldName(name: string): string {
   return name
     .normalize('NFKC')
     .toLowerCase()
     .replace(/[\s_.-]+/g, '')
     .replaceAll('0', 'o')
-    .replace(/[1i|]/g, 'l');
+    .replace(/[1i|]/g, 'l')
+    .replaceAll('rn', 'm')
+    .replaceAll('vv', 'w');
 }

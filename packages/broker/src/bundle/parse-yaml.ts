@@ -1,7 +1,7 @@
 // Parses one YAML file into JSON with the place of every node; refuses what two readers could understand differently.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
-import { escapeStep } from '#rules/json-schema.ts';
+import { escapeStep } from '#rules/schema-parts.ts';
 import type { Mistakes, Position } from './mistake.ts';
 
 /** A parsed file: its value, and where each part of it stands. */

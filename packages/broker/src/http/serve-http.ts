@@ -208,5 +208,7 @@ function refuseOtherMethods(scope: FastifyInstance, routes: readonly Route[], wo
 
 function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
   const body = JSON.stringify(problem('invalid_request', 'The Expect header asks for something unknown.'));
-  response.writeHead(400, { 'content-type': 'application/problem+json', connection: 'close' }).end(body);
+  response
+    .writeHead(400, { ...SECURITY_HEADERS, 'content-type': 'application/problem+json', connection: 'close' })
+    .end(body);
 }

@@ -3,8 +3,9 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import { RE2JS } from 're2js';
+import { compilePattern } from './linear-pattern.ts';
 import { nearestName } from './nearest.ts';
+import { circlesOf, eachSchema, escapeStep, SCHEMA_DEPTH_MAX, targetOf } from './schema-parts.ts';
 
 /** What is wrong with a schema itself, by JSON pointer into it. */
 export interface SchemaFault {
@@ -20,7 +21,6 @@ export type CompiledSchema =
   | { readonly ok: true; readonly check: Check }
   | { readonly ok: false; readonly faults: readonly SchemaFault[] };
 
-const SCHEMA_DEPTH_MAX = 24;
 const SCHEMA_NODES_MAX = 2_000;
 const ISSUES_MAX = 20;
 const NONE: readonly Issue[] = [];
@@ -77,15 +77,13 @@ const KEYWORDS: ReadonlySet<string> = new Set([
     'maximum',
   ],
   ...['exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  // Not `unevaluatedItems`: ajv judges three cases of the official suite wrongly.
+  ...['dependentSchemas', 'unevaluatedProperties'],
+  // Annotations: nothing is decoded on their word (JSON Schema Validation 2020-12 §8.2).
+  ...['contentEncoding', 'contentMediaType', 'contentSchema'],
   // MCP's own: the argument is mirrored in a header `Mcp-Param-*`. It says nothing about the value.
   'x-mcp-header',
 ]);
-const SCHEMA_MAPS: ReadonlySet<string> = new Set(['properties', 'patternProperties', '$defs']);
-const SCHEMA_LISTS: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems']);
-const SCHEMA_KEYS: ReadonlySet<string> = new Set([
-  ...['not', 'if', 'then', 'else', 'additionalProperties', 'propertyNames', 'items', 'contains'],
-]);
-
 const ajv = new Ajv2020({
   strict: true,
   // Required keys inside a combination are described beside it; `keywordFaults` asks where they stand together.
@@ -102,13 +100,13 @@ const ajv = new Ajv2020({
 });
 // The package is CommonJS whose default export is wrapped once more under Node's interop.
 const addFormats = (formats as unknown as { default?: typeof formats }).default ?? formats;
-(addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: 'fast', formats: FORMATS });
+(addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: 'full', formats: FORMATS });
 ajv.addKeyword({ keyword: 'x-mcp-header', schemaType: 'string' });
-// A name for a place; references go by `#/$defs/` only, so nothing is ever looked up by it.
+// A name for a place; references go by pointers only, so nothing is ever looked up by it.
 ajv.addKeyword({ keyword: '$anchor', schemaType: 'string' });
 
 function linearPattern(pattern: string): { test(text: string): boolean; toString(): string } {
-  const compiled = RE2JS.compile(pattern);
+  const compiled = compilePattern(pattern);
   // INVARIANT: ajv shares patterns by their text form; without one of its own, each would be the first ever compiled.
   return { test: (text) => compiled.test(text), toString: () => `/${pattern}/` };
 }
@@ -131,62 +129,61 @@ export function compileSchema(schema: JsonObject): CompiledSchema {
   return { ok: true, check: (value) => (validate(value) ? NONE : issuesOf(validate.errors ?? [], value)) };
 }
 
-/** Calls `visit` for a schema and every schema inside it, with the JSON pointer of each. */
-export function eachSchema(
-  schema: JsonObject,
-  visit: (schema: JsonObject, pointer: string) => void,
-  pointer = '',
-  depth = 0,
-): void {
-  visit(schema, pointer);
-  if (depth >= SCHEMA_DEPTH_MAX) return;
-  const inner = (value: unknown, at: string): void => {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      eachSchema(value as JsonObject, visit, at, depth + 1);
-    }
-  };
-  for (const [key, value] of Object.entries(schema)) {
-    if (SCHEMA_KEYS.has(key)) inner(value, `${pointer}/${key}`);
-    else if (SCHEMA_LISTS.has(key) && Array.isArray(value)) {
-      value.forEach((item, index) => {
-        inner(item, `${pointer}/${key}/${index}`);
-      });
-    } else if (SCHEMA_MAPS.has(key) && typeof value === 'object' && value !== null) {
-      for (const [name, item] of Object.entries(value)) inner(item, `${pointer}/${key}/${escapeStep(name)}`);
-    }
-  }
-}
-
-/** A step of a JSON pointer (RFC 6901 §3). */
-export function escapeStep(step: string): string {
-  return step.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
 function faultsOf(schema: JsonObject): SchemaFault[] {
   const faults: SchemaFault[] = [];
-  let nodes = 0;
+  const places = new Set<string>();
+  eachSchema(schema, (_part, pointer) => places.add(pointer));
   eachSchema(schema, (part, pointer) => {
-    nodes++;
     if (pointer.split('/').length > SCHEMA_DEPTH_MAX * 2) {
       faults.push({ pointer, message: `the schema is deeper than ${SCHEMA_DEPTH_MAX} levels` });
     }
-    keywordFaults(part, pointer, faults);
+    keywordFaults(part, pointer, places, faults);
   });
-  if (nodes > SCHEMA_NODES_MAX) faults.push({ pointer: '', message: 'the schema has too many parts' });
-  return faults;
+  halfConditions(schema, faults);
+  if (places.size > SCHEMA_NODES_MAX) faults.push({ pointer: '', message: 'the schema has too many parts' });
+  if (faults.length > 0) return faults;
+  return circlesOf(schema).map((pointer) => ({
+    pointer,
+    message: 'the schema refers to itself without an end',
+  }));
 }
 
-function keywordFaults(part: JsonObject, pointer: string, faults: SchemaFault[]): void {
+/** Ajv misjudges what an `if` without both branches leaves unevaluated. */
+function halfConditions(schema: JsonObject, faults: SchemaFault[]): void {
+  let counts = false;
+  const halves: SchemaFault[] = [];
+  eachSchema(schema, (part, pointer) => {
+    counts ||= part.unevaluatedProperties !== undefined;
+    if (part.if === undefined || (part.then !== undefined && part.else !== undefined)) return;
+    const message = 'with unevaluatedProperties in the schema, "if" needs both "then" and "else"';
+    halves.push({ pointer: `${pointer}/if`, message });
+  });
+  if (counts) faults.push(...halves);
+}
+
+function keywordFaults(
+  part: JsonObject,
+  pointer: string,
+  places: ReadonlySet<string>,
+  faults: SchemaFault[],
+): void {
   for (const [key, value] of Object.entries(part)) {
     const at = `${pointer}/${escapeStep(key)}`;
     if (!KEYWORDS.has(key)) {
       const near = nearestName(key, KEYWORDS);
       const hint = near === undefined ? {} : { hint: `did you mean "${near}"?` };
       faults.push({ pointer: at, message: `unknown JSON Schema keyword "${key}"`, ...hint });
-    } else if (key === '$ref' && !(typeof value === 'string' && value.startsWith('#/$defs/'))) {
-      faults.push({ pointer: at, message: '$ref must stay inside the schema', hint: 'write #/$defs/<name>' });
+    } else if (key === '$ref' && !places.has(targetOf(String(value)) ?? '?')) {
+      const message = '$ref must name a part of this schema';
+      faults.push({ pointer: at, message, hint: 'write #/$defs/<name>' });
+    } else if (key === '$id' && pointer !== '') {
+      // It would give the references around it another meaning.
+      faults.push({ pointer: at, message: '$id belongs to the root of the schema' });
     } else if (key === 'format' && !(FORMATS as readonly unknown[]).includes(value)) {
       faults.push({ pointer: at, message: `unknown format`, hint: `known are ${FORMATS.join(', ')}` });
+    } else if (key === 'properties' && typeof value === 'object' && Object.hasOwn(value ?? {}, '__proto__')) {
+      // Ajv passes over it; the doors refuse such a key in any case.
+      faults.push({ pointer: at, message: 'no property can be called "__proto__"' });
     } else if (key === 'required') requiredFaults(part, at, faults);
     else if (key === 'pattern') patternFault(value, at, faults);
     else if (key === 'patternProperties' && typeof value === 'object' && value !== null) {
@@ -214,10 +211,10 @@ function requiredFaults(part: JsonObject, pointer: string, faults: SchemaFault[]
 
 function patternFault(pattern: unknown, pointer: string, faults: SchemaFault[]): void {
   try {
-    RE2JS.compile(String(pattern));
+    compilePattern(String(pattern));
   } catch (error) {
     const why = (error as Error).message.replace('error parsing regexp: ', '');
-    const hint = 'only regular expressions that match in linear time (RE2) are accepted';
+    const hint = 'patterns are those of ECMA-262 in Unicode mode that match in linear time (RE2)';
     faults.push({ pointer, message: `the pattern does not compile: ${why}`, hint });
   }
 }

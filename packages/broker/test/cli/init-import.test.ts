@@ -150,6 +150,30 @@ test('control: a reviewed tool of an agent that acts is not held by the same pol
   );
 });
 
+test('neither what is invisible nor a digest tells names apart that look alike', () => {
+  for (const [one, other] of [
+    // Nothing to see between the letters; an end turned round; a filler.
+    ['read_file', 'read\u200b_file'],
+    ['read_file', 'read_\u00adfile'],
+    ['read_file', 'read_file\u202e'],
+    ['read_file', 'read_file\u3164'],
+    // Small capitals, a Latin alpha, two letters that look like one, a bar.
+    ['read_file', '\u0280ead_file'],
+    ['read_all', 'read_\u0251ll'],
+    ['move', 'rnove'],
+    ['wipe', 'vvipe'],
+    ['read_all', 'read_al|'],
+    // Names that ASCII has no letters for, and names too long for a manifest: each gets a digest of its own.
+    ['\u0447\u0442\u0435\u043d\u0438\u0435', '\u0447\u0442\u0435\u043d\u0438e'],
+    ['\u6e05\u9664', '\u6e05\u9664 '],
+    ['a'.repeat(80), 'A'.repeat(80)],
+  ] as const) {
+    const { tools, refused } = importTools(named('disk', one, other), 'ann');
+    assert.deepEqual(tools, [], JSON.stringify(other));
+    assert.equal(refused.length, 1);
+  }
+});
+
 test('names that fold to the same are refused, with a sentence that names both', () => {
   // The second of each pair is written with a Cyrillic letter, another width, a digit, other separators.
   for (const [one, other] of [
