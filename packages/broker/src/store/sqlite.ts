@@ -49,6 +49,8 @@ export function openSqlite(file: string, options: SqliteOptions): SqliteStore {
     writer.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
     // Copying the log back into the file blocks everybody: rarer, at 32 MiB, it copies each page fewer times.
     writer.exec('pragma wal_autocheckpoint = 8000; pragma temp_store = memory; pragma trusted_schema = off');
+    // What is erased is overwritten in its page, not only let go.
+    writer.exec('pragma secure_delete = on');
     if (writer.prepare('pragma journal_mode').get()?.journal_mode !== 'wal') {
       throw new StoreUnavailable(`the file system of ${file} does not support SQLite's write-ahead log`);
     }

@@ -10,8 +10,8 @@ import {
 } from '@countersign/contract/merkle.ts';
 import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
+import { erasePayload } from '../../src/store/erase-payload.ts';
 import {
-  erasePayload,
   type Ledger,
   latestCheckpoint,
   logs,
@@ -162,7 +162,9 @@ test('an erased payload leaves the receipt of its entry valid', async (t) => {
   const signer = newSigner();
   await fill(store, ledger, 0, 5);
   await ledger.checkpoint(store, LOG, signer, NOW_MS);
-  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), true);
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), 'erased');
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), 'nothing', 'it is gone already');
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 99)), 'nothing');
   const found = (await store.read((tx) => receipt(tx, LOG, 2, { payload: true }))) ?? assert.fail();
   assert.equal(found.payload, undefined);
   assert.equal(await store.read((tx) => readPayload(tx, LOG, 2)), null);

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { leafHash } from '@countersign/contract/merkle.ts';
 import { formatCheckpoint, type NoteSigner, originOf, signNote } from '@countersign/contract/note.ts';
-import { erasePayload } from '../../src/store/ledger.ts';
+import { erasePayload } from '../../src/store/erase-payload.ts';
 import { type LedgerReport, verifyLedger } from '../../src/store/verify-ledger.ts';
 import { fill, freshFile, LOG, NOW_MS, newSigner, openFresh, openLedger, tamper } from './fresh-store.ts';
 
