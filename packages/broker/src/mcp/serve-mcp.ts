@@ -15,6 +15,7 @@ import type { Who } from './perform.ts';
 import type { Reach } from './reach.ts';
 import { readEnvelope, type WireRequest } from './read-envelope.ts';
 import { isOfSession } from './read-session-message.ts';
+import { recordStopped } from './record-stopped.ts';
 import { RequestStates } from './request-state.ts';
 import { endSession, serveSession } from './serve-session.ts';
 import { type Session, Sessions } from './sessions.ts';
@@ -84,8 +85,11 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
     // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
     const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
       const who = identify(request, world);
-      if ('problem' in who) {
+      // A suspended agent is no stranger: what it tries is read, and recorded.
+      if ('problem' in who && !(who.token !== null && request.method === 'POST')) {
         refuseCaller(reply, who.problem, world);
+      } else if ('problem' in who) {
+        done();
       } else {
         identified.set(request, who);
         done();
@@ -101,7 +105,9 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       onRequest,
       handler: async (request, reply) => {
         const stream = new EventStream(reply);
-        const answer = await answerMessage(request, reply, stream, identified.get(request)!);
+        const who = identified.get(request) ?? identify(request, world);
+        if ('problem' in who) return refuseStopped(request, reply, who);
+        const answer = await answerMessage(request, reply, stream, who);
         if (stream.opened) {
           // INVARIANT: a stream is opened by a request only, whose answer is a message.
           if ('body' in answer && answer.body !== null) stream.end(answer.body);
@@ -125,6 +131,17 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       handler: () => {},
     });
   });
+
+  async function refuseStopped(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { problem, token }: Refused,
+  ): Promise<FastifyReply> {
+    const decoded = request.body as Decoded | undefined;
+    if (token === null) return refuseCaller(reply, problem, world);
+    const message = decoded?.ok === true ? decoded.value : undefined;
+    return refuseCaller(reply, await recordStopped(message, { token, problem }, deeds, world), world);
+  }
 
   async function answerMessage(
     request: FastifyRequest,
@@ -207,18 +224,23 @@ function gone(reply: FastifyReply, closing: AbortSignal): Promise<null> {
   });
 }
 
-function identify(request: FastifyRequest, world: World): Who | { readonly problem: Problem } {
+/** `token`: of a known agent that is not active; null for everybody else. */
+interface Refused {
+  readonly problem: Problem;
+  readonly token: string | null;
+}
+
+function identify(request: FastifyRequest, world: World): Who | Refused {
   const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
   const authentication = world.identity.authenticate(token, 'mcp');
-  if (!authentication.ok) return { problem: authentication.problem };
+  if (!authentication.ok) {
+    const known = authentication.principal?.kind === 'agent';
+    return { problem: authentication.problem, token: known ? token : null };
+  }
   const { principal } = authentication.caller;
   if (principal.kind !== 'agent') {
-    return {
-      problem: problem(
-        'forbidden',
-        'Only agents use this endpoint; people and orchestrators use the HTTP API.',
-      ),
-    };
+    const why = 'Only agents use this endpoint; people and orchestrators use the HTTP API.';
+    return { problem: problem('forbidden', why), token: null };
   }
   return { caller: { ...authentication.caller, principal }, token };
 }
