@@ -65,9 +65,9 @@ export type Decision =
   | { readonly verdict: 'permit'; readonly policies: readonly string[] }
   | {
       readonly verdict: 'deny';
-      /** Forbids or erring policies that decided; empty when nothing permits. */
+      /** Forbids or erring policies that decided; empty when nothing permits. Of `on_facts`: those that may have. */
       readonly policies: readonly string[];
-      readonly reason: 'no_permit' | 'forbidden' | 'policy_error';
+      readonly reason: 'no_permit' | 'forbidden' | 'policy_error' | 'on_facts';
       /** `@because` of the deciding policies, where they carry one. */
       readonly because: readonly string[];
     }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { agentFile, type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
 
 const NEVER_667 = `
@@ -55,17 +56,40 @@ test('a denial at the gate names its rule and reads nothing', async () => {
   assert.equal((await refund(668)).status, 'succeeded', 'control');
 });
 
-test('where policy depends on the facts, their absence is told like any denial', async () => {
-  const missing = await refund(1, 'AC-404');
-  const failing = await refund(13);
-  for (const answer of [missing, failing]) {
-    assert.equal(answer.problem?.code, 'policy_denied', JSON.stringify(answer));
-    assert.match(answer.problem?.detail ?? '', /^No policy permits bot to call "refund"/);
-    assert.deepEqual(answer.problem?.policies, []);
-  }
+test('who is denied on the facts learns neither what they are nor whether there are any', async () => {
+  const answers = {
+    forbidden: await refund(1, 'AC-2'),
+    missing: await refund(1, 'AC-404'),
+    failing: await refund(13),
+  };
+  const told = Object.values(answers).map(({ status, problem }) => ({
+    ...{ status, code: problem?.code, detail: problem?.detail, policies: problem?.policies },
+  }));
+  assert.equal(told[0]?.code, 'policy_denied', JSON.stringify(told));
+  assert.match(told[0]?.detail ?? '', /^Refused by vip-untouched, or because there is nothing here .*VIPs/);
+  assert.deepEqual(told[0]?.policies, ['vip-untouched']);
+  assert.deepEqual([told[1], told[2]], [told[0], told[0]]);
+  assert.equal((await refund(1)).status, 'succeeded', 'control: who is permitted on them');
+
+  const recorded = async (call: CallAnswer) => (await entriesOf(call.call_id)).at(-1)?.facts['policies'];
+  assert.deepEqual(await recorded(answers.forbidden), ['vip-untouched'], 'the ledger knows which it was');
+  assert.deepEqual(await recorded(answers.missing), [], 'and that here it was none');
+
   await activate({ 'policies/desk.cedar': POLICIES.replace(/@id\("vip-untouched"\)[^;]*;/, '') });
   for (const answer of [await refund(1, 'AC-404'), await refund(13)]) {
     assert.equal(answer.problem?.code, 'precondition_failed', 'control: permitted whatever the facts');
+  }
+  await activate({ 'policies/desk.cedar': POLICIES });
+});
+
+test('a rule that does not read the facts is named alone, also where others do', async () => {
+  const capped = `${POLICIES}
+@id("cap") @because("At most 9000.00.")
+forbid (principal, action == Action::"refund", resource) when { context.cost.minor > 900000 };`;
+  await activate({ 'policies/desk.cedar': capped });
+  for (const account of ['AC-1', 'AC-2', 'AC-404']) {
+    const { problem } = await refund(900_001, account);
+    assert.deepEqual([problem?.policies, problem?.detail], [['cap'], 'Refused by cap. At most 9000.00.']);
   }
   await activate({ 'policies/desk.cedar': POLICIES });
 });
