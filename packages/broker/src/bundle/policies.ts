@@ -38,15 +38,34 @@ export function compilePolicies(
   if (schema !== null) validateAll(placed, schema, mistakes);
   if (mistakes.hasErrors) return null;
   const policies = placed.map((it) => it.policy);
-  const actionAncestors = ancestorsOf(tools);
-  const fallback = engineFallback(policies, actionAncestors);
-  return compilePolicySet({ policies, actionAncestors, fallback });
+  const compile = (groups: readonly string[]): PolicySet => {
+    const actionAncestors = ancestorsOf(tools, groups);
+    return compilePolicySet({
+      policies,
+      actionAncestors,
+      fallback: engineFallback(policies, actionAncestors),
+    });
+  };
+  const usual = compile([]);
+  // Needed only once an upstream has asked a caller for something, so compiled only then.
+  let carrying: PolicySet | undefined;
+  return {
+    ...usual,
+    judge(request) {
+      if (request.egress !== true) return usual.judge(request);
+      carrying ??= compile(['egress']);
+      return carrying.judge(request);
+    },
+  };
 }
 
-/** For every action all groups above it, as entity keys. */
-export function ancestorsOf(tools: readonly Tool[]): Map<string, Set<string>> {
+/** For every action all groups above it and those given, as entity keys. */
+export function ancestorsOf(
+  tools: readonly Tool[],
+  groups: readonly string[] = [],
+): Map<string, Set<string>> {
   const key = (id: string): string => entityKey({ type: 'Action', id });
-  return new Map(tools.map((tool) => [key(tool.name), new Set(actionGroups(tool).map(key))]));
+  return new Map(tools.map((tool) => [key(tool.name), new Set([...actionGroups(tool), ...groups].map(key))]));
 }
 
 function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Placed[] {

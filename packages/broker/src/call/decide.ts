@@ -12,7 +12,7 @@ import type { Decided, Deed, Granted } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
 import { electorateOf } from './electorate.ts';
 import { deniedOnFacts, unjudgedProblem } from './gate.ts';
-import { requestsOf } from './requests-of.ts';
+import { answersDemand, requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -45,6 +45,7 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
   if (failed !== null) return { stop: failed };
   if (first.verdict === 'permit') return { go: { ...call, deed, decision: first, approval: null } };
 
+  if (answersDemand(call)) return { stop: answerCannotWait(first.policies) };
   const asked = askPeople(call, deed, first.asks, world);
   const { satisfied } = asked;
   const decision: Decision = satisfied.size === 0 ? first : judge(call.bundle.policies, requests, satisfied);
@@ -54,6 +55,14 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
 };
 
 const NOTHING: ReadonlySet<string> = new Set();
+
+/** An approval binds the deed alone; a call that is resumed has no caller on the line, and so no answers. */
+function answerCannotWait(policies: readonly string[]): Problem {
+  const detail =
+    `Refused by ${policies.join(', ')}: what you answer would leave with this call, people are asked first, ` +
+    'and an answer cannot wait for them. Hand over to a person.';
+  return problem('policy_denied', detail, { policies });
+}
 
 type Evaluated = { readonly ok: true; readonly deed: Deed } | { readonly ok: false; readonly why: string };
 

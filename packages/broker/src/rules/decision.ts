@@ -37,6 +37,8 @@ export interface DecisionRequest {
   readonly resource: EntityUid | typeof UNKNOWN;
   readonly context: { readonly [key: string]: FactValue } | typeof UNKNOWN;
   readonly entities: (key: string) => FactEntity | undefined;
+  /** The call carries out more than its manifest says: it is judged as one of `Action::"egress"`, whatever the tool. */
+  readonly egress?: true;
 }
 
 /** What every relevant policy said about one request. Ids are `@id`s, sorted. */
