@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { noteSigner } from '@countersign/contract/note.ts';
+import { noteSigner, parseVkey } from '@countersign/contract/note.ts';
 import { type Activation, recordActivation } from '#admin/bundle.ts';
 import { refreshHalts } from '#admin/halts.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
@@ -29,8 +29,9 @@ import { openKeyFile } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { mcpRoutes } from '#mcp/routes.ts';
-import { Ledger, logs } from '#store/ledger.ts';
+import { Ledger, type LedgerTrust, logs } from '#store/ledger.ts';
 import { openSqlite } from '#store/sqlite.ts';
+import type { Store } from '#store/store.ts';
 import { createLog, type Log } from '#telemetry/log.ts';
 
 export interface Broker {
@@ -83,13 +84,15 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     clock,
     random,
   });
+  const signer = noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem')));
+  const trust = { verifier: parseVkey(signer.vkey), held: options.checkpoints ?? [] };
   const world: World = {
     clock,
     random,
     log,
     store,
-    ledger: await Ledger.open(store, random),
-    signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
+    ledger: await openLedger(store, random, trust),
+    signer,
     bundle: () => inForce,
     connector: (bundle, name) => connectors.get(bundle, name),
     // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
@@ -151,6 +154,16 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await store.close();
     },
   };
+}
+
+/** A ledger that may not go on leaves the store closed, so that nothing else goes on with it. */
+async function openLedger(store: Store, random: World['random'], trust: LedgerTrust): Promise<Ledger> {
+  try {
+    return await Ledger.open(store, random, trust);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /** Loading a bundle leaves garbage and a grown heap behind: once, at start, both go back to the system. */

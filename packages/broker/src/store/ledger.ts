@@ -1,7 +1,14 @@
 // The ledger: appends entries to Merkle logs, signs checkpoints, and hands out receipts.
 import type { Json } from '@countersign/contract/json.ts';
 import { appendLeaf, EMPTY_FRONTIER, type Frontier, leafHash, rootOf } from '@countersign/contract/merkle.ts';
-import { formatCheckpoint, type NoteSigner, originOf, signNote } from '@countersign/contract/note.ts';
+import {
+  formatCheckpoint,
+  type NoteSigner,
+  type NoteVerifier,
+  openCheckpoint,
+  originOf,
+  signNote,
+} from '@countersign/contract/note.ts';
 import type { Receipt } from '@countersign/contract/wire.ts';
 import { buildEntry, type EntryKind, type Facts, SALT_BYTES } from '#rules/ledger-entry.ts';
 import { inclusionProof, LEVEL_STEP, readFrontier } from './ledger-tree.ts';
@@ -32,6 +39,14 @@ export interface StoredCheckpoint {
   readonly at_ms: number;
 }
 
+/** What a ledger is held against when it is opened. */
+export interface LedgerTrust {
+  /** The broker's own key: a checkpoint that somebody else signed vouches for nothing. Null: not looked at. */
+  readonly verifier: NoteVerifier | null;
+  /** Checkpoints kept outside the store, which a rolled-back store cannot take with it. */
+  readonly held: readonly { readonly log: string; readonly note: string }[];
+}
+
 const INSERT_LOG = 'insert into logs (log) values (?)';
 const INSERT_ENTRY = 'insert into entries (log, seq, leaf, entry) values (?, ?, ?, ?)';
 const INSERT_PAYLOAD = 'insert into payloads (log, seq, salt, body) values (?, ?, ?, ?)';
@@ -59,12 +74,18 @@ export class Ledger {
 
   /**
    * Restores the right edges from the store. Throws StoreUnavailable when a log no longer leads to its last
-   * checkpoint: a ledger that was cut or changed takes no more entries.
+   * checkpoint or to one held elsewhere: a ledger that was cut, changed or rolled back takes no more entries.
    */
-  static async open(store: Store, random: (n: number) => Uint8Array): Promise<Ledger> {
+  static async open(
+    store: Store,
+    random: (n: number) => Uint8Array,
+    trust: LedgerTrust = { verifier: null, held: [] },
+  ): Promise<Ledger> {
     const frontiers = await store.read(async (tx) => {
       const restored = new Map<string, Frontier>();
-      for (const log of await logs(tx)) restored.set(log, await restore(tx, log));
+      for (const log of await logs(tx)) restored.set(log, await restore(tx, log, trust.verifier));
+      for (const held of trust.held)
+        await checkHeld(tx, held, restored.get(held.log)?.size ?? 0, trust.verifier);
       return restored;
     });
     return new Ledger(frontiers, random);
@@ -145,23 +166,58 @@ export class Ledger {
   }
 }
 
-async function restore(tx: Tx, log: string): Promise<Frontier> {
+async function restore(tx: Tx, log: string, verifier: NoteVerifier | null): Promise<Frontier> {
   const row = await tx.get<{ size: number }>('select max(seq) + 1 as size from entries where log = ?', log);
   const size = row?.size ?? 0;
-  const signed = await tx.get<{ size: number; root: Uint8Array }>(
-    'select size, root from checkpoints where log = ? order by size desc limit 1',
+  const signed = await tx.get<{ size: number; root: Uint8Array; note: string }>(
+    'select size, root, note from checkpoints where log = ? order by size desc limit 1',
     log,
   );
   if (signed !== undefined) {
-    const there = signed.size <= size ? await readFrontier(tx, log, signed.size) : null;
-    if (there === null || !rootOf(there).equals(signed.root)) {
-      throw new StoreUnavailable(
-        `the ledger of ${log} does not lead to its checkpoint of ${signed.size} entries: ` +
-          'it was cut or changed; run the verifier, and restore it from a copy',
-      );
-    }
+    if (verifier !== null && !isSignedBy(verifier, log, signed)) throw notLeading(log, 'its', signed.size);
+    if (!(await leadsTo(tx, log, size, signed))) throw notLeading(log, 'its', signed.size);
   }
   return readFrontier(tx, log, size);
+}
+
+async function leadsTo(
+  tx: Tx,
+  log: string,
+  size: number,
+  signed: { readonly size: number; readonly root: Uint8Array },
+): Promise<boolean> {
+  return signed.size <= size && rootOf(await readFrontier(tx, log, signed.size)).equals(signed.root);
+}
+
+function isSignedBy(
+  verifier: NoteVerifier,
+  log: string,
+  { size, root, note }: { readonly size: number; readonly root: Uint8Array; readonly note: string },
+): boolean {
+  const opened = openCheckpoint(note, verifier, log);
+  return opened.ok && opened.checkpoint.size === size && opened.checkpoint.root.equals(root);
+}
+
+async function checkHeld(
+  tx: Tx,
+  { log, note }: LedgerTrust['held'][number],
+  size: number,
+  verifier: NoteVerifier | null,
+): Promise<void> {
+  const opened = verifier === null ? null : openCheckpoint(note, verifier, log);
+  if (opened === null || !opened.ok) {
+    const why = opened === null ? 'there is no key to check it with' : opened.message;
+    throw new StoreUnavailable(`the checkpoint held for ${log} cannot be used: ${why}`);
+  }
+  if (!(await leadsTo(tx, log, size, opened.checkpoint)))
+    throw notLeading(log, 'a held', opened.checkpoint.size);
+}
+
+function notLeading(log: string, whose: string, size: number): StoreUnavailable {
+  return new StoreUnavailable(
+    `the ledger of ${log} does not lead to ${whose} checkpoint of ${size} entries: ` +
+      'it was cut, changed or rolled back; run the verifier, and restore it from a copy',
+  );
 }
 
 /** Names of all logs, sorted. */

@@ -75,6 +75,7 @@ export class LogVerification {
     try {
       this.#walk();
       this.#checkStrays();
+      this.#checkSigned();
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       failure = error.failure;
@@ -210,6 +211,13 @@ export class LogVerification {
     const nodes = this.#db.prepare('select count(*) as n from nodes where log = ?').get(this.#log);
     if (nodes?.n !== this.#nodes)
       this.#refuseInterval(0, size, 'there are tree nodes that belong to no entries');
+  }
+
+  /** A log that nobody signed can be rewritten whole: it proves nothing. The broker signs within a second. */
+  #checkSigned(): void {
+    const { size } = this.#frontier;
+    if (size > 0 && this.#covered === 0)
+      this.#refuseInterval(0, size, 'no checkpoint vouches for any of them');
   }
 
   #refuse(seq: number, reason: string): never {

@@ -1,5 +1,6 @@
 // The ledger on disk: places, rollbacks, checkpoints, proofs and receipts.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
   appendLeaf,
@@ -11,14 +12,7 @@ import {
 import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
 import { erasePayload } from '../../src/store/erase-payload.ts';
-import {
-  type Ledger,
-  latestCheckpoint,
-  logs,
-  readEntries,
-  readPayload,
-  receipt,
-} from '../../src/store/ledger.ts';
+import { Ledger, latestCheckpoint, logs, readEntries, readPayload, receipt } from '../../src/store/ledger.ts';
 import { consistencyProof, readFrontier } from '../../src/store/ledger-tree.ts';
 import type { SqliteStore } from '../../src/store/sqlite.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
@@ -210,4 +204,36 @@ test('a store that lost entries behind its checkpoint, or changed them, takes no
     await assert.rejects(openLedger(again.store), StoreUnavailable, damage);
     await again.store.close();
   }
+});
+
+test('a store behind a checkpoint that is held elsewhere, or signed by somebody else, takes no more', async (t) => {
+  const { store, file } = openFresh(t);
+  const signer = newSigner();
+  const ledger = await openLedger(store);
+  await fill(store, ledger, 0, 10);
+  await ledger.checkpoint(store, LOG, signer, NOW_MS);
+  await fill(store, ledger, 10, 20);
+  const { note } = (await ledger.checkpoint(store, LOG, signer, NOW_MS))!;
+  const verifier = parseVkey(signer.vkey)!;
+  const held = [{ log: LOG, note }];
+  assert.equal((await Ledger.open(store, randomBytes, { verifier, held })).size(LOG), 20, 'control');
+  await assert.rejects(
+    Ledger.open(store, randomBytes, { verifier: parseVkey(newSigner().vkey), held: [] }),
+    /does not lead to its checkpoint/,
+  );
+  await store.close();
+  // As a copy from before would be: whole, signed, and behind.
+  tamper(file, 'delete from checkpoints where size > 10', 'delete from entries where seq >= 10');
+  const again = openFresh(t, file);
+  assert.equal(
+    (await Ledger.open(again.store, randomBytes, { verifier, held: [] })).size(LOG),
+    10,
+    'control',
+  );
+  await assert.rejects(
+    Ledger.open(again.store, randomBytes, { verifier, held }),
+    /a held checkpoint of 20 entries/,
+  );
+  const other = [{ log: 'tenant/other', note }];
+  await assert.rejects(Ledger.open(again.store, randomBytes, { verifier, held: other }), /cannot be used/);
 });

@@ -160,8 +160,22 @@ test('an entry changed together with its leaf is caught by the next checkpoint',
   // Control: without the checkpoints nothing in the file gives the forger away.
   tamper(file, 'delete from checkpoints', 'delete from nodes');
   rewrite(file, 151);
-  const failures = verifyLedger(file, signer.vkey).failures;
+  const failures = verifyLedger(file, signer.vkey).failures.filter(({ log }) => log === LOG);
   assert.match(failures[0]?.reason ?? '', /tree node/, 'only the missing node is noticed');
+});
+
+test('a log that nobody has signed proves nothing, and does not verify', async (t) => {
+  const { file, signer, note } = await makeLedger(t);
+  assert.equal(verifyLedger(file, signer.vkey).ok, true, 'control: as it was signed');
+  tamper(file, `delete from checkpoints where log = '${LOG}'`);
+  const report = verifyLedger(file, signer.vkey);
+  assert.deepEqual(failureOf(report), [0, 300]);
+  assert.match(report.failures[0]?.reason ?? '', /no checkpoint vouches/);
+  assert.equal(
+    verifyLedger(file, signer.vkey, { held: [{ log: LOG, note }] }).ok,
+    true,
+    'one held outside does',
+  );
 });
 
 test('a checkpoint forged with another key over the forged entries is refused', async (t) => {
