@@ -174,7 +174,7 @@ async function restore(tx: Tx, log: string, verifier: NoteVerifier | null): Prom
     log,
   );
   if (signed !== undefined) {
-    if (verifier !== null && !isSignedBy(verifier, log, signed)) throw notLeading(log, 'its', signed.size);
+    if (verifier !== null && !isSignedBy(verifier, log, signed)) throw notSigned(log, signed.size);
     if (!(await leadsTo(tx, log, size, signed))) throw notLeading(log, 'its', signed.size);
   }
   return readFrontier(tx, log, size);
@@ -211,6 +211,13 @@ async function checkHeld(
   }
   if (!(await leadsTo(tx, log, size, opened.checkpoint)))
     throw notLeading(log, 'a held', opened.checkpoint.size);
+}
+
+function notSigned(log: string, size: number): StoreUnavailable {
+  return new StoreUnavailable(
+    `the checkpoint of ${size} entries of the ledger of ${log} is not signed by this broker's key: ` +
+      'restore keys/ledger.pem if it was lost; else the store was changed',
+  );
 }
 
 function notLeading(log: string, whose: string, size: number): StoreUnavailable {

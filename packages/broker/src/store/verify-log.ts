@@ -77,8 +77,8 @@ export class LogVerification {
       this.#checkStrays();
       this.#checkSigned();
     } catch (error) {
-      if (!(error instanceof Failed)) throw error;
-      failure = error.failure;
+      // What cannot even be read (a damaged page, a number out of range) was not written so.
+      failure = error instanceof Failed ? error.failure : this.#unreadable(error as Error);
     }
     return {
       log: this.#log,
@@ -88,6 +88,15 @@ export class LogVerification {
       covered: this.#covered,
       uncovered: this.#frontier.size - this.#covered,
       failure,
+    };
+  }
+
+  #unreadable({ message }: Error): LogFailure {
+    return {
+      kind: 'entry',
+      log: this.#log,
+      seq: this.#frontier.size,
+      reason: `it cannot be read: ${message}`,
     };
   }
 

@@ -1,6 +1,6 @@
 // The offline verifier: a true ledger passes, and every edit is found and named.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
@@ -225,4 +225,34 @@ test('entries after the last checkpoint are checked as far as they can be withou
   const { file, signer } = await makeLedger(t);
   tamper(file, `update entries set entry = replace(entry, 'call_295', 'call_296') ${E(295)}`);
   assert.deepEqual(failureOf(verifyLedger(file, signer.vkey)), 295);
+});
+
+test('a file that is damaged, emptied or no ledger does not verify', async (t) => {
+  const { file, signer } = await makeLedger(t);
+  const bytes = readFileSync(file);
+  const damaged = Buffer.from(bytes);
+  for (let page = 4096 * 2; page < damaged.length; page += 4096) damaged.fill(0xff, page, page + 60);
+  const copies: Record<string, Uint8Array> = {
+    cut: bytes.subarray(0, 20_000),
+    damaged,
+    empty: Buffer.alloc(0),
+    other: Buffer.from('no database'),
+  };
+  for (const [name, content] of Object.entries(copies)) {
+    const copy = join(dirname(file), `${name}.db`);
+    writeFileSync(copy, content);
+    const report = verifyLedger(copy, signer.vkey);
+    assert.equal(report.ok, false, name);
+    assert.match(report.failures[0]?.reason ?? '', /damaged|cannot be read/, name);
+  }
+  const everything = ['entries', 'payloads', 'nodes', 'checkpoints', 'logs'].map(
+    (table) => `delete from ${table}`,
+  );
+  for (const sql of [everything, ['update entries set seq = 9223372036854775807 where seq = 5']]) {
+    const copy = join(dirname(file), `copy-${sql.length}.db`);
+    copyFileSync(file, copy);
+    assert.equal(verifyLedger(copy, signer.vkey).ok, true, 'control');
+    tamper(copy, ...sql);
+    assert.equal(verifyLedger(copy, signer.vkey).ok, false, sql.join());
+  }
 });
