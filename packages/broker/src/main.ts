@@ -62,7 +62,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   if (!loaded.ok) throw new BundleRefused(loaded.mistakes);
   const { settings } = loaded.bundle;
   const keys = join(settings.data_dir, 'keys');
-  const store = await openSqlite(join(settings.data_dir, 'countersign.db'), { now_ms: clock.now() });
+  const signer = noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem')));
+  const store = await openSqlite(join(settings.data_dir, 'countersign.db'), {
+    now_ms: clock.now(),
+    trust: { vkey: signer.vkey, held: options.checkpoints ?? [] },
+  });
 
   let inForce = loaded.bundle;
   const credentialsOf = new WeakMap<Bundle, Credentials>();
@@ -89,7 +93,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     random,
     log,
     store,
-    signer: noteSigner('countersign', openKeyFile(join(keys, 'ledger.pem'))),
+    signer,
     bundle: () => inForce,
     connector: (bundle, name) => connectors.get(bundle, name),
     // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
@@ -117,6 +121,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   (await activation.prepare(loaded.bundle)).commit();
   await recordStart(world);
   await recoverIntents(world);
+  // What a crash left without a signature has one before anything new happens.
+  await signCheckpoints(world);
   await refreshHalts(world);
 
   const ready = async (): Promise<boolean> => {

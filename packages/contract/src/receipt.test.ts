@@ -73,3 +73,20 @@ test('an entry that names another place is refused even when the log holds it th
   const foreign = receiptOf([entryText(0), entryText(1, 'tenant/other'), entryText(2)]);
   assert.equal(verifyReceipt(foreign, signer.vkey).ok, false);
 });
+
+test('what is no receipt at all is refused, and never throws', () => {
+  const good = receiptOf();
+  assert.ok(verifyReceipt(good, signer.vkey).ok, 'control');
+  const odd: readonly unknown[] = [null, [], {}, 'text', 7];
+  const bent = Object.keys(good).flatMap((key) =>
+    [undefined, null, 7.5, [], {}, [7]].map((value) => ({ ...good, [key]: value })),
+  );
+  const unpaid = bent.filter(
+    ({ payload, ...rest }) => !(payload === undefined && Object.values(rest).every((it) => it !== undefined)),
+  );
+  for (const receipt of [...odd, ...unpaid]) {
+    const verified = verifyReceipt(receipt as Receipt, signer.vkey);
+    // A proof of no steps is a proof, only not of this.
+    assert.equal(verified.ok, false, JSON.stringify(receipt));
+  }
+});

@@ -32,6 +32,7 @@ export function commitmentOf(salt: Uint8Array, body: string): string {
 export function verifyReceipt(receipt: Receipt, vkey: string): VerifiedReceipt {
   const verifier = parseVkey(vkey);
   if (verifier === null) return refuse('the verifier key is malformed');
+  if (!hasShape(receipt)) return refuse('the receipt lacks log, seq, entry, proof or checkpoint');
   const opened = openCheckpoint(receipt.checkpoint, verifier, receipt.log);
   if (!opened.ok) return opened;
   const proof: Buffer[] = [];
@@ -57,6 +58,20 @@ export function verifyReceipt(receipt: Receipt, vkey: string): VerifiedReceipt {
     return refuse('the payload is not the one that the entry committed to');
   }
   return { ok: true, entry, checkpoint: opened.checkpoint, payload: 'shown' };
+}
+
+/** Whatever a file may hold: the type is what was promised, not what was read. */
+function hasShape(receipt: unknown): boolean {
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  if (typeof receipt !== 'object' || receipt === null) return false;
+  const { log, seq, entry, proof, checkpoint, payload } = receipt as Partial<Record<keyof Receipt, unknown>>;
+  if (![log, entry, checkpoint].every(isText) || !Number.isSafeInteger(seq) || (seq as number) < 0)
+    return false;
+  if (!Array.isArray(proof) || !proof.every(isText)) return false;
+  if (payload === undefined) return true;
+  if (typeof payload !== 'object' || payload === null) return false;
+  const { salt, body } = payload as { salt?: unknown; body?: unknown };
+  return isText(salt) && isText(body);
 }
 
 function refuse(message: string): VerifiedReceipt {

@@ -89,18 +89,7 @@ export async function vote(
     if (rules.every((ask) => before.some((each) => each.rule === ask.rule && each.person === person.name))) {
       return fail('conflict', 'You have voted on this already.');
     }
-    for (const ask of rules) {
-      await insertVote(tx, {
-        approval_id: row.id,
-        rule: ask.rule,
-        person: person.name,
-        verdict: request.verdict,
-        deed_digest: request.deed_digest,
-        at_ms: now,
-        reason: request.reason ?? null,
-      });
-    }
-    await appendEntry(tx, {
+    const place = await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'approval.voted',
@@ -112,6 +101,18 @@ export async function vote(
       },
       payload: { person: person.name, deed_digest: request.deed_digest, reason: request.reason ?? null },
     });
+    for (const ask of rules) {
+      await insertVote(tx, {
+        approval_id: row.id,
+        rule: ask.rule,
+        person: person.name,
+        verdict: request.verdict,
+        deed_digest: request.deed_digest,
+        at_ms: now,
+        voted_log: place.log,
+        voted_seq: place.seq,
+      });
+    }
     await closeIfDecided(tx, world, row, request.verdict, now);
     return ok(await viewOf(tx, (await getApproval(tx, row.tenant, row.id))!, world));
   });
@@ -130,6 +131,8 @@ function refuseVote(
   if (request.deed_digest !== row.deed_digest) {
     return fail('conflict', 'The vote names another deed than the one that waits; look at it again.');
   }
+  if (row.shown === null)
+    return fail('conflict', 'What was shown has been erased; nobody can decide on it now.');
   return person.status === 'active' ? null : fail('forbidden', 'This person may not vote.');
 }
 
@@ -158,13 +161,21 @@ async function closeIfDecided(
   });
 }
 
+type Shown = Pick<
+  ApprovalView,
+  'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources'
+>;
+
+/** What is left of what was shown once its payload was erased. */
+const ERASED: JsonObject = {
+  ...{ summary: 'What was shown has been erased.', args: {}, claimed: {}, bound: {}, prepared: {} },
+  ...{ labels: [], cost: null, resources: [] },
+};
+
 async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<ApprovalView> {
   const votes = await votesOf(tx, row.id);
   const counted = countVotes(row.asks, votes, electorateOf(world.bundle(), row.tenant, row.agent));
-  const shown = row.shown as unknown as Pick<
-    ApprovalView,
-    'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources'
-  >;
+  const shown = (row.shown ?? ERASED) as unknown as Shown;
   return {
     approval_id: row.id,
     call_id: row.call_id,

@@ -40,9 +40,13 @@ export async function activateBundle(
       { by: person.name, mistakes: loaded.mistakes as unknown as Json },
     );
     const issues = loaded.mistakes.map(issueOf);
-    return fail('bundle_invalid', `The bundle has ${issues.length} mistakes; the old one goes on serving.`, {
-      issues,
-    });
+    return fail(
+      'bundle_invalid',
+      `The bundle has ${issues.length} mistake${issues.length === 1 ? '' : 's'}; the old one goes on serving.`,
+      {
+        issues,
+      },
+    );
   }
   const { bundle, warnings } = loaded;
   let prepared: Awaited<ReturnType<Activation['prepare']>>;

@@ -10,6 +10,7 @@ import type { Bundle, ConnectorSpec, Loaded, Settings } from './bundle.ts';
 import { cedarSchema } from './cedar-schema.ts';
 import { checkShape, type FileKind } from './check-shape.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
+import { secretsInText } from './leaked-secrets.ts';
 import type { LintRuleId } from './lint-rules.ts';
 import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
@@ -71,7 +72,8 @@ export function compileBundle(
   );
   const cedar_schema = cedarSchema(tools, settings, connectors.keys());
   const schema = files.broken('countersign') ? null : { text: cedar_schema, untyped };
-  const policies = compilePolicies(policyTexts, schema, tools, electorate, mistakes);
+  const names = namesForPolicies(files, people, settings);
+  const policies = compilePolicies(policyTexts, schema, tools, { electorate, names }, mistakes);
   const tests = compileTests(
     files.tests,
     { agents: files.named('agent'), tools: files.named('tool'), policies },
@@ -98,6 +100,22 @@ export function compileBundle(
     files: canonical,
   };
   return { ok: true, bundle, warnings: mistakes.all() };
+}
+
+/** Names that a policy may mention, by entity type; types of which files are broken are left out. */
+function namesForPolicies(
+  { named, broken }: SortedFiles,
+  { agents }: Principals,
+  { tenants }: Settings,
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const names = new Map<string, ReadonlySet<string>>([
+    ['Agent', named('agent')],
+    ['Person', named('person')],
+    ['Connector', named('connector')],
+  ]);
+  if (!broken('countersign')) names.set('Tenant', new Set(tenants));
+  if (!broken('agent')) names.set('Role', new Set([...agents.values()].flatMap((agent) => agent.roles)));
+  return names;
 }
 
 /** A check for each declared key; a key that is not declared never fits. */
@@ -134,6 +152,8 @@ const KINDS: Readonly<Record<string, FileKind>> = {
   tests: 'test',
 };
 
+const SECRETS_ELSEWHERE: readonly string[] = ['connectors', 'specs', 'keys'];
+
 /** Parses every file and sorts it by its folder; files of the wrong shape are left out and told. */
 function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
   const byKind = new Map<FileKind, { source: Source; value: JsonObject }[]>();
@@ -144,6 +164,8 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
   let settings: SortedFiles['settings'] = { source: NO_FILE, value: {} };
   for (const [path, text] of [...texts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const folder = path.slice(0, Math.max(0, path.indexOf('/')));
+    // Connector files are looked at value by value; descriptions of vendors are full of examples.
+    if (!SECRETS_ELSEWHERE.includes(folder)) secretsInText(path, text, mistakes);
     if (folder === 'policies') {
       policies.set(path, text);
       canonical[path] = text;

@@ -1,9 +1,9 @@
 // Compiles connector files: paths made absolute, secrets by reference only, nothing that reaches the broker itself.
 import { resolve } from 'node:path';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import { escapeStep } from '#rules/schema-parts.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { parseDuration } from './duration.ts';
+import { leakedSecrets } from './leaked-secrets.ts';
 import type { Mistakes } from './mistake.ts';
 import { OPENAPI_KEYS, openapiOptions } from './openapi-files.ts';
 import type { Source } from './parse-yaml.ts';
@@ -203,36 +203,4 @@ function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorS
   }
   const absolute = reference.startsWith('file:') ? `file:${resolve(root, reference.slice(5))}` : reference;
   return { provider, options: { ...options, value: absolute } };
-}
-
-const SECRET_NAME = /(token|secret|passw(or)?d|api_?key|credential|private_?key)/i;
-/** Texts that are secrets, whatever they are called. Best effort. */
-export const SECRET_FORMS: readonly RegExp[] = [
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
-  /\b(sk|rk|pk)_(live|test)_[A-Za-z0-9]{8,}/,
-  /\bgh[pousr]_[A-Za-z0-9]{20,}/,
-  /\bxox[abprs]-[A-Za-z0-9-]{10,}/,
-  /\b(AKIA|ASIA)[0-9A-Z]{16}\b/,
-  /\bAIza[0-9A-Za-z_-]{30,}/,
-  /\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\./,
-  /:\/\/[^/\s:@]+:[^/\s@]+@/,
-  /\b[Bb]earer [A-Za-z0-9._~+/-]{16,}/,
-];
-
-// Best effort, against slips: a secret in a reviewed file is in every clone of it. Never quotes what it found.
-function leakedSecrets(value: Json, pointer: string, wrong: Wrong): void {
-  if (typeof value === 'string') {
-    const name = pointer.slice(pointer.lastIndexOf('/') + 1);
-    const named = SECRET_NAME.test(name) && pointer.includes('/env/') && value.length > 0;
-    if (named || SECRET_FORMS.some((form) => form.test(value))) {
-      wrong(pointer, 'this looks like a secret', 'put it in credential.value as env:NAME or file:path');
-    }
-  } else if (Array.isArray(value)) {
-    value.forEach((item, index) => {
-      leakedSecrets(item, `${pointer}/${index}`, wrong);
-    });
-  } else if (typeof value === 'object' && value !== null) {
-    for (const [key, item] of Object.entries(value))
-      leakedSecrets(item, `${pointer}/${escapeStep(key)}`, wrong);
-  }
 }

@@ -1,5 +1,5 @@
 // Tells secrets in a client's configuration from settings: what may be one is moved out, never copied into the bundle.
-import { SECRET_FORMS } from './connectors.ts';
+import { SECRET_FORMS } from './leaked-secrets.ts';
 
 const SECRET_NAME =
   /token|secret|passw|pwd|api.?key|access.?key|credential|private|auth|cookie|session|signature|dsn|(^|_)(key|pat|pass)$/i;

@@ -18,14 +18,19 @@ export const lintRules = {
     waivable: 'imported',
   },
   'input-bounded': {
-    what: 'Every text, number and list of the arguments has a bound.',
+    what: 'Every text, number and list of the arguments has a bound: texts 65,536 characters, lists 1,000 items at most.',
     why: 'A tool whose inputs do not fit in a sentence is too broad.',
     waivable: 'imported',
   },
   'no-free-url': {
-    what: 'An argument that names an address on the network is listed under egress.',
+    what: 'An argument that names an address on the network, or who receives something, is listed under egress.',
     why: 'Whoever chooses the address chooses where the data goes.',
     waivable: 'imported',
+  },
+  'no-passthrough': {
+    what: 'No argument passes free text on as SQL, a query language, a command, or parts of a request.',
+    why: 'Whoever writes the query decides what the tool is.',
+    waivable: 'reason',
   },
   'egress-known': {
     what: 'egress names arguments that exist.',

@@ -12,6 +12,10 @@ export interface Finding {
 
 const BOUNDED_FORMATS: ReadonlySet<Json> = new Set(['date', 'date-time', 'time', 'uuid', 'ipv4', 'ipv6']);
 
+/** A bound beyond these is none: nobody reads so much before a decision. */
+const TEXT_MAX = 65_536;
+const LIST_MAX = 1_000;
+
 /** Every place where the schema of arguments is open or without bounds. */
 export function lintInput(schema: JsonObject): Finding[] {
   const findings: Finding[] = [];
@@ -71,6 +75,11 @@ export function unboundedReason(part: JsonObject): { message: string; hint: stri
 function unboundedType(type: string | undefined, part: JsonObject): { message: string; hint: string } | null {
   switch (type) {
     case 'string':
+      if (Number(part.maxLength ?? 0) > TEXT_MAX)
+        return {
+          message: `the text may be longer than ${TEXT_MAX} characters`,
+          hint: 'give it a lower maxLength',
+        };
       if (part.maxLength !== undefined || BOUNDED_FORMATS.has(part.format ?? null)) return null;
       if (typeof part.pattern === 'string' && isBoundedPattern(part.pattern)) return null;
       return {
@@ -85,6 +94,8 @@ function unboundedType(type: string | undefined, part: JsonObject): { message: s
       return { message: 'the number has no bounds', hint: 'give it minimum and maximum' };
     }
     case 'array':
+      if (Number(part.maxItems ?? 0) > LIST_MAX)
+        return { message: `the list may be longer than ${LIST_MAX} items`, hint: 'give it a lower maxItems' };
       if (part.maxItems === undefined) return { message: 'the list has no bound', hint: 'give it maxItems' };
       if (part.items === undefined)
         return { message: 'the list accepts any item', hint: 'describe its items' };

@@ -1,6 +1,7 @@
 // Holds a compiled manifest against the lint rules; a waiver sets a rule aside only where its row allows.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec, Settings } from './bundle.ts';
+import { choicesOf } from './lint-addresses.ts';
 import { unlabelledText } from './lint-output.ts';
 import { lintReads } from './lint-reads.ts';
 import { type Found, type LintRuleId, lintRules } from './lint-rules.ts';
@@ -109,8 +110,6 @@ function waiversOf({ source, value, tool }: Manifest, mistakes: Mistakes): Set<L
   return granted;
 }
 
-const ADDRESS_NAME = /(^|_)(url|uri|href|link|host|hostname|endpoint|webhook|callback|domain)s?$/i;
-
 function lintArguments({ tool }: Manifest, found: Found): void {
   for (const finding of lintInput(tool.input))
     found(finding.rule, `/input${finding.pointer}`, finding.message, finding.hint);
@@ -141,19 +140,15 @@ function lintArguments({ tool }: Manifest, found: Found): void {
       );
     }
   });
-  for (const [name, part] of Object.entries(properties)) {
-    const chosen = part.enum === undefined && part.const === undefined;
-    const address =
-      part.format === 'uri' ||
-      part.format === 'hostname' ||
-      (part.type === 'string' && ADDRESS_NAME.test(name));
-    if (chosen && address && !whole && !tool.egress.includes(name)) {
-      found(
-        'no-free-url',
-        `/input/properties/${name}`,
-        `"${name}" lets the caller choose an address`,
-        'list it under egress, or allow only an enum',
-      );
+  for (const { pointer, name, argument, kind } of choicesOf(tool.input)) {
+    const at = `/input${pointer}`;
+    if (kind === 'passthrough') {
+      const message = `"${name}" passes a language or a request of its own through`;
+      found('no-passthrough', at, message, 'name what may be asked as arguments, or allow only an enum');
+    } else if (!whole && (argument === null || !tool.egress.includes(argument))) {
+      const what = kind === 'address' ? 'choose an address' : 'choose who receives something';
+      const hint = `list ${argument === null ? 'it' : `"${argument}"`} under egress, or allow only an enum`;
+      found('no-free-url', at, `"${name}" lets the caller ${what}`, hint);
     }
   }
   if (tool.egress.length > 0 && tool.effect === 'read') {

@@ -15,6 +15,13 @@ export const BASELINE_FILE = 'policies/(baseline).cedar';
 
 const ANNOTATIONS: readonly string[] = ['id', 'approval', 'because', 'description'];
 
+export interface PolicyWorld {
+  /** Null: files of people are broken, so that nobody can say who could approve. */
+  readonly electorate: Pick<Principals, 'people' | 'groups' | 'agents'> | null;
+  /** Names by entity type, of the types that are known whole. */
+  readonly names: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
 interface Placed {
   readonly file: string;
   readonly policy: ParsedPolicy;
@@ -23,30 +30,51 @@ interface Placed {
 /**
  * `texts`: path → text of every .cedar file, the baseline among them. `schema` null: only parsed, not validated;
  * what validation says of its `untyped` tools is left out.
- * `people` null: files of people are broken, so that nobody can say who could approve. Answers null when the
- * policies cannot be compiled.
+ * Answers null when the policies cannot be compiled.
  */
 export function compilePolicies(
   texts: ReadonlyMap<string, string>,
   schema: { readonly text: string; readonly untyped: ReadonlySet<string> } | null,
   tools: readonly Tool[],
-  people: Pick<Principals, 'people' | 'groups' | 'agents'> | null,
+  known: PolicyWorld,
   mistakes: Mistakes,
 ): PolicySet | null {
   const placed = parseAll(texts, mistakes);
-  for (const each of placed) checkAnnotations(each, people, mistakes);
+  for (const each of placed) {
+    checkAnnotations(each, known.electorate, mistakes);
+    checkMentions(each, known.names, mistakes);
+  }
   if (schema !== null) validateAll(placed, schema, mistakes);
   if (mistakes.hasErrors) return null;
   const policies = placed.map((it) => it.policy);
-  const actionAncestors = ancestorsOf(tools);
-  const fallback = engineFallback(policies, actionAncestors);
-  return compilePolicySet({ policies, actionAncestors, fallback });
+  const compile = (groups: readonly string[]): PolicySet => {
+    const actionAncestors = ancestorsOf(tools, groups);
+    return compilePolicySet({
+      policies,
+      actionAncestors,
+      fallback: engineFallback(policies, actionAncestors),
+    });
+  };
+  const usual = compile([]);
+  // Needed only once an upstream has asked a caller for something, so compiled only then.
+  let carrying: PolicySet | undefined;
+  return {
+    ...usual,
+    judge(request) {
+      if (request.egress !== true) return usual.judge(request);
+      carrying ??= compile(['egress']);
+      return carrying.judge(request);
+    },
+  };
 }
 
-/** For every action all groups above it, as entity keys. */
-export function ancestorsOf(tools: readonly Tool[]): Map<string, Set<string>> {
+/** For every action all groups above it and those given, as entity keys. */
+export function ancestorsOf(
+  tools: readonly Tool[],
+  groups: readonly string[] = [],
+): Map<string, Set<string>> {
   const key = (id: string): string => entityKey({ type: 'Action', id });
-  return new Map(tools.map((tool) => [key(tool.name), new Set(actionGroups(tool).map(key))]));
+  return new Map(tools.map((tool) => [key(tool.name), new Set([...actionGroups(tool), ...groups].map(key))]));
 }
 
 function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Placed[] {
@@ -112,6 +140,31 @@ function checkAnnotations(
   }
 }
 
+/** People leave and roles are given later: a rule about either is no slip for sure. */
+const MAY_BE_MISSING: readonly string[] = ['Person', 'Role'];
+
+/** A misspelt name in a forbid guards nobody. Actions and attributes are the validator's to check. */
+function checkMentions({ file, policy }: Placed, names: PolicyWorld['names'], mistakes: Mistakes): void {
+  if (file === BASELINE_FILE) return;
+  for (const { type, id } of mentionsIn(policy.json)) {
+    const known = names.get(type);
+    if (known === undefined || known.has(id)) continue;
+    const at = placeOf(policy, Math.max(0, policy.text.indexOf(`${type}::${JSON.stringify(id)}`)));
+    const what = type === 'Role' ? `no agent has the role "${id}"` : `no ${type.toLowerCase()} "${id}"`;
+    const hint = hintFor(id, known);
+    if (MAY_BE_MISSING.includes(type)) mistakes.warn(file, at, what, hint);
+    else mistakes.error(file, at, what, hint);
+  }
+}
+
+function mentionsIn(json: unknown): { readonly type: string; readonly id: string }[] {
+  if (Array.isArray(json)) return json.flatMap(mentionsIn);
+  if (typeof json !== 'object' || json === null) return [];
+  const { type, id } = json as { readonly type?: unknown; readonly id?: unknown };
+  if (typeof type === 'string' && typeof id === 'string') return [{ type, id }];
+  return Object.values(json).flatMap(mentionsIn);
+}
+
 /** Why nobody could ever satisfy this ask, or null when enough people could. */
 export function whyUnreachable(
   ask: ApprovalText,
@@ -135,8 +188,13 @@ export function whyUnreachable(
   };
 }
 
-function annotationAt({ text, line, column }: ParsedPolicy, name: string): Position {
-  const before = text.slice(0, Math.max(0, text.search(new RegExp(`@\\s*${name}\\b`))));
+function annotationAt(policy: ParsedPolicy, name: string): Position {
+  return placeOf(policy, Math.max(0, policy.text.search(new RegExp(`@\\s*${name}\\b`))));
+}
+
+/** The place of a character of the policy in its file. */
+function placeOf({ text, line, column }: ParsedPolicy, offset: number): Position {
+  const before = text.slice(0, offset);
   const lines = before.split('\n');
   const last = lines.at(-1) ?? '';
   return lines.length === 1

@@ -1,4 +1,5 @@
 // What sql, command and handler connectors look like in a bundle: paths made absolute, modules taken in as they were read.
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 
@@ -28,7 +29,19 @@ export function sqlOptions(value: JsonObject, reading: Reading): JsonObject {
     if (value[key] !== undefined) wrong(`/${key}`, `"${key}" belongs to engine postgres`);
   if (value['file'] === undefined) wrong('', 'missing "file"', 'the database file');
   const file = reach('/file', resolve(root, String(value['file'] ?? '')));
+  if (hasOtherNames(file))
+    wrong('/file', 'the file has other names (hard links), so that nobody can say what it reaches');
   return { engine: 'sqlite', file, rows_max: (value['rows_max'] as number | undefined) ?? 100 };
+}
+
+function hasOtherNames(file: string): boolean {
+  try {
+    const stat = statSync(file);
+    return stat.isFile() && stat.nlink > 1;
+  } catch {
+    // It is made at first use.
+    return false;
+  }
 }
 
 const LOOPBACK = /^(localhost|127\..*|::1|\/.*)$/;

@@ -1,4 +1,5 @@
 // Reads the files of a bundle folder, and only what lies in it: no links out of it, nothing beyond the limits.
+import type { Stats } from 'node:fs';
 import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { hintFor, type Mistakes } from './mistake.ts';
@@ -55,11 +56,18 @@ async function readFolder(
   texts: Map<string, string>,
   mistakes: Mistakes,
 ): Promise<void> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true });
+  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(() => null);
+  if (entries === null) {
+    mistakes.error(folder === '' ? '.' : folder, TOP, 'the folder cannot be read');
+    return;
+  }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (entry.name.startsWith('.')) continue;
+    if (entry.name.startsWith('.')) {
+      if (/\.(ya?ml|cedar)$/.test(entry.name)) mistakes.error(path, TOP, 'hidden files are not read');
+      continue;
+    }
     if (entry.isSymbolicLink() && !(await staysInside(root, path))) {
       mistakes.error(
         path,
@@ -69,8 +77,9 @@ async function readFolder(
       );
       continue;
     }
-    const stat = await lstat(await realpath(join(root, path)));
-    if (stat.isDirectory()) {
+    const stat = await lstatOf(join(root, path));
+    if (stat === null) mistakes.error(path, TOP, 'the file cannot be read');
+    else if (stat.isDirectory()) {
       if (entry.isSymbolicLink()) mistakes.error(path, TOP, 'folders may not be links');
       else if (depth >= DEPTH_MAX) mistakes.error(path, TOP, `folders are deeper than ${DEPTH_MAX}`);
       else await readFolder(root, path, depth + 1, texts, mistakes);
@@ -82,6 +91,15 @@ async function readFolder(
         mistakes.error(path, TOP, `the bundle has more than ${FILES_MAX} files`);
       else await readText(root, path, texts, mistakes);
     } else mistakes.error(path, TOP, 'neither a file nor a folder');
+  }
+}
+
+/** Of what a link leads to; null for what went away or may not be looked at. */
+async function lstatOf(path: string): Promise<Stats | null> {
+  try {
+    return await lstat(await realpath(path));
+  } catch {
+    return null;
   }
 }
 
@@ -99,7 +117,11 @@ async function readText(
   texts: Map<string, string>,
   mistakes: Mistakes,
 ): Promise<void> {
-  const bytes = await readFile(join(root, path));
+  const bytes = await readFile(join(root, path)).catch(() => null);
+  if (bytes === null) {
+    mistakes.error(path, TOP, 'the file cannot be read');
+    return;
+  }
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     texts.set(path, text.replaceAll('\r\n', '\n'));

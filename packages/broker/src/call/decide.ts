@@ -7,13 +7,12 @@ import { decide as judge } from '#rules/decide.ts';
 import type { ApprovalRule, Decision } from '#rules/decision.ts';
 import { deedDigest } from '#rules/deed.ts';
 import type { Scope } from '#rules/expression.ts';
-import { resourceParts } from '#rules/facts.ts';
 import { quoteForeign, summarize } from '#rules/summary.ts';
 import type { Decided, Deed, Granted } from './call.ts';
-import { denial } from './denial.ts';
+import { costOf, resourcesOf } from './deed-facts.ts';
 import { electorateOf } from './electorate.ts';
-import { unjudgedProblem } from './gate.ts';
-import { requestsOf } from './requests-of.ts';
+import { deniedOnFacts, unjudgedProblem } from './gate.ts';
+import { answersDemand, requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -31,27 +30,39 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
       tool: call.tool.name,
       why: evaluated.why,
     });
-    return { stop: unjudgedProblem(call, `"${call.tool.name}" cannot act on these facts.`, world) };
+    return {
+      stop: unjudgedProblem(call, `"${call.tool.name}" cannot act on these facts.`, world),
+      decided: [],
+    };
   }
   const { deed } = evaluated;
   const { prepared, labels } = call;
   const facts = { prepared, labels, cost: deed.cost, resources: deed.resources };
   const requests = requestsOf(call, facts, world);
   const first = judge(call.bundle.policies, requests, NOTHING);
-  if (first.verdict === 'deny') return { stop: denial(call, first) };
+  if (first.verdict === 'deny') return deniedOnFacts(call, first, world);
   const failed = failedPrecondition(call, { ...scope, cost: deed.cost });
   if (failed !== null) return { stop: failed };
   if (first.verdict === 'permit') return { go: { ...call, deed, decision: first, approval: null } };
 
+  if (answersDemand(call)) return { stop: answerCannotWait(first.policies) };
   const asked = askPeople(call, deed, first.asks, world);
   const { satisfied } = asked;
   const decision: Decision = satisfied.size === 0 ? first : judge(call.bundle.policies, requests, satisfied);
   const decided: Decided = { ...call, deed: asked.deed, decision, approval: asked.approval };
-  if (decision.verdict === 'deny') return { stop: denial(call, decision) };
+  if (decision.verdict === 'deny') return deniedOnFacts(call, decision, world);
   return decision.verdict === 'hold' ? { hold: decided } : { go: decided };
 };
 
 const NOTHING: ReadonlySet<string> = new Set();
+
+/** An approval binds the deed alone; a call that is resumed has no caller on the line, and so no answers. */
+function answerCannotWait(policies: readonly string[]): Problem {
+  const detail =
+    `Refused by ${policies.join(', ')}: what you answer would leave with this call, people are asked first, ` +
+    'and an answer cannot wait for them. Hand over to a person.';
+  return problem('policy_denied', detail, { policies });
+}
 
 type Evaluated = { readonly ok: true; readonly deed: Deed } | { readonly ok: false; readonly why: string };
 
@@ -59,17 +70,8 @@ type Evaluated = { readonly ok: true; readonly deed: Deed } | { readonly ok: fal
 function evaluateDeed(call: Granted, scope: Scope): Evaluated {
   const { tool } = call;
   try {
-    const resources = tool.resources.map((each) => {
-      const value = each.evaluate(scope);
-      if (typeof value !== 'string' || resourceParts(value) === null) {
-        throw new Error(`the resource ${each.source} is not of the form system:kind/id`);
-      }
-      return value;
-    });
-    const cost =
-      tool.cost === undefined
-        ? null
-        : costOf(tool.cost.minor.evaluate(scope), tool.cost.currency.evaluate(scope));
+    const resources = resourcesOf(tool, scope);
+    const cost = costOf(tool, scope);
     const pinned: Record<string, Json> = {};
     for (const pin of tool.pin) pinned[pin.source] = (pin.evaluate(scope) ?? null) as Json;
     const credentialScope = (tool.credential?.scope.fill(scope) ?? null) as Json;
@@ -77,13 +79,6 @@ function evaluateDeed(call: Granted, scope: Scope): Evaluated {
   } catch (error) {
     return { ok: false, why: (error as Error).message };
   }
-}
-
-function costOf(minor: unknown, currency: unknown): NonNullable<Deed['cost']> {
-  if (!Number.isSafeInteger(minor) || (minor as number) < 0)
-    throw new Error('the cost is not a whole amount');
-  if (typeof currency !== 'string' || !/^[A-Za-z]{3}$/.test(currency)) throw new Error('no such currency');
-  return { minor: minor as number, currency: currency.toUpperCase() };
 }
 
 function failedPrecondition(call: Granted, scope: Scope): Problem | null {

@@ -1,10 +1,14 @@
 // Gate: nothing is read on behalf of a call that no policy could permit, or that an operator has stopped.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import { denyAhead, permitsWhatever } from '#rules/decide.ts';
+import { type Denial, denyAhead, denyOnFacts, permitsWhatever } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
+import type { Expression, Scope } from '#rules/expression.ts';
+import type { Tool } from '#rules/tool.ts';
 import type { Authenticated, Gated, Recalled } from './call.ts';
+import { costOf, resourcesOf } from './deed-facts.ts';
 import { denial } from './denial.ts';
 import { requestsOf } from './requests-of.ts';
+import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -21,22 +25,64 @@ export const gate: Stage<Recalled, Gated> = async (call, world) => {
   return { go: { ...call, gate: 'passed' } };
 };
 
-/** The call as policy sees it before its fresh reads. */
+/**
+ * The call as policy sees it before its fresh reads: all that does not depend on what they answer is known, also the
+ * labels that they bring, since they bring these whatever they answer.
+ */
 function requestsAhead(call: Recalled, world: World): DecisionRequest[] {
-  const readsLabel = call.tool.prepare.some((step) => step.labels.length > 0);
-  const labels = readsLabel ? UNKNOWN : call.run.labels;
-  return requestsOf(call, { prepared: UNKNOWN, labels, cost: UNKNOWN, resources: UNKNOWN }, world);
+  const { tool, run } = call;
+  const brought = tool.prepare.flatMap((step) => step.labels);
+  const labels = [...new Set([...run.labels, ...brought])].sort();
+  const scope = scopeOf(call, world);
+  const ahead = <T>(
+    reads: readonly Expression[],
+    of: (tool: Tool, scope: Scope) => T,
+  ): T | typeof UNKNOWN => {
+    if (reads.some((each) => each.reads.has('prepared') || each.reads.has('cost'))) return UNKNOWN;
+    try {
+      return of(tool, scope);
+    } catch {
+      return UNKNOWN;
+    }
+  };
+  const cost = ahead(tool.cost === undefined ? [] : [tool.cost.minor, tool.cost.currency], costOf);
+  const resources = ahead(tool.resources, resourcesOf);
+  return requestsOf(call, { prepared: UNKNOWN, labels, cost, resources }, world);
 }
 
 /**
  * What a call is told that cannot be judged, since there is nothing to judge it on: why, if policy permits it
- * whatever the facts are; else what any other denied caller is told, who learns nothing of the facts.
+ * whatever the facts are; else what a caller is told whom policy denies on the facts, who learns nothing of them.
  */
 export function unjudgedProblem(call: Recalled, why: string, world: World): Problem {
   const { policies } = call.bundle;
   const told = requestsAhead(call, world).every((request) => permitsWhatever(policies, request));
-  if (told) return problem('precondition_failed', why);
-  return denial(call, { verdict: 'deny', reason: 'no_permit', policies: [], because: [] });
+  return told ? problem('precondition_failed', why) : aheadDenial(call, world);
+}
+
+/**
+ * The end of a call that policy denies on complete facts. Where fresh reads had a part in it, the caller is told the
+ * same as when they had found nothing, so that it learns neither that something exists nor what it is like; the ledger
+ * keeps what decided.
+ */
+export function deniedOnFacts(
+  call: Recalled,
+  decision: Denial,
+  world: World,
+): { readonly stop: Problem; readonly decided: readonly string[] } {
+  const told = call.tool.prepare.length === 0 ? denial(call, decision) : aheadDenial(call, world);
+  return { stop: told, decided: decision.policies };
+}
+
+/** The denial that holds whatever the facts are; else the one that names every rule which they may decide. */
+function aheadDenial(call: Recalled, world: World): Problem {
+  const { policies } = call.bundle;
+  const requests = requestsAhead(call, world);
+  for (const request of requests) {
+    const certain = denyAhead(policies, request);
+    if (certain !== null) return denial(call, certain);
+  }
+  return denial(call, denyOnFacts(policies, requests));
 }
 
 /** The problem of the halt that stops this call now, or null. */

@@ -33,29 +33,7 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
     const id = newId('apr', now, world.random);
     const shown = shownOf(call);
     if (call.grants.approvalId !== null) await setStatus(tx, call.grants.approvalId, 'approved', 'void', now);
-    await insertApproval(tx, {
-      id,
-      tenant: call.agent.tenant,
-      call_id: call.id,
-      run: call.run.id,
-      agent: call.agent.name,
-      tool: call.tool.name,
-      status: 'open',
-      deed_digest: approval.deedDigest,
-      asks: approval.asks,
-      shown,
-      shown_digest: digestOf(shown),
-      created_at_ms: now,
-      expires_at_ms: approval.expiresAt_ms,
-      closed_at_ms: null,
-    });
-    if (resumed) {
-      const hold = { approval_id: id, deed: deedOf(call), revision: call.bundle.revision, at_ms: now };
-      await setHold(tx, call.id, hold);
-    } else if (!(await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id }, keysSince(call)))) {
-      throw new KeyTaken();
-    }
-    await appendEntry(tx, {
+    const place = await appendEntry(tx, {
       log: tenantLog(call.agent.tenant),
       at_ms: now,
       kind: 'call.held',
@@ -70,6 +48,29 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
       },
       payload: { deed_digest: approval.deedDigest, shown },
     });
+    await insertApproval(tx, {
+      id,
+      tenant: call.agent.tenant,
+      call_id: call.id,
+      run: call.run.id,
+      agent: call.agent.name,
+      tool: call.tool.name,
+      status: 'open',
+      deed_digest: approval.deedDigest,
+      asks: approval.asks,
+      shown_log: place.log,
+      shown_seq: place.seq,
+      shown_digest: digestOf(shown),
+      created_at_ms: now,
+      expires_at_ms: approval.expiresAt_ms,
+      closed_at_ms: null,
+    });
+    if (resumed) {
+      const hold = { approval_id: id, deed: deedOf(call), revision: call.bundle.revision, at_ms: now };
+      await setHold(tx, call.id, hold);
+    } else if (!(await insertCall(tx, { ...callRow(call, 'held', now), approval_id: id }, keysSince(call)))) {
+      throw new KeyTaken();
+    }
     return { answer: heldAnswer(call, id, world) };
   };
   try {

@@ -15,7 +15,7 @@ import { label } from './label.ts';
 import { mint } from './mint.ts';
 import { prepare } from './prepare.ts';
 import { recall } from './recall.ts';
-import { refuseCall, refuseKnown } from './refuse.ts';
+import { type Circumstances, refuseCall, refuseKnown } from './refuse.ts';
 import { resolve } from './resolve.ts';
 import { settle, settleUnsent } from './settle.ts';
 import { chain, StageBroke } from './step.ts';
@@ -88,11 +88,15 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   if ('hold' in step) {
     const held = await holdCall(call as Decided, world);
     if ('again' in held) return judgeAgain(call, false, world);
-    return 'stop' in held ? refused(call, held.stop, 'hold', before, world) : answered(held.answer);
+    return 'stop' in held
+      ? refused(call, held.stop, 'hold', { executed: before }, world)
+      : answered(held.answer);
   }
   if (isAdmitted(call) && at !== 'settle') {
     const settled = await settleUnsent(call, step.stop, world);
-    return 'stop' in settled ? refused(call, settled.stop, at, before, world) : answered(settled.answer);
+    return 'stop' in settled
+      ? refused(call, settled.stop, at, { executed: before }, world)
+      : answered(settled.answer);
   }
   if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
     // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
@@ -101,7 +105,9 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   if (step.known !== undefined) {
     return { kind: 'problem', problem: await refuseKnown(call, step.known, step.stop, at, world) };
   }
-  return refused(call, step.stop, at, before || step.executed === true, world);
+  const executed = before || step.executed === true;
+  const decided = step.decided === undefined ? {} : { decided: step.decided };
+  return refused(call, step.stop, at, { executed, ...decided }, world);
 }
 
 /** A fault of the store or of ours. Before admission nothing happened; after it, a write may have been done. */
@@ -170,11 +176,11 @@ async function refused(
   call: Asked & Partial<Authenticated>,
   why: Problem,
   at: string,
-  executed: boolean,
+  circumstances: Circumstances,
   world: World,
 ): Promise<Performed> {
   if (!isAuthenticated(call)) return { kind: 'problem', problem: why };
-  return answered(await refuseCall(call, why, at, executed, world));
+  return answered(await refuseCall(call, why, at, circumstances, world));
 }
 
 /** Something changed under the call: what was remembered of its run is read anew. */

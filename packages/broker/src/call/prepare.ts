@@ -22,7 +22,8 @@ export const prepare: Stage<Gated, Prepared> = async (call, world) => {
   if (call.tool.prepare.length === 0) return { go: { ...call, prepared: {}, preparedLabels: [] } };
   const tried = await readAll(call, world);
   if (tried.steps.length > 0) await record(call, tried, world);
-  if (tried.stop !== null) return { stop: tried.stop };
+  // Nothing was decided, whatever rules the caller is told of.
+  if (tried.stop !== null) return { stop: tried.stop, decided: [] };
   return { go: { ...call, prepared: tried.prepared, preparedLabels: tried.labels } };
 };
 

@@ -12,6 +12,13 @@ import type { World } from './world.ts';
 
 export type Refusable = Authenticated & Partial<Validated>;
 
+export interface Circumstances {
+  /** A read may have gone out while its intent was being refused; nothing of it was released. */
+  readonly executed: boolean;
+  /** Ids of the policies that decided, where the caller is told others. */
+  readonly decided?: readonly string[];
+}
+
 /**
  * One transaction: the entry, and the row of a call that got as far as a tool. Refused calls keep no idempotency key:
  * the same request may be judged again once circumstances have changed. `at` is the stage that refused.
@@ -20,7 +27,7 @@ export async function refuseCall(
   call: Refusable,
   why: Problem,
   at: string,
-  executed: boolean,
+  { executed, decided = why.policies ?? [] }: Circumstances,
   world: World,
 ): Promise<CallAnswer> {
   const answer: CallAnswer = {
@@ -46,9 +53,8 @@ export async function refuseCall(
         ...(call.tool === undefined ? {} : { tool: call.tool.name, effect: call.tool.effect }),
         stage: at,
         problem: why.code,
-        policies: why.policies ?? [],
+        policies: decided,
         bundle: call.bundle.revision,
-        // A read may have gone out while its intent was being refused; nothing of it was released.
         ...(executed ? { executed: true } : {}),
       },
       payload: {

@@ -10,10 +10,13 @@ import type { World } from './world.ts';
  */
 export type Step<Out> =
   | { readonly go: Out }
-  | { readonly stop: Problem; readonly executed?: true; readonly known?: Known }
+  | { readonly stop: Problem; readonly executed?: true; readonly known?: Known; readonly decided?: Decided }
   | { readonly hold: Out }
   | { readonly done: CallAnswer }
   | { readonly again: string };
+
+/** Ids of the policies that decided, for the ledger: the caller may be told less. */
+type Decided = readonly string[];
 
 /** The agent that was stopped before its call had it and a run; null when it is not known which. */
 export interface Known {

@@ -1,5 +1,5 @@
 // `countersign ledger`: verifies the record offline, and fetches the proofs that an auditor keeps.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
 import type { Receipt } from '@countersign/contract/wire.ts';
 import type { Command } from 'commander';
@@ -7,6 +7,7 @@ import { type LedgerReport, verifyLedger } from '#store/verify-ledger.ts';
 import type { LogFailure, LogReport } from '#store/verify-log.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
+import { collect, readHeld, readJson, readText } from './held-checkpoint.ts';
 import { printable, printableJson } from './printable.ts';
 
 interface VerifyFlags {
@@ -15,13 +16,6 @@ interface VerifyFlags {
   readonly keyFile?: string;
   readonly checkpoint: readonly string[];
   readonly json?: boolean;
-}
-
-/** What `ledger checkpoint` writes and `ledger verify --checkpoint` reads. */
-interface HeldFile {
-  readonly log: string;
-  readonly checkpoint: string;
-  readonly vkey: string;
 }
 
 export function ledgerCommands(program: Command, world: CliWorld): void {
@@ -58,7 +52,7 @@ export function ledgerCommands(program: Command, world: CliWorld): void {
 }
 
 function verify(options: VerifyFlags, world: CliWorld): void {
-  const held = options.checkpoint.map((file) => readJson<HeldFile>(file));
+  const held = options.checkpoint.map(readHeld);
   const vkey =
     options.key ?? (options.keyFile === undefined ? held[0]?.vkey : readText(options.keyFile).trim());
   if (vkey === undefined) throw new CliFailure(EXIT.usage, 'expected --key, --key-file or --checkpoint');
@@ -75,11 +69,15 @@ function verify(options: VerifyFlags, world: CliWorld): void {
     return;
   }
   for (const log of report.logs) world.terminal.out(logLine(log));
-  world.terminal.out(
-    report.ok
-      ? 'The ledger verifies.'
-      : 'The ledger does NOT verify: something was changed after it was signed.',
-  );
+  world.terminal.out(verdict(report));
+}
+
+function verdict({ ok, logs }: LedgerReport): string {
+  if (!ok) return 'The ledger does NOT verify: something was changed after it was signed.';
+  const unsigned = logs.reduce((sum, log) => sum + log.uncovered, 0);
+  return unsigned === 0
+    ? 'The ledger verifies.'
+    : `What is signed verifies; ${unsigned} newer entries are not signed, so that nobody vouches for them.`;
 }
 
 function logLine(report: LogReport): string {
@@ -114,28 +112,7 @@ function keep(value: object, file: string | undefined, world: CliWorld): void {
   world.terminal.out(file === undefined ? text : `Kept in ${file}`);
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
-}
-
 function wholeNumber(text: string): number {
   if (/^[0-9]{1,15}$/.test(text)) return Number(text);
   throw new CliFailure(EXIT.usage, `expected the number of an entry, got ${JSON.stringify(text)}`);
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    throw new CliFailure(EXIT.usage, `cannot read ${file}`);
-  }
-}
-
-function readJson<Shape>(file: string): Shape {
-  const text = readText(file);
-  try {
-    return JSON.parse(text) as Shape;
-  } catch {
-    throw new CliFailure(EXIT.usage, `${file} is not JSON`);
-  }
 }

@@ -3,7 +3,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Mistake } from '#bundle/bundle.ts';
 import { ConnectorRefused } from '#connectors/connector-deps.ts';
 import { KeyFileError } from '#identity/key-file.ts';
+import { StoreUnavailable } from '#store/tx.ts';
 import { CliFailure, EXIT } from './exit.ts';
+import { collect, readHeld } from './held-checkpoint.ts';
 import { countOf, mistakeLine } from './mistakes.ts';
 
 export interface ServeOptions {
@@ -12,6 +14,8 @@ export interface ServeOptions {
   /** Overrides the port of `countersign.yaml`; 0 takes a free one. */
   readonly port?: number;
   readonly log_level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Checkpoints kept elsewhere: a store behind one of them is not served. */
+  readonly checkpoints?: readonly { readonly log: string; readonly note: string }[];
   /** Also stops when standard input ends: a broker that another program started does not outlive it. */
   readonly until_input_ends?: boolean;
 }
@@ -21,6 +25,7 @@ interface GivenOptions {
   readonly port?: number;
   readonly logLevel: ServeOptions['log_level'];
   readonly untilInputEnds?: boolean;
+  readonly checkpoint: readonly string[];
 }
 
 /** Resolves when the broker has been told to stop and has stopped. */
@@ -35,13 +40,23 @@ export function serveCommand(program: Command, serve: Serve): void {
     .addOption(
       new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
     )
+    .option(
+      '--checkpoint <file>',
+      'a checkpoint kept elsewhere, which the store must lead to; repeatable',
+      collect,
+      [],
+    )
     .option('--until-input-ends', 'also stop when standard input ends')
     .action(async (options: GivenOptions) => {
       const { bundle, port, logLevel, untilInputEnds } = options;
+      const checkpoints = options.checkpoint
+        .map(readHeld)
+        .map(({ log, checkpoint: note }) => ({ log, note }));
       try {
         await serve({
           bundle,
           log_level: logLevel,
+          checkpoints,
           ...(port === undefined ? {} : { port }),
           ...(untilInputEnds === undefined ? {} : { until_input_ends: untilInputEnds }),
         });
@@ -65,7 +80,7 @@ function failureOf(error: unknown): unknown {
   if (code === 'EADDRINUSE') {
     return new CliFailure(EXIT.no, `not started: ${address}:${port} is taken; choose another with --port`);
   }
-  const explained = error instanceof KeyFileError || error instanceof ConnectorRefused;
+  const explained = [KeyFileError, ConnectorRefused, StoreUnavailable].some((kind) => error instanceof kind);
   if (explained || (error instanceof Error && code !== undefined)) {
     return new CliFailure(EXIT.no, `not started: ${message}`);
   }

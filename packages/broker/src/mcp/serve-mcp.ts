@@ -15,6 +15,7 @@ import type { Reach } from './reach.ts';
 import { type Body, readBody } from './read-body.ts';
 import { readEnvelope, type WireRequest } from './read-envelope.ts';
 import { isOfSession } from './read-session-message.ts';
+import { recordStopped } from './record-stopped.ts';
 import { RequestStates } from './request-state.ts';
 import { endSession, serveSession } from './serve-session.ts';
 import { type Session, Sessions } from './sessions.ts';
@@ -78,8 +79,10 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
     }
     // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
     const who = identify(request, world);
-    if ('problem' in who) return refuseCaller(response, headers, who.problem, world);
-    if (method === 'DELETE') return send(response, headers, endSession(request.headers, who, reach));
+    // A suspended agent is no stranger: what it tries is read, and recorded.
+    if ('problem' in who && (who.token === null || method === 'DELETE'))
+      return refuseCaller(response, headers, who.problem, world);
+    if (method === 'DELETE') return send(response, headers, endSession(request.headers, who as Who, reach));
     readBody(request, world.bundle().settings.limits.body_bytes, (body) => {
       answerBody(body, request, response, headers, who).catch((error: Error) => {
         world.log.error('the MCP door failed', { why: error.message, stack: error.stack ?? null });
@@ -94,15 +97,21 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
     request: IncomingMessage,
     response: ServerResponse,
     headers: readonly string[],
-    who: Who,
+    caller: Who | Refused,
   ): Promise<void> {
     if (body.kind === 'too_large' || body.kind === 'not_json') {
       // The rest of the body was not read, so nothing else can come over this connection.
       return send(response, [...headers, 'connection', 'close'], unreadable(body.kind, world));
     }
+    const decoded = decode(body, world);
+    const who = 'problem' in caller ? identify(request, world) : caller;
+    if ('problem' in who) {
+      const message = decoded?.ok === true ? decoded.value : undefined;
+      return refuseCaller(response, headers, await recordStopped(message, who, deeds, world), world);
+    }
     const stream = new EventStream(response, headers);
     const extra: string[] = [];
-    const answer = await answerMessage(decode(body, world), request, response, stream, who, extra);
+    const answer = await answerMessage(decoded, request, response, stream, who, extra);
     if (stream.opened) {
       // INVARIANT: a stream is opened by a request only, whose answer is a message.
       if ('body' in answer && answer.body !== null) stream.end(answer.body);
@@ -199,18 +208,23 @@ function gone(response: ServerResponse, closing: AbortSignal): Promise<null> {
   });
 }
 
-function identify({ headers }: IncomingMessage, world: World): Who | { readonly problem: Problem } {
+/** `token`: of a known agent that is not active; null for everybody else. */
+interface Refused {
+  readonly problem: Problem;
+  readonly token: string | null;
+}
+
+function identify({ headers }: IncomingMessage, world: World): Who | Refused {
   const token = BEARER.exec(headers.authorization ?? '')?.[1] ?? null;
   const authentication = world.identity.authenticate(token, 'mcp');
-  if (!authentication.ok) return { problem: authentication.problem };
+  if (!authentication.ok) {
+    const known = authentication.principal?.kind === 'agent';
+    return { problem: authentication.problem, token: known ? token : null };
+  }
   const { principal } = authentication.caller;
   if (principal.kind !== 'agent') {
-    return {
-      problem: problem(
-        'forbidden',
-        'Only agents use this endpoint; people and orchestrators use the HTTP API.',
-      ),
-    };
+    const why = 'Only agents use this endpoint; people and orchestrators use the HTTP API.';
+    return { problem: problem('forbidden', why), token: null };
   }
   return { caller: { ...authentication.caller, principal }, token };
 }

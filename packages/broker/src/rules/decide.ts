@@ -1,7 +1,7 @@
 // The one decision: deny by default, forbid beats permit, an error denies, and some forbids ask for people.
 import type { ApprovalRule, Decision, DecisionRequest, Judgement, PolicySet } from './decision.ts';
 
-type Denial = Extract<Decision, { verdict: 'deny' }>;
+export type Denial = Extract<Decision, { verdict: 'deny' }>;
 
 /**
  * Decides a call. `requests` holds one for each resource that the call touches (or its connector): all must be
@@ -51,6 +51,16 @@ export function denyAhead(policySet: PolicySet, request: DecisionRequest): Denia
   return permits.length === 0 && unknownPermits.length === 0 ? deny(policySet, 'no_permit', []) : null;
 }
 
+/**
+ * The denial of a call that some completions of the UNKNOWN facts permit and others do not: it names every rule that
+ * they may make refuse, and is the same for all completions.
+ */
+export function denyOnFacts(policySet: PolicySet, requests: readonly DecisionRequest[]): Denial {
+  const judgements = requests.map((request) => policySet.judge(request));
+  const open = idsOf(judgements, (it) => it.unknownForbids).filter((id) => !policySet.approvals.has(id));
+  return deny(policySet, 'on_facts', open);
+}
+
 /** Whether every completion of the UNKNOWN facts is permitted or held: what they are then tells nothing new. */
 export function permitsWhatever(policySet: PolicySet, request: DecisionRequest): boolean {
   const { forbids, unknownForbids, errors, permits } = policySet.judge(request);
@@ -71,11 +81,7 @@ function askOf(policySet: PolicySet, id: string): ApprovalRule {
   return ask;
 }
 
-function deny(
-  policySet: PolicySet,
-  reason: 'no_permit' | 'forbidden' | 'policy_error',
-  policies: readonly string[],
-): Denial {
+function deny(policySet: PolicySet, reason: Denial['reason'], policies: readonly string[]): Denial {
   const because = policies.map((id) => policySet.because.get(id)).filter((text) => text !== undefined);
   return { verdict: 'deny', policies, reason, because };
 }

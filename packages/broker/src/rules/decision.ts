@@ -37,6 +37,8 @@ export interface DecisionRequest {
   readonly resource: EntityUid | typeof UNKNOWN;
   readonly context: { readonly [key: string]: FactValue } | typeof UNKNOWN;
   readonly entities: (key: string) => FactEntity | undefined;
+  /** The call carries out more than its manifest says: it is judged as one of `Action::"egress"`, whatever the tool. */
+  readonly egress?: true;
 }
 
 /** What every relevant policy said about one request. Ids are `@id`s, sorted. */
@@ -65,9 +67,9 @@ export type Decision =
   | { readonly verdict: 'permit'; readonly policies: readonly string[] }
   | {
       readonly verdict: 'deny';
-      /** Forbids or erring policies that decided; empty when nothing permits. */
+      /** Forbids or erring policies that decided; empty when nothing permits. Of `on_facts`: those that may have. */
       readonly policies: readonly string[];
-      readonly reason: 'no_permit' | 'forbidden' | 'policy_error';
+      readonly reason: 'no_permit' | 'forbidden' | 'policy_error' | 'on_facts';
       /** `@because` of the deciding policies, where they carry one. */
       readonly because: readonly string[];
     }

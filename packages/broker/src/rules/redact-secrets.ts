@@ -15,7 +15,7 @@ export interface Redactor {
 
 /**
  * Builds a redactor for the given secrets. It finds each value as it is, URL-encoded, as hexadecimal, escaped
- * inside JSON text, and in base64 and base64url at any alignment (so also inside `user:secret`). It is a
+ * inside JSON text (once or twice) or HTML, and in base64 and base64url at any alignment (so also inside `user:secret`). It is a
  * safety net against echoes: an upstream that wants to leak what it was given can always encode it otherwise.
  */
 export function createRedactor(secrets: readonly string[]): Redactor {
@@ -42,12 +42,16 @@ function needlesOf(secrets: readonly string[]): string[] {
   for (const secret of secrets) {
     if (secret.length < SHORTEST_SECRET) continue;
     const hex = Buffer.from(secret, 'utf8').toString('hex');
-    const url = encodeURIComponent(wellFormed(secret));
+    const quoted = JSON.stringify(secret).slice(1, -1);
     for (const spelling of [
       secret,
-      url,
-      url.replaceAll('%20', '+'),
-      JSON.stringify(secret).slice(1, -1),
+      // Bytes of UTF-8 that were read one by one.
+      Buffer.from(secret, 'utf8').toString('latin1'),
+      ...urlSpellings(wellFormed(secret)),
+      quoted,
+      quoted.replaceAll('/', '\\/'),
+      JSON.stringify(quoted).slice(1, -1),
+      htmlSpelling(secret),
       hex,
       hex.toUpperCase(),
       ...base64Cores(secret),
@@ -55,6 +59,26 @@ function needlesOf(secrets: readonly string[]): string[] {
       all.add(spelling);
   }
   return [...all].sort((a, b) => b.length - a.length);
+}
+
+/** Percent-encoded as components, paths and forms are, also where more is encoded than must be. */
+function urlSpellings(secret: string): string[] {
+  const component = encodeURIComponent(secret);
+  const strict = component.replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  return [component, strict, encodeURI(secret)]
+    .flatMap((url) => [url, url.replaceAll('%20', '+')])
+    .flatMap((url) => [url, url.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase())]);
+}
+
+function htmlSpelling(secret: string): string {
+  const marks: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
+  return secret.replace(/[&<>"']/g, (mark) => marks[mark] ?? mark);
 }
 
 /** The base64 letters that only depend on the secret, whatever bytes stand before and after it. */

@@ -17,17 +17,23 @@ export interface StoredApproval {
   readonly deed_digest: string;
   /** The rules that asked. */
   readonly asks: readonly ApprovalRule[];
-  /** What the approver sees: summary, arguments, prepared facts, cost… */
-  readonly shown: JsonObject;
+  /** Place of the entry whose payload holds what the approver sees. */
+  readonly shown_log: string | null;
+  readonly shown_seq: number | null;
+  /** What the approver sees: summary, arguments, prepared facts, cost… Null once that payload was erased. */
+  readonly shown: JsonObject | null;
   readonly shown_digest: string;
   readonly created_at_ms: number;
   readonly expires_at_ms: number;
   readonly closed_at_ms: number | null;
 }
 
+/** An approval as it is first written: what is shown was appended to the ledger before. */
+export type NewApproval = Omit<StoredApproval, 'shown'>;
+
 interface ApprovalRow extends Omit<StoredApproval, 'asks' | 'shown'> {
   readonly asks: string;
-  readonly shown: string;
+  readonly payload: string | null;
 }
 
 export interface StoredVote {
@@ -38,37 +44,44 @@ export interface StoredVote {
   readonly verdict: 'approve' | 'reject';
   readonly deed_digest: string;
   readonly at_ms: number;
+  /** Place of the entry whose payload holds the reason. */
+  readonly voted_log: string | null;
+  readonly voted_seq: number | null;
+  /** Null: none was given, or that payload was erased. */
   readonly reason: string | null;
 }
 
-const COLUMNS = `id, tenant, call_id, run, agent, tool, status, deed_digest, asks, shown, shown_digest,
-  created_at_ms, expires_at_ms, closed_at_ms`;
-const SELECT = `select ${COLUMNS} from approvals`;
+/** A vote as it is written: its reason was appended to the ledger before. */
+export type NewVote = Omit<StoredVote, 'reason'>;
 
-function fromRow(row: ApprovalRow): StoredApproval {
-  return {
-    ...row,
-    asks: JSON.parse(row.asks) as ApprovalRule[],
-    shown: JSON.parse(row.shown) as JsonObject,
-  };
+const COLUMNS = [
+  ...['id', 'tenant', 'call_id', 'run', 'agent', 'tool', 'status', 'deed_digest', 'asks'],
+  ...['shown_log', 'shown_seq', 'shown_digest', 'created_at_ms', 'expires_at_ms', 'closed_at_ms'],
+] as const;
+const SELECT = `select ${COLUMNS.map((column) => `a.${column}`).join(', ')}, p.body as payload
+  from approvals a left join payloads p on p.log = a.shown_log and p.seq = a.shown_seq`;
+
+function fromRow({ payload, ...row }: ApprovalRow): StoredApproval {
+  const shown = payload === null ? null : (JSON.parse(payload) as { readonly shown: JsonObject }).shown;
+  return { ...row, asks: JSON.parse(row.asks) as ApprovalRule[], shown };
 }
 
 /** Writes a new approval. */
-export async function insertApproval(tx: Tx, approval: StoredApproval): Promise<void> {
+export async function insertApproval(tx: Tx, approval: NewApproval): Promise<void> {
   const asks = approval.asks.map(({ rule, quorum, group, excluding, because }) => {
     return { rule, quorum, group, excluding, because };
   });
   await tx.run(
-    `insert into approvals (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `insert into approvals (${COLUMNS.join(', ')}) values (${COLUMNS.map(() => '?').join(', ')})`,
     ...[approval.id, approval.tenant, approval.call_id, approval.run, approval.agent, approval.tool],
-    ...[approval.status, approval.deed_digest, canonicalize(asks), canonicalize(approval.shown)],
+    ...[approval.status, approval.deed_digest, canonicalize(asks), approval.shown_log, approval.shown_seq],
     ...[approval.shown_digest, approval.created_at_ms, approval.expires_at_ms, approval.closed_at_ms],
   );
 }
 
 /** The approval of this tenant with this id. */
 export async function getApproval(tx: Tx, tenant: string, id: string): Promise<StoredApproval | undefined> {
-  const row = await tx.get<ApprovalRow>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
+  const row = await tx.get<ApprovalRow>(`${SELECT} where a.id = ? and a.tenant = ?`, id, tenant);
   return row === undefined ? undefined : fromRow(row);
 }
 
@@ -85,39 +98,46 @@ export interface ApprovalFilter {
 
 /** Approvals, newest first. */
 export async function listApprovals(tx: Tx, filter: ApprovalFilter): Promise<StoredApproval[]> {
-  const where = ['tenant = ?'];
+  const where = ['a.tenant = ?'];
   const values: SqlValue[] = [filter.tenant];
   for (const column of ['status', 'agent', 'call_id', 'run'] as const) {
     const wanted = filter[column];
     if (wanted === undefined) continue;
-    where.push(`${column} = ?`);
+    where.push(`a.${column} = ?`);
     values.push(wanted);
   }
   if (filter.before !== undefined) {
-    where.push('id < ?');
+    where.push('a.id < ?');
     values.push(filter.before);
   }
-  const sql = `${SELECT} where ${where.join(' and ')} order by id desc limit ?`;
+  const sql = `${SELECT} where ${where.join(' and ')} order by a.id desc limit ?`;
   return (await tx.all<ApprovalRow>(sql, ...values, filter.limit)).map(fromRow);
 }
 
 /** Records a vote; `conflict` when this person has voted on this rule before: the first vote stands. */
-export async function insertVote(tx: Tx, vote: StoredVote): Promise<'recorded' | 'conflict'> {
+export async function insertVote(tx: Tx, vote: NewVote): Promise<'recorded' | 'conflict'> {
   const { changes } = await tx.run(
-    `insert into votes (approval_id, rule, person, verdict, deed_digest, at_ms, reason)
-     values (?, ?, ?, ?, ?, ?, ?) on conflict (approval_id, rule, person) do nothing`,
-    ...[vote.approval_id, vote.rule, vote.person, vote.verdict, vote.deed_digest, vote.at_ms, vote.reason],
+    `insert into votes (approval_id, rule, person, verdict, deed_digest, at_ms, voted_log, voted_seq)
+     values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (approval_id, rule, person) do nothing`,
+    ...[vote.approval_id, vote.rule, vote.person, vote.verdict, vote.deed_digest, vote.at_ms],
+    ...[vote.voted_log, vote.voted_seq],
   );
   return changes === 1 ? 'recorded' : 'conflict';
 }
 
 /** All votes on an approval, oldest first. */
 export async function votesOf(tx: Tx, approval_id: string): Promise<StoredVote[]> {
-  return tx.all<StoredVote>(
-    `select approval_id, rule, person, verdict, deed_digest, at_ms, reason from votes
-     where approval_id = ? order by at_ms, rule, person`,
+  const rows = await tx.all<NewVote & { readonly payload: string | null }>(
+    `select v.approval_id, v.rule, v.person, v.verdict, v.deed_digest, v.at_ms, v.voted_log, v.voted_seq,
+       p.body as payload
+     from votes v left join payloads p on p.log = v.voted_log and p.seq = v.voted_seq
+     where v.approval_id = ? order by v.at_ms, v.rule, v.person`,
     approval_id,
   );
+  return rows.map(({ payload, ...vote }) => ({
+    ...vote,
+    reason: payload === null ? null : (JSON.parse(payload) as Pick<StoredVote, 'reason'>).reason,
+  }));
 }
 
 /**
@@ -148,15 +168,14 @@ export async function approvalStands(tx: Tx, id: string): Promise<boolean> {
 
 /** Open approvals of all tenants whose time is over at `now_ms`, oldest first. */
 export async function listExpired(tx: Tx, now_ms: number): Promise<StoredApproval[]> {
-  const sql = `${SELECT} where status = 'open' and expires_at_ms <= ? order by expires_at_ms`;
+  const sql = `${SELECT} where a.status = 'open' and a.expires_at_ms <= ? order by a.expires_at_ms`;
   return (await tx.all<ApprovalRow>(sql, now_ms)).map(fromRow);
 }
 
 /** Approvals that people have decided, of calls that still wait for what follows from it. Oldest first. */
 export async function listUnresumed(tx: Tx, status: 'approved' | 'rejected'): Promise<StoredApproval[]> {
-  const columns = COLUMNS.split(',').map((column) => `a.${column.trim()}`);
   const rows = await tx.all<ApprovalRow>(
-    `select ${columns.join(', ')} from approvals a join calls c on c.id = a.call_id and c.approval_id = a.id
+    `${SELECT} join calls c on c.id = a.call_id and c.approval_id = a.id
      where c.status = 'held' and a.status = ? order by a.id`,
     status,
   );

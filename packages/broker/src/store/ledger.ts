@@ -118,9 +118,3 @@ export async function readPayload(tx: Tx, log: string, seq: number): Promise<Jso
   const row = await tx.get<{ body: string }>(sql, log, seq);
   return row === undefined ? null : (JSON.parse(row.body) as Json);
 }
-
-/** Erases a payload; every proof stays intact. Answers whether there was one. */
-export async function erasePayload(tx: Tx, log: string, seq: number): Promise<boolean> {
-  const { changes } = await tx.run('delete from payloads where log = ? and seq = ?', log, seq);
-  return changes > 0;
-}

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Worker } from 'node:worker_threads';
+import { type LedgerTrust, NO_TRUST } from './appender.ts';
 import { type Claim, claimStore } from './claim-store.ts';
 import { Connection, ConnectionTx, isUnavailable } from './connection.ts';
 import { errorOf, type Reply, type Request, type StoreStats, type Told } from './messages.ts';
@@ -16,12 +17,14 @@ import type { InputOf, OutputOf, UnitName } from './units.ts';
 export interface SqliteOptions {
   /** Time of the migrations' record, in ms since the epoch. */
   readonly now_ms: number;
+  /** What the ledger is held against; nothing but itself by default. */
+  readonly trust?: LedgerTrust;
 }
 
 /**
  * Opens (or makes) the store in `file`: claims it for this process, brings the schema up to date, and readies a thread
  * that writes and a connection that reads. Rejects with StoreUnavailable and the reason when any of that fails, also
- * when a log of the ledger no longer leads to its last checkpoint.
+ * when a log of the ledger no longer leads to its last checkpoint or to one that is held elsewhere.
  */
 export async function openSqlite(file: string, options: SqliteOptions): Promise<SqliteStore> {
   let claim: Claim | undefined;
@@ -31,7 +34,10 @@ export async function openSqlite(file: string, options: SqliteOptions): Promise<
     claim = claimStore(file);
     prepareFile(file, options.now_ms);
     reader = new DatabaseSync(file, { timeout: 2000, readOnly: true });
-    const writer = startThread(new URL('./writer-thread.ts', import.meta.url), { file });
+    const writer = startThread(new URL('./writer-thread.ts', import.meta.url), {
+      file,
+      trust: options.trust ?? NO_TRUST,
+    });
     return await SqliteStore.start(writer, reader, claim);
   } catch (error) {
     reader?.close();

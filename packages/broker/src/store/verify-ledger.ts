@@ -24,26 +24,39 @@ export interface VerifyOptions {
 /**
  * Reads the file once, in constant memory: recomputes every leaf and node from the bytes of the entries, checks
  * numbering, payload commitments, stored nodes, and every checkpoint's signature and root. As all roots come from
- * one pass over the same leaves, checkpoints with the right roots are consistent with each other. Throws on a file
- * that is no ledger or a malformed key; everything else is in the report.
+ * one pass over the same leaves, checkpoints with the right roots are consistent with each other. Throws on a
+ * file that is not there or a malformed key; everything else is in the report.
  */
 export function verifyLedger(file: string, vkey: string, options: VerifyOptions = {}): LedgerReport {
   const verifier = parseVkey(vkey);
   if (verifier === null) throw new Error('expected a verifier key of the form name+hash+base64');
+  const held = readHeld(options, verifier);
   const db = openForReading(file);
   try {
     db.exec('begin');
-    const held = readHeld(options, verifier);
     const names = new Set([...logNames(db), ...held.map(({ log }) => log)]);
+    if (names.size === 0)
+      return nothingThere('the file holds no entries, not even that a broker was started');
     const logs = [...names].sort().map((log) => {
       const mine = held.filter((checkpoint) => checkpoint.log === log);
       return new LogVerification(db, log, verifier, mine).run();
     });
     const failures = logs.flatMap(({ failure }) => (failure === null ? [] : [failure]));
     return { ok: failures.length === 0, logs, failures };
+  } catch (error) {
+    return nothingThere(`the file is damaged, or no ledger: ${(error as Error).message}`);
   } finally {
     db.close();
   }
+}
+
+/** Every broker writes its start into this log, so that there is no ledger without it. */
+const FIRST_LOG = 'installation';
+
+function nothingThere(reason: string): LedgerReport {
+  const failure = { kind: 'entry', log: FIRST_LOG, seq: 0, reason } as const;
+  const log = { log: FIRST_LOG, entries: 0, erased: 0, checkpoints: 0, covered: 0, uncovered: 0, failure };
+  return { ok: false, logs: [log], failures: [failure] };
 }
 
 /**

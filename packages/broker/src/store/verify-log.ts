@@ -75,9 +75,10 @@ export class LogVerification {
     try {
       this.#walk();
       this.#checkStrays();
+      this.#checkSigned();
     } catch (error) {
-      if (!(error instanceof Failed)) throw error;
-      failure = error.failure;
+      // What cannot even be read (a damaged page, a number out of range) was not written so.
+      failure = error instanceof Failed ? error.failure : this.#unreadable(error as Error);
     }
     return {
       log: this.#log,
@@ -87,6 +88,15 @@ export class LogVerification {
       covered: this.#covered,
       uncovered: this.#frontier.size - this.#covered,
       failure,
+    };
+  }
+
+  #unreadable({ message }: Error): LogFailure {
+    return {
+      kind: 'entry',
+      log: this.#log,
+      seq: this.#frontier.size,
+      reason: `it cannot be read: ${message}`,
     };
   }
 
@@ -210,6 +220,13 @@ export class LogVerification {
     const nodes = this.#db.prepare('select count(*) as n from nodes where log = ?').get(this.#log);
     if (nodes?.n !== this.#nodes)
       this.#refuseInterval(0, size, 'there are tree nodes that belong to no entries');
+  }
+
+  /** A log that nobody signed can be rewritten whole: it proves nothing. The broker signs within a second. */
+  #checkSigned(): void {
+    const { size } = this.#frontier;
+    if (size > 0 && this.#covered === 0)
+      this.#refuseInterval(0, size, 'no checkpoint vouches for any of them');
   }
 
   #refuse(seq: number, reason: string): never {

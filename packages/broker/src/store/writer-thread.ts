@@ -1,14 +1,14 @@
 // The thread that writes the store: opens the file, and hands what arrives to the writer.
 import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { Appender } from './appender.ts';
+import { Appender, type LedgerTrust } from './appender.ts';
 import { Connection, ConnectionTx } from './connection.ts';
 import { failureOf, type Reply, type Request } from './messages.ts';
 import { StoreUnavailable } from './tx.ts';
 import { Writer } from './writer.ts';
 
 const port = parentPort as MessagePort;
-const { file } = workerData as { readonly file: string };
+const { file, trust } = workerData as { readonly file: string; readonly trust: LedgerTrust };
 
 /** The last message; it comes once nothing waits any more. */
 const CLOSE = 'close';
@@ -29,6 +29,8 @@ function openConnection(): Connection {
   db.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on');
   // Copying the log back into the file takes its time: rarer, at 32 MiB, it copies each page fewer times.
   db.exec('pragma wal_autocheckpoint = 8000; pragma temp_store = memory; pragma trusted_schema = off');
+  // What is erased is overwritten in its page, not only let go.
+  db.exec('pragma secure_delete = on');
   if (db.prepare('pragma journal_mode').get()?.journal_mode !== 'wal') {
     throw new StoreUnavailable(`the file system of ${file} does not support SQLite's write-ahead log`);
   }
@@ -37,7 +39,7 @@ function openConnection(): Connection {
 
 async function serve(): Promise<void> {
   const connection = openConnection();
-  const appender = await Appender.open(new ConnectionTx(connection));
+  const appender = await Appender.open(new ConnectionTx(connection), trust);
   const writer = new Writer(connection, appender, { tell, poll });
   port.on('message', (message: readonly Request[] | typeof CLOSE) => {
     if (message !== CLOSE) return writer.take(message);

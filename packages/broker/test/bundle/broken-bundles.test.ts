@@ -1,14 +1,17 @@
 // Every mistake that people make in bundles: told all at once, with file, line, column and what to do.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { loadBundle } from '../../src/bundle/compile-bundle.ts';
 import { brokenBundles } from './broken-bundles.ts';
 import { edited, fixtureTexts, loadTexts, toldBy } from './edit-bundle.ts';
 
+const TELL = fileURLToPath(new URL('./child-teller.ts', import.meta.url));
 const GOLDEN = new URL('../golden/broken-bundles.txt', import.meta.url);
 const texts = await fixtureTexts();
 
@@ -63,10 +66,13 @@ test('links out of the folder, stray files and misplaced ones are refused; notes
   await writeFile(join(dir, 'countersign.yaml'), 'tenants: [default]\n');
   await writeFile(join(dir, 'README.md'), 'notes\n');
   await writeFile(join(dir, 'agents', 'a.yml'), 'name: a\n');
+  await writeFile(join(dir, 'agents', '.b.yaml'), 'name: b\n');
+  await writeFile(join(dir, 'agents', '.a.swp'), 'what an editor leaves\n');
   await writeFile(join(dir, 'tool', 'x.yaml'), 'name: x\n');
   await symlink(join(home, 'secret.yaml'), join(dir, 'agents', 'linked.yaml'));
   await symlink(home, join(dir, 'people'));
   assert.deepEqual(toldBy(await loadBundle(dir)), [
+    'agents/.b.yaml:1:1 error: hidden files are not read',
     'agents/a.yml:1:1 error: not a file of agents/; files there end in .yaml',
     'agents/linked.yaml:1:1 error: the link leads out of the bundle folder; keep the file itself in the bundle',
     'people:1:1 error: the link leads out of the bundle folder; keep the file itself in the bundle',
@@ -90,9 +96,31 @@ test('a database that is a link into the data folder is refused: paths are compa
     );
   await connector('../harmless.db');
   assert.match(toldBy(await loadBundle(dir)).join(), /c\.yaml:1:\d+ error: the path reaches the data folder/);
+  await link(join(home, '.countersign', 'store.db'), join(home, 'other-name.db'));
+  await connector('../other-name.db');
+  assert.match(toldBy(await loadBundle(dir)).join(), /c\.yaml:1:\d+ error: the file has other names/);
   // Control: a file beside it is fine, so it was the link that was refused.
   await connector('../other.db');
   assert.deepEqual(toldBy(await loadBundle(dir)), []);
+});
+
+test('what may not be read is a mistake, not a crash', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'bundle-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  await mkdir(join(dir, 'tools'));
+  await mkdir(join(dir, 'people'));
+  await writeFile(join(dir, 'countersign.yaml'), '{}\n');
+  await writeFile(join(dir, 'tools/a.yaml'), 'name: a\n');
+  await chmod(dir, 0o755);
+  await chmod(join(dir, 'tools/a.yaml'), 0o000);
+  await chmod(join(dir, 'people'), 0o000);
+  // Root may read everything, so somebody else does.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const told = spawnSync(process.execPath, [TELL, dir], { encoding: 'utf8', ...nobody });
+  assert.deepEqual(told.stdout.trim().split('\n'), [
+    'people:1:1 error: the folder cannot be read',
+    'tools/a.yaml:1:1 error: the file cannot be read',
+  ]);
 });
 
 test('a folder that is not there is a mistake, not a crash', async () => {

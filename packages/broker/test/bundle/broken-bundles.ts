@@ -369,4 +369,60 @@ transport:
       ],
     },
   ],
+  [
+    'a free URL in a list, in an object, in another spelling, by its pattern',
+    {
+      'tools/send_reply.yaml': [
+        [
+          '    body: {',
+          '    urls: {type: array, maxItems: 3, items: {type: string, maxLength: 99}}\n    target: {type: object, additionalProperties: false, properties: {host: {type: string, maxLength: 99}}}\n    callbackURL: {type: string, maxLength: 99}\n    page: {type: string, pattern: "^https?://[a-z./]{1,80}$"}\n    body: {',
+        ],
+      ],
+    },
+  ],
+  [
+    'who receives something',
+    {
+      'tools/read_ticket.yaml': [
+        ['properties:', 'properties:\n    recipient: {type: string, maxLength: 90}'],
+      ],
+    },
+  ],
+  [
+    'a query and a statement that pass through',
+    {
+      'tools/send_reply.yaml': [
+        [
+          '    body: {',
+          '    sql: {type: string, maxLength: 2000}\n    query: {type: string, maxLength: 2000}\n    body: {',
+        ],
+      ],
+    },
+  ],
+  [
+    'bounds that are none',
+    {
+      'tools/send_reply.yaml': [
+        [
+          '    body: {',
+          '    x: {type: string, maxLength: 1000000000}\n    y: {type: array, maxItems: 1000000000, items: {type: integer, minimum: 0, maximum: 9}}\n    body: {',
+        ],
+      ],
+    },
+  ],
+  [
+    'a policy about an agent that is not there',
+    {
+      'policies/more.cedar':
+        '@id("stop-it")\nforbid (principal == Agent::"refund-agnt", action, resource);\n',
+    },
+  ],
+  [
+    'secrets in a manifest, a policy and a comment',
+    {
+      'tools/send_reply.yaml': [["'RP-' || :call", "'ghp_abcdefghijklmnopqrstuvwxyz0123456789' || :call"]],
+      'policies/desk.cedar': [['// Support', '// sk_live_abcdefghijklmnop Support']],
+      'countersign.yaml': [['# A small', '# Bearer abcdefghijklmnopqrstuvwx A small']],
+    },
+  ],
 ];

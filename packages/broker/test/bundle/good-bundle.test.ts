@@ -144,6 +144,31 @@ test('arguments are checked with a pointer, what was expected and the nearest kn
   ]);
 });
 
+test('what is fixed by an enum, a pattern or its shortness is no free address, recipient or query', () => {
+  const body = '    body: {';
+  const more = [
+    "    url: {type: string, pattern: '^https://status\\.example\\.com/[a-z]{1,20}$'}",
+    '    host: {type: string, enum: [a, b]}',
+    '    to: {type: string, format: date}',
+    '    query: {type: string, maxLength: 100}',
+    '    sql: {type: string, enum: [a, b]}',
+  ];
+  const loaded = loadTexts(
+    edited(texts, { 'tools/send_reply.yaml': [[body, `${more.join('\n')}\n${body}`]] }),
+  );
+  assert.deepEqual(toldBy(loaded), []);
+});
+
+test('a role that nobody has is a warning: it may be given later', () => {
+  const policy =
+    '@id("later")\npermit (principal in Role::"suport", action == Action::"read_ticket", resource);\n';
+  const loaded = loadTexts(edited(texts, { 'policies/more.cedar': policy }));
+  assert.ok(loaded.ok);
+  assert.deepEqual(toldBy(loaded), [
+    'policies/more.cedar:2:22 warning: no agent has the role "suport"; did you mean "support"?',
+  ]);
+});
+
 test('two patterns in one process stay two patterns', () => {
   assert.ok(good.ok);
   const refund = good.bundle.tools.get('refund_invoice')!;

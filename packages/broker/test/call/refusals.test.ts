@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { agentFile, type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
 
 const NEVER_667 = `
@@ -55,17 +56,40 @@ test('a denial at the gate names its rule and reads nothing', async () => {
   assert.equal((await refund(668)).status, 'succeeded', 'control');
 });
 
-test('where policy depends on the facts, their absence is told like any denial', async () => {
-  const missing = await refund(1, 'AC-404');
-  const failing = await refund(13);
-  for (const answer of [missing, failing]) {
-    assert.equal(answer.problem?.code, 'policy_denied', JSON.stringify(answer));
-    assert.match(answer.problem?.detail ?? '', /^No policy permits bot to call "refund"/);
-    assert.deepEqual(answer.problem?.policies, []);
-  }
+test('who is denied on the facts learns neither what they are nor whether there are any', async () => {
+  const answers = {
+    forbidden: await refund(1, 'AC-2'),
+    missing: await refund(1, 'AC-404'),
+    failing: await refund(13),
+  };
+  const told = Object.values(answers).map(({ status, problem }) => ({
+    ...{ status, code: problem?.code, detail: problem?.detail, policies: problem?.policies },
+  }));
+  assert.equal(told[0]?.code, 'policy_denied', JSON.stringify(told));
+  assert.match(told[0]?.detail ?? '', /^Refused by vip-untouched, or because there is nothing here .*VIPs/);
+  assert.deepEqual(told[0]?.policies, ['vip-untouched']);
+  assert.deepEqual([told[1], told[2]], [told[0], told[0]]);
+  assert.equal((await refund(1)).status, 'succeeded', 'control: who is permitted on them');
+
+  const recorded = async (call: CallAnswer) => (await entriesOf(call.call_id)).at(-1)?.facts['policies'];
+  assert.deepEqual(await recorded(answers.forbidden), ['vip-untouched'], 'the ledger knows which it was');
+  assert.deepEqual(await recorded(answers.missing), [], 'and that here it was none');
+
   await activate({ 'policies/desk.cedar': POLICIES.replace(/@id\("vip-untouched"\)[^;]*;/, '') });
   for (const answer of [await refund(1, 'AC-404'), await refund(13)]) {
     assert.equal(answer.problem?.code, 'precondition_failed', 'control: permitted whatever the facts');
+  }
+  await activate({ 'policies/desk.cedar': POLICIES });
+});
+
+test('a rule that does not read the facts is named alone, also where others do', async () => {
+  const capped = `${POLICIES}
+@id("cap") @because("At most 9000.00.")
+forbid (principal, action == Action::"refund", resource) when { context.cost.minor > 900000 };`;
+  await activate({ 'policies/desk.cedar': capped });
+  for (const account of ['AC-1', 'AC-2', 'AC-404']) {
+    const { problem } = await refund(900_001, account);
+    assert.deepEqual([problem?.policies, problem?.detail], [['cap'], 'Refused by cap. At most 9000.00.']);
   }
   await activate({ 'policies/desk.cedar': POLICIES });
 });
@@ -106,7 +130,33 @@ test('a parent run that an orchestrator may not see is like one that does not ex
   assert.equal((await under(own.run_id)).status, 201, 'control');
 });
 
+/** A request at the MCP door, in the stateless revision. */
+async function atMcp(token: string, method: string, params: JsonObject) {
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+    'io.modelcontextprotocol/clientCapabilities': {},
+  };
+  return desk.send(
+    null,
+    'POST',
+    '/mcp',
+    { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: meta } },
+    {
+      authorization: `Bearer ${token}`,
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(typeof params['name'] === 'string' ? { 'mcp-name': params['name'] } : {}),
+    },
+  );
+}
+
 test('the call of a suspended agent is recorded, a stranger is not', async () => {
+  const token = await desk.token('other-bot', { resource: 'mcp' });
+  const note = { name: 'read_note', arguments: { note: 'N-2' } };
+  const active = await atMcp(token, 'tools/call', note);
+  assert.equal((active.body['result'] as JsonObject)['isError'], undefined, JSON.stringify(active.body));
   assert.equal((await desk.call('other-bot', 'read_note', { note: 'N-2' })).status, 'succeeded', 'control');
   await activate({ 'agents/other-bot.yaml': agentFile('other-bot', 'act', 'acme', 'ben', 'suspended') });
   const answer = await desk.call('other-bot', 'read_note', { note: 'N-2' });
@@ -116,7 +166,17 @@ test('the call of a suspended agent is recorded, a stranger is not', async () =>
     [entry?.kind, entry?.facts['agent'], entry?.facts['run'], entry?.facts['problem']],
     ['call.refused', 'other-bot', null, 'agent_suspended'],
   );
+  const sent = await atMcp(token, 'tools/call', note);
+  assert.deepEqual([sent.status, sent.body['code']], [403, 'agent_suspended']);
+  const [mcpEntry] = await entriesOf(sent.body['call_id'] as string);
+  assert.deepEqual(
+    [mcpEntry?.kind, mcpEntry?.facts['agent'], mcpEntry?.facts['problem']],
+    ['call.refused', 'other-bot', 'agent_suspended'],
+  );
   const before = (await entries()).length;
+  assert.equal((await atMcp(token, 'tools/list', {})).body['code'], 'agent_suspended');
+  assert.equal((await atMcp('x.y.z', 'tools/call', note)).status, 401);
+  assert.equal((await entries()).length, before, 'only a deed that a known agent asks for');
   const body = { tool: 'read_note', args: { note: 'N-2' } };
   const stranger = await desk.send(null, 'POST', '/v1/calls', body, { authorization: 'Bearer x.y.z' });
   assert.equal(stranger.status, 401);

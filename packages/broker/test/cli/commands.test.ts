@@ -162,7 +162,7 @@ test('a link that lies where the key shall go is not followed', async () => {
 
 test('serve hands its options to main, and prints the mistakes of a broken bundle', async () => {
   const { served } = await run(['serve', '--bundle', 'desk', '--port', '0']);
-  assert.deepEqual(served, [{ bundle: 'desk', port: 0, log_level: 'info' }]);
+  assert.deepEqual(served, [{ bundle: 'desk', port: 0, log_level: 'info', checkpoints: [] }]);
   const mistake = { file: 'a.yaml', line: 2, column: 3, message: 'no', hint: 'yes?', severity: 'error' };
   const serve = () => Promise.reject(Object.assign(new Error('broken'), { mistakes: [mistake] }));
   const broken = await run(['serve', '--bundle', 'desk'], { serve });

@@ -110,10 +110,11 @@ for (const [what, bearer] of useless) {
   });
 }
 
-test('a retired agent is told so, and nothing else', async () => {
+test('a retired agent is told so, and nothing else; the walk gets its deeds, to refuse and record them', async () => {
   const answers = await tryEverything(token({ principal: retired }));
   assert.deepEqual([...new Set(answers.map(({ json }) => json.code))], ['agent_suspended']);
-  assert.equal(door.asked.length, 0);
+  const walked = door.asked.splice(0).map(({ toolName }) => toolName);
+  assert.deepEqual(walked, ['plain', 'no_such_tool', 'countersign_call_status']);
 });
 
 test('control: a good token opens each of them', async () => {

@@ -43,7 +43,7 @@ async function writeCall(): Promise<void> {
 async function writer(): Promise<never> {
   for (let n = 1; ; n++) {
     await writeCall();
-    if (n % 20 === 0) await signCheckpoint(store, LOG, signer, Date.now());
+    if (n % 5 === 0) await signCheckpoint(store, LOG, signer, Date.now());
   }
 }
 

@@ -9,6 +9,7 @@ import type { Json } from '@countersign/contract/json.ts';
 import { EMPTY_FRONTIER, rootOf } from '@countersign/contract/merkle.ts';
 import { noteSigner } from '@countersign/contract/note.ts';
 import { type Draft, draftEntry } from '../../src/rules/ledger-entry.ts';
+import { type LedgerTrust, NO_TRUST } from '../../src/store/appender.ts';
 import type { NewCall, StoredCall } from '../../src/store/calls.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
 
@@ -33,8 +34,9 @@ export function freshFile(t: TestContext): string {
 export async function openFresh(
   t: TestContext,
   file = freshFile(t),
+  trust: LedgerTrust = NO_TRUST,
 ): Promise<{ store: SqliteStore; file: string }> {
-  const store = await openSqlite(file, { now_ms: NOW_MS });
+  const store = await openSqlite(file, { now_ms: NOW_MS, trust });
   opened.set(t, [...(opened.get(t) ?? []), store]);
   return { store, file };
 }

@@ -10,8 +10,9 @@ import {
 } from '@countersign/contract/merkle.ts';
 import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
+import type { LedgerTrust } from '../../src/store/appender.ts';
+import { erasePayload } from '../../src/store/erase-payload.ts';
 import {
-  erasePayload,
   latestCheckpoint,
   logs,
   readEntries,
@@ -154,7 +155,9 @@ test('an erased payload leaves the receipt of its entry valid', async (t) => {
   const signer = newSigner();
   await fill(store, 0, 5);
   await signCheckpoint(store, LOG, signer, NOW_MS);
-  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), true);
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), 'erased');
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 2)), 'nothing', 'it is gone already');
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, 99)), 'nothing');
   const found = (await store.read((tx) => receipt(tx, LOG, 2, { payload: true }))) ?? assert.fail();
   assert.equal(found.payload, undefined);
   assert.equal(await store.read((tx) => readPayload(tx, LOG, 2)), null);
@@ -195,4 +198,30 @@ test('a store that lost entries behind its checkpoint, or changed them, takes no
     tamper(file, damage);
     await assert.rejects(openFresh(t, file), StoreUnavailable, damage);
   }
+});
+
+test('a store behind a checkpoint that is held elsewhere, or signed by somebody else, takes no more', async (t) => {
+  const { store, file } = await openFresh(t);
+  const signer = newSigner();
+  await fill(store, 0, 10);
+  await signCheckpoint(store, LOG, signer, NOW_MS);
+  await fill(store, 10, 20);
+  const { note } = (await signCheckpoint(store, LOG, signer, NOW_MS))!;
+  await store.close();
+  const { vkey } = signer;
+  const held = [{ log: LOG, note }];
+  /** Opens the store, says how many entries it has, and closes it. */
+  const sizeBy = async (trust: LedgerTrust): Promise<number> => {
+    const opened = await openFresh(t, file, trust);
+    const { size } = await headOf(opened.store);
+    await opened.store.close();
+    return size;
+  };
+  assert.equal(await sizeBy({ vkey, held }), 20, 'control');
+  await assert.rejects(sizeBy({ vkey: newSigner().vkey, held: [] }), /not signed by this broker's key/);
+  // As a copy from before would be: whole, signed, and behind.
+  tamper(file, 'delete from checkpoints where size > 10', 'delete from entries where seq >= 10');
+  assert.equal(await sizeBy({ vkey, held: [] }), 10, 'control');
+  await assert.rejects(sizeBy({ vkey, held }), /a held checkpoint of 20 entries/);
+  await assert.rejects(sizeBy({ vkey, held: [{ log: 'tenant/other', note }] }), /cannot be used/);
 });

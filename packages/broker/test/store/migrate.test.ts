@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { getApproval, votesOf } from '../../src/store/approvals.ts';
 import { type Migration, migrate, readMigrations } from '../../src/store/migrate.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { StoreUnavailable } from '../../src/store/tx.ts';
 import { commandOf, lineOf, start } from './child-process.ts';
-import { freshFile, NOW_MS, openFresh, tamper } from './fresh-store.ts';
+import { freshFile, LOG, NOW_MS, openFresh, tamper } from './fresh-store.ts';
 
 const numbers = (db: DatabaseSync) =>
   db
@@ -73,4 +74,31 @@ test('a migration that fails leaves nothing of itself or of its companions', () 
   migrate(db, [good], 1);
   assert.deepEqual(numbers(db), [1]);
   db.close();
+});
+
+test('texts that older approvals and votes kept are found again in the payloads, and nowhere else', async (t) => {
+  const file = freshFile(t);
+  const db = new DatabaseSync(file);
+  migrate(db, readMigrations().slice(0, 2), NOW_MS);
+  const entry = (seq: number, kind: string, body: string): void => {
+    const text = `{"facts":{"approval":"apr_1","call":"call_1"},"kind":"${kind}"}`;
+    db.prepare('insert into entries values (?, ?, ?, ?)').run(LOG, seq, new Uint8Array(32), text);
+    db.prepare('insert into payloads values (?, ?, ?, ?)').run(LOG, seq, new Uint8Array(16), body);
+  };
+  entry(0, 'call.held', '{"shown":{"summary":"refund 10"}}');
+  entry(1, 'approval.voted', '{"person":"ada","reason":"fine by me"}');
+  db.exec(`
+    insert into approvals values ('apr_1', 'default', 'call_1', 'run_1', 'support', 'refund', 'approved', 'd', '[]',
+      '{"summary":"refund 10"}', 'd', 1, 2, null);
+    insert into votes values ('apr_1', 'r', 'ada', 'approve', 'd', 1, 'fine by me')`);
+  db.close();
+  const { store } = await openFresh(t, file);
+  const read = () =>
+    store.read(async (tx) => {
+      const approval = await getApproval(tx, 'default', 'apr_1');
+      return [approval?.shown, (await votesOf(tx, 'apr_1'))[0]?.reason];
+    });
+  assert.deepEqual(await read(), [{ summary: 'refund 10' }, 'fine by me']);
+  await store.write((tx) => tx.run('delete from payloads'));
+  assert.deepEqual(await read(), [null, null]);
 });

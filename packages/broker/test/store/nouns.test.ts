@@ -200,7 +200,8 @@ test('an agent has one ambient run, which it cannot leave by asking for another'
   );
 });
 
-function newApproval(id: string, over: Partial<approvals.StoredApproval> = {}): approvals.StoredApproval {
+/** Without the payload of the entry that it names: nothing is shown. */
+function newApproval(id: string, over: Partial<approvals.NewApproval> = {}): approvals.NewApproval {
   const ask = { rule: 'r', quorum: 1, group: 'finance', excluding: ['owner'], because: 'money' };
   return {
     ...{
@@ -212,31 +213,34 @@ function newApproval(id: string, over: Partial<approvals.StoredApproval> = {}): 
       tool: 'refund',
       status: 'open',
     },
-    ...{ deed_digest: digest, asks: [ask], shown: { summary: 'refund 10' }, shown_digest: digest },
+    ...{ deed_digest: digest, asks: [ask], shown_log: 'tenant/default', shown_seq: 7, shown_digest: digest },
     ...{ created_at_ms: 1000, expires_at_ms: 5000, closed_at_ms: null },
     ...over,
   };
 }
 
-const vote: approvals.StoredVote = {
+const vote: approvals.NewVote = {
   ...{ approval_id: 'apr_1', rule: 'r', person: 'ada', verdict: 'approve', deed_digest: digest },
-  ...{ at_ms: 1100, reason: null },
+  ...{ at_ms: 1100, voted_log: 'tenant/default', voted_seq: 8 },
 };
 
 test('an approval comes back as it was written, and takes one vote of a person on a rule', async (t) => {
   const { store } = await openFresh(t);
   await store.write((tx) => approvals.insertApproval(tx, newApproval('apr_1')));
-  assert.deepEqual(
-    await store.read((tx) => approvals.getApproval(tx, 'default', 'apr_1')),
-    newApproval('apr_1'),
-  );
+  assert.deepEqual(await store.read((tx) => approvals.getApproval(tx, 'default', 'apr_1')), {
+    ...newApproval('apr_1'),
+    shown: null,
+  });
   assert.equal(await store.read((tx) => approvals.getApproval(tx, 'other', 'apr_1')), undefined);
-  const cast = (v: approvals.StoredVote) => store.write((tx) => approvals.insertVote(tx, v));
+  const cast = (v: approvals.NewVote) => store.write((tx) => approvals.insertVote(tx, v));
   assert.equal(await cast(vote), 'recorded');
   assert.equal(await cast({ ...vote, verdict: 'reject' }), 'conflict');
   assert.equal(await cast({ ...vote, person: 'bob', at_ms: 1200 }), 'recorded');
   const votes = await store.read((tx) => approvals.votesOf(tx, 'apr_1'));
-  assert.deepEqual(votes, [vote, { ...vote, person: 'bob', at_ms: 1200 }]);
+  assert.deepEqual(votes, [
+    { ...vote, reason: null },
+    { ...vote, person: 'bob', at_ms: 1200, reason: null },
+  ]);
   await assert.rejects(cast({ ...vote, approval_id: 'apr_9' }), /FOREIGN KEY/);
 });
 

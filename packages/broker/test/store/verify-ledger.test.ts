@@ -1,12 +1,13 @@
 // The offline verifier: a true ledger passes, and every edit is found and named.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { leafHash } from '@countersign/contract/merkle.ts';
 import { formatCheckpoint, type NoteSigner, originOf, signNote } from '@countersign/contract/note.ts';
-import { erasePayload, signCheckpoint } from '../../src/store/ledger.ts';
+import { erasePayload } from '../../src/store/erase-payload.ts';
+import { signCheckpoint } from '../../src/store/ledger.ts';
 import { type LedgerReport, verifyLedger } from '../../src/store/verify-ledger.ts';
 import { fill, freshFile, LOG, NOW_MS, newSigner, openFresh, tamper } from './fresh-store.ts';
 
@@ -158,8 +159,22 @@ test('an entry changed together with its leaf is caught by the next checkpoint',
   // Control: without the checkpoints nothing in the file gives the forger away.
   tamper(file, 'delete from checkpoints', 'delete from nodes');
   rewrite(file, 151);
-  const failures = verifyLedger(file, signer.vkey).failures;
+  const failures = verifyLedger(file, signer.vkey).failures.filter(({ log }) => log === LOG);
   assert.match(failures[0]?.reason ?? '', /tree node/, 'only the missing node is noticed');
+});
+
+test('a log that nobody has signed proves nothing, and does not verify', async (t) => {
+  const { file, signer, note } = await makeLedger(t);
+  assert.equal(verifyLedger(file, signer.vkey).ok, true, 'control: as it was signed');
+  tamper(file, `delete from checkpoints where log = '${LOG}'`);
+  const report = verifyLedger(file, signer.vkey);
+  assert.deepEqual(failureOf(report), [0, 300]);
+  assert.match(report.failures[0]?.reason ?? '', /no checkpoint vouches/);
+  assert.equal(
+    verifyLedger(file, signer.vkey, { held: [{ log: LOG, note }] }).ok,
+    true,
+    'one held outside does',
+  );
 });
 
 test('a checkpoint forged with another key over the forged entries is refused', async (t) => {
@@ -209,4 +224,34 @@ test('entries after the last checkpoint are checked as far as they can be withou
   const { file, signer } = await makeLedger(t);
   tamper(file, `update entries set entry = replace(entry, 'call_295', 'call_296') ${E(295)}`);
   assert.deepEqual(failureOf(verifyLedger(file, signer.vkey)), 295);
+});
+
+test('a file that is damaged, emptied or no ledger does not verify', async (t) => {
+  const { file, signer } = await makeLedger(t);
+  const bytes = readFileSync(file);
+  const damaged = Buffer.from(bytes);
+  for (let page = 4096 * 2; page < damaged.length; page += 4096) damaged.fill(0xff, page, page + 60);
+  const copies: Record<string, Uint8Array> = {
+    cut: bytes.subarray(0, 20_000),
+    damaged,
+    empty: Buffer.alloc(0),
+    other: Buffer.from('no database'),
+  };
+  for (const [name, content] of Object.entries(copies)) {
+    const copy = join(dirname(file), `${name}.db`);
+    writeFileSync(copy, content);
+    const report = verifyLedger(copy, signer.vkey);
+    assert.equal(report.ok, false, name);
+    assert.match(report.failures[0]?.reason ?? '', /damaged|cannot be read/, name);
+  }
+  const everything = ['entries', 'payloads', 'nodes', 'checkpoints', 'logs'].map(
+    (table) => `delete from ${table}`,
+  );
+  for (const sql of [everything, ['update entries set seq = 9223372036854775807 where seq = 5']]) {
+    const copy = join(dirname(file), `copy-${sql.length}.db`);
+    copyFileSync(file, copy);
+    assert.equal(verifyLedger(copy, signer.vkey).ok, true, 'control');
+    tamper(copy, ...sql);
+    assert.equal(verifyLedger(copy, signer.vkey).ok, false, sql.join());
+  }
 });
