@@ -182,6 +182,9 @@ async function recordOutcome(
         ...(call.credential === undefined || call.credential === null
           ? {}
           : { credential: call.credential.id, credential_expires_at_ms: call.credential.expires_at_ms }),
+        ...(call.credential?.granted === undefined
+          ? {}
+          : { credential_scopes: [...call.credential.granted] }),
         labels: [...answer.labels],
       },
       payload: { answer: answer as unknown as Json },

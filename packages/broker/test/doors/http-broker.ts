@@ -261,7 +261,11 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     ledger: await Ledger.open(store, shared.random),
     signer: noteSigner('broker.example', generateKeyPairSync('ed25519').privateKey),
     connector: () => desk,
-    credentials: () => ({ mint: async () => null, forConnection: async () => null }),
+    credentials: () => ({
+      mint: async () => null,
+      forConnection: async () => null,
+      refused: async () => null,
+    }),
     identity: tokens,
     halts: new HaltBoard(),
     runs: new RunCache(),

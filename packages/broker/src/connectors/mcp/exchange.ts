@@ -19,20 +19,25 @@ export interface Post {
   readonly onOther: (message: JsonObject) => void;
 }
 
+/** What came with status 401 or 403: its `WWW-Authenticate`, or null. */
+export interface Challenged {
+  readonly challenge?: string | null;
+}
+
 /** `message`: our reply came. `answered`: a complete HTTP answer without our reply in it. */
 export type Posted =
-  | {
+  | ({
       readonly kind: 'message';
       readonly status: number;
       readonly message: JsonObject;
       readonly session: string | null;
-    }
-  | {
+    } & Challenged)
+  | ({
       readonly kind: 'answered';
       readonly status: number;
       readonly reason: string;
       readonly session: string | null;
-    }
+    } & Challenged)
   | { readonly kind: 'not_sent'; readonly reason: string }
   | {
       readonly kind: 'unknown';
@@ -57,6 +62,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settled = false;
   #status = 0;
   #session: string | null = null;
+  #challenged: Challenged | null = null;
   #length = 0;
   #chunks: Buffer[] = [];
   #events: EventReader | null = null;
@@ -104,6 +110,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const session = headers['mcp-session-id'];
     if (typeof session === 'string') this.#session = session;
+    if (status === 401 || status === 403)
+      this.#challenged = { challenge: headers['www-authenticate']?.toString() ?? null };
     const type = String(headers['content-type'] ?? '')
       .split(';', 1)[0]
       ?.trim()
@@ -190,7 +198,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settle(posted: Posted): void {
     this.#settled = true;
     this.#request.signal?.removeEventListener('abort', this);
-    this.#resolve(posted);
+    this.#resolve(
+      this.#challenged !== null && 'status' in posted ? { ...posted, ...this.#challenged } : posted,
+    );
   }
 }
 

@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { Pool } from 'undici';
+import type { Refusal } from '#rules/credential.ts';
 import { type AllowPrivate, createAddressCheck, createCheckedConnect } from '../checked-address.ts';
-import { type Posted, post } from './exchange.ts';
+import { type Post, type Posted, post } from './exchange.ts';
 import {
   declineText,
   type Era,
@@ -32,6 +33,8 @@ export interface HttpLinkOptions {
   /** Headers with which the connector itself connects, as a flat list; asked for before each handshake. */
   readonly connectionHeaders: () => Promise<readonly string[]>;
   readonly onNotification: (method: string) => void;
+  /** Null where nobody can do anything about a refused credential. */
+  readonly onRefused: ((refusal: Refusal) => Promise<string | null>) | null;
 }
 
 const JSON_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
@@ -149,7 +152,7 @@ class HttpLink implements McpLink {
   #postModern(request: Outgoing): Promise<Posted> {
     const id = randomUUID();
     const base = this.#headersOf(request.method, request.name);
-    return post(this.#pool, {
+    return this.#post({
       path: this.#path,
       headers: request.headers.length === 0 ? base : base.concat(request.headers),
       body: requestText('modern', id, request),
@@ -159,6 +162,12 @@ class HttpLink implements McpLink {
       response_bytes: this.#options.response_bytes,
       onOther: this.#onOtherOf(id, request),
     });
+  }
+
+  #post(request: Post): Promise<Posted> {
+    const posted = post(this.#pool, request);
+    const { onRefused } = this.#options;
+    return onRefused === null ? posted : posted.then((each) => heedRefusal(each, request.headers, onRefused));
   }
 
   #onOtherOf(id: string, { listening }: Outgoing): (message: JsonObject) => void {
@@ -183,7 +192,7 @@ class HttpLink implements McpLink {
   #postLegacy(request: Outgoing): Promise<Posted> {
     const id = randomUUID();
     const posting = this.#legacyPost(requestText('legacy', id, request), id, request);
-    return post(this.#pool, { ...posting, onOther: this.#onOtherOf(id, request) });
+    return this.#post({ ...posting, onOther: this.#onOtherOf(id, request) });
   }
 
   async #notify(body: string, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>): Promise<void> {
@@ -217,6 +226,20 @@ class HttpLink implements McpLink {
       )
       .catch(() => undefined);
   }
+}
+
+/** A credential that its provider will renew makes the request one that did not happen. */
+async function heedRefusal(
+  posted: Posted,
+  headers: readonly string[],
+  onRefused: (refusal: Refusal) => Promise<string | null>,
+): Promise<Posted> {
+  if (!('status' in posted) || posted.challenge === undefined) return posted;
+  const at = headers.indexOf('authorization');
+  const authorization = at < 0 ? null : (headers[at + 1] ?? null);
+  const { status, challenge } = posted;
+  const reason = await onRefused({ status, challenge, authorization });
+  return reason === null ? posted : { kind: 'not_sent', reason };
 }
 
 /**

@@ -1,5 +1,6 @@
 // Opens the link of an MCP connector by its transport, with the credential that the connector itself uses.
 import type { ConnectorSpec } from '#bundle/bundle.ts';
+import type { Refusal } from '#rules/credential.ts';
 import { createRedactor } from '#rules/redact-secrets.ts';
 import { type ConnectorDeps, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { chooseIsolation } from '../isolation.ts';
@@ -32,7 +33,14 @@ export async function openLink(
     response_bytes: deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
     connectionHeaders: () => connectionHeaders(spec, deps),
     onNotification: events.onNotification,
+    onRefused: refusalOf(spec, deps),
   });
+}
+
+function refusalOf(spec: ConnectorSpec, { credentialRefused }: ConnectorDeps) {
+  // A fixed secret is the same however often it is refused.
+  if (spec.credential?.provider !== 'oauth' || credentialRefused === undefined) return null;
+  return (refusal: Refusal) => credentialRefused(spec, refusal);
 }
 
 /** Flat list of the headers with which the connector itself connects. */
