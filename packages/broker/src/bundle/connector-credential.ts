@@ -51,9 +51,13 @@ export function secretPaths(value: JsonObject, root: string): Protected[] {
 }
 
 function staticOptions(credential: JsonObject, root: string, wrong: Wrong): JsonObject {
-  const { provider, value = '', ...options } = credential;
+  const { provider, value, ...options } = credential;
   if ((options.header === undefined) === (options.env === undefined)) {
     wrong('/credential', 'expected exactly one of header and env');
+  }
+  if (value === undefined) {
+    wrong('/credential', 'a fixed secret needs "value", the reference to it', 'write env:NAME or file:path');
+    return options;
   }
   return { ...options, value: referenceOf(value, '/credential/value', root, wrong) };
 }

@@ -36,10 +36,10 @@ export function createFileVault(folder: string): Vault {
       await rename(offered(connector), kept(connector)).catch(absent);
       return readPrivate(kept(connector));
     },
-    write: (connector, record) => writePrivate(folder, kept(connector), record),
+    write: async (connector, record) => writePrivate(folder, kept(connector), record),
     look: async (connector) =>
       (await readPrivate(offered(connector))) ?? (await readPrivate(kept(connector))),
-    offer: (connector, record) => writePrivate(folder, offered(connector), record),
+    offer: async (connector, record) => writePrivate(folder, offered(connector), record),
   };
 }
 
