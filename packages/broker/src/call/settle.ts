@@ -156,6 +156,12 @@ function answerFor(
   };
 }
 
+/** What an upstream asked the caller in the middle of the call, and what it was told. */
+function exchangedOf({ talk }: Partial<Verified>): { exchanged?: Json } {
+  const exchanged = talk?.exchanged ?? [];
+  return exchanged.length === 0 ? {} : { exchanged: [...exchanged] };
+}
+
 async function recordOutcome(
   call: Admitted & Partial<Verified>,
   answer: CallAnswer,
@@ -187,7 +193,7 @@ async function recordOutcome(
           : { credential_scopes: [...call.credential.granted] }),
         labels: [...answer.labels],
       },
-      payload: { answer: answer as unknown as Json },
+      payload: { answer: answer as unknown as Json, ...exchangedOf(call) },
     });
     await settleCall(tx, call.id, {
       status: answer.status as FinalStatus,

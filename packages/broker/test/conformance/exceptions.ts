@@ -9,11 +9,6 @@ export const EXCEPTIONS: Readonly<
   '2026-07-28': { server: {}, client: {} },
   '2025-11-25': {
     server: { 'resources-subscribe': SUBSCRIBE, 'resources-unsubscribe': SUBSCRIBE },
-    client: {
-      'elicitation-sep1034-client-defaults':
-        'an upstream of this revision cannot ask a caller for input: its requests are declined',
-      'sse-retry':
-        'a stream that breaks off is not taken up again: the call is unknown, and is looked up or settled',
-    },
+    client: {},
   },
 };

@@ -113,6 +113,8 @@ async function attempt(
       notice: null,
       log_level: null,
       capabilities: { elicitation: {} },
+      // Agrees without filling anything in, as a caller may.
+      ask: async () => ({ action: 'accept', content: {} }),
       ...answers,
       demand: (demand) => {
         seen.demand = demand;

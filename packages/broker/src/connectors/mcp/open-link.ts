@@ -5,6 +5,7 @@ import { createRedactor } from '#rules/redact-secrets.ts';
 import { type ConnectorDeps, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { chooseIsolation } from '../isolation.ts';
 import { createHttpLink } from './http-link.ts';
+import { askableCapabilities } from './listen.ts';
 import type { McpOptions, McpTransport } from './options.ts';
 import type { McpLink } from './protocol.ts';
 import { createStdioLink } from './stdio-link.ts';
@@ -26,6 +27,7 @@ export async function openLink(
 ): Promise<McpLink> {
   const { transport } = options;
   if (transport.kind === 'stdio') return openStdio(spec, transport, options.probe_ms, deps, events);
+  const capabilities = askableCapabilities(options.passing);
   return createHttpLink({
     url: transport.url,
     allow_private: transport.allow_private,
@@ -33,6 +35,7 @@ export async function openLink(
     response_bytes: deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
     connectionHeaders: () => connectionHeaders(spec, deps),
     onNotification: events.onNotification,
+    capabilities,
     onRefused: refusalOf(spec, deps),
   });
 }

@@ -77,6 +77,11 @@ class StdioLink implements McpLink {
     return this.#request(this.#era ?? 'legacy', request);
   }
 
+  /** A child speaks on one line; whose change it tells is not said there in a way that both eras share. */
+  watch(): Promise<string> {
+    return Promise.resolve('resources of a server over stdio are not watched');
+  }
+
   async close(): Promise<void> {
     await this.#child.close();
   }
