@@ -20,12 +20,26 @@ export class EventStream {
   /** Sends one message; the first one opens the stream, after which the status of the answer stands. */
   send(message: string): void {
     if (this.#reply.raw.destroyed) return;
-    if (this.#out === null) {
-      this.#out = new PassThrough();
-      this.#reply.code(200).type('text/event-stream').header('cache-control', 'no-store, no-transform');
-      void this.#reply.send(this.#out);
-    }
-    if (this.#out.writableLength < MOST_BUFFERED) this.#out.write(eventOf(message));
+    const out = this.#out ?? this.#open();
+    if (out.writableLength < MOST_BUFFERED) out.write(eventOf(message));
+  }
+
+  /** Begins the stream before there is anything to say: a comment, so that the head goes out at once. */
+  begin(): void {
+    this.#open().write(':\n\n');
+  }
+
+  #open(): PassThrough {
+    const out = new PassThrough();
+    this.#out = out;
+    this.#reply.code(200).type('text/event-stream').header('cache-control', 'no-store, no-transform');
+    void this.#reply.send(out);
+    return out;
+  }
+
+  /** Ends it without a last message. */
+  close(): void {
+    this.#out?.end();
   }
 
   /** The last message. */

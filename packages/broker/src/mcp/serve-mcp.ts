@@ -16,7 +16,7 @@ import type { Reach } from './reach.ts';
 import { readEnvelope, type WireRequest } from './read-envelope.ts';
 import { isOfSession } from './read-session-message.ts';
 import { RequestStates } from './request-state.ts';
-import { endSession, serveSession } from './serve-session.ts';
+import { endSession, serveSession, sessionOf } from './serve-session.ts';
 import { type Session, Sessions } from './sessions.ts';
 import {
   errorReply,
@@ -77,6 +77,7 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
     acceptStrictJson(scope, world);
     scope.addHook('preClose', (done) => {
       closing.abort();
+      sessions.close();
       done();
     });
     scope.setErrorHandler((error: FastifyError, _request, reply) => answerFailure(error, reply, world));
@@ -97,6 +98,25 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       handler: (request, reply) => send(reply, endSession(request.headers, identified.get(request)!, reach)),
     });
 
+    scope.get(PATH, {
+      exposeHeadRoute: false,
+      // The revision without sessions has no such stream.
+      onRequest: (request, reply, done) =>
+        request.headers['mcp-session-id'] === undefined
+          ? void notAllowed(reply)
+          : onRequest(request, reply, done),
+      handler: (request, reply) => {
+        const who = identified.get(request)!;
+        const session = sessionOf(request.headers, who, reach);
+        if ('status' in session) return send(reply, session);
+        const events = new EventStream(reply);
+        events.begin();
+        session.subscriptions.attach(events, who.token, reach);
+        reply.raw.once('close', () => session.subscriptions.detach(events));
+        return reply;
+      },
+    });
+
     scope.post(PATH, {
       onRequest,
       handler: async (request, reply) => {
@@ -115,13 +135,10 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
     });
 
     scope.route({
-      method: ['GET', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'],
+      method: ['HEAD', 'PUT', 'PATCH', 'OPTIONS'],
       url: PATH,
       // Answered before any body is read.
-      onRequest: (_request, reply) => {
-        const why = 'Expected POST, or DELETE to end a session: what is to be said comes with an answer.';
-        sendProblem(reply.header('allow', 'POST, DELETE'), problem('method_not_allowed', why));
-      },
+      onRequest: (_request, reply) => void notAllowed(reply),
       handler: () => {},
     });
   });
@@ -188,7 +205,7 @@ export function serveMcp(app: FastifyInstance, world: World, deeds: Deeds, optio
       case 'tools/list':
         return lister.list(message, agent);
       case 'server/discover':
-        return resultReply(message, discovered(passedCapabilities(catalogue.passed(agent))));
+        return resultReply(message, discovered(passedCapabilities(catalogue.passed(agent), 'stateless')));
       default:
         // INVARIANT: the envelope lets only methods of its table through, and these are the last of them.
         return answerPassed(message, who, line, reach);
@@ -254,6 +271,11 @@ function refuseCaller(reply: FastifyReply, why: Problem, world: World): FastifyR
     reply.header('www-authenticate', `Bearer resource_metadata="${metadata}"`);
   }
   return sendProblem(reply, why);
+}
+
+function notAllowed(reply: FastifyReply): FastifyReply {
+  const why = 'Expected POST; GET for the stream of a session, or DELETE to end one.';
+  return sendProblem(reply.header('allow', 'GET, POST, DELETE'), problem('method_not_allowed', why));
 }
 
 function sendProblem(reply: FastifyReply, why: Problem): FastifyReply {
