@@ -1,4 +1,6 @@
 // `npm run conformance`: every scenario of the official suite that a revision requires, as a table of pass and fail.
+// `-- --upstream URL`: the server scenarios in front of another fixture that runs already.
+import { parseArgs } from 'node:util';
 import { openGovernedUpstream } from '../packages/broker/test/conformance/governed-upstream.ts';
 import {
   failuresOf,
@@ -13,8 +15,10 @@ import {
 
 let failing = 0;
 
+const { upstream } = parseArgs({ options: { upstream: { type: 'string' } } }).values;
+
 for (const revision of REVISIONS) {
-  const governed = await openGovernedUpstream();
+  const governed = await openGovernedUpstream(upstream === undefined ? {} : { upstream, revision });
   try {
     report(revision, 'server', await runServerSuite(revision, governed.proxied));
   } finally {

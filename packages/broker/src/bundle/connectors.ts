@@ -28,7 +28,7 @@ type Wrong = (pointer: string, message: string, hint?: string) => void;
 
 const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
   mcp: [
-    ...['transport', 'refresh', 'input_required', 'log_messages'],
+    ...['transport', 'revision', 'refresh', 'input_required', 'log_messages'],
     ...['resources', 'prompts', 'completions', 'read_labels'],
   ],
   openapi: OPENAPI_KEYS,
@@ -36,8 +36,9 @@ const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
   command: COMMAND_KEYS,
   handler: HANDLER_KEYS,
 };
-/** What an MCP connector lets pass besides tools, taken over as it is written. */
+/** Of an MCP connector, taken over as it is written. */
 const PASSED = [
+  'revision',
   'input_required',
   'log_messages',
   'resources',

@@ -31,6 +31,8 @@ import { resume } from './resume.ts';
 
 export interface HttpLinkOptions {
   readonly url: URL;
+  /** Null: found out by asking. */
+  readonly era: Era | null;
   readonly allow_private: AllowPrivate;
   /** Most connections to the upstream, so also most requests in flight; others queue. */
   readonly connections: number;
@@ -157,9 +159,10 @@ class HttpLink implements McpLink {
     try {
       const headers = await this.#options.connectionHeaders();
       const probe = { name: null, headers, timeout_ms, signal: null };
-      const verdict = judgeDiscover(
-        toOutcome(await this.#postModern({ ...probe, method: 'server/discover', members: '' })),
-      );
+      const pinned = this.#options.era;
+      const discover = { ...probe, method: 'server/discover', members: '' };
+      const verdict =
+        pinned === null ? judgeDiscover(toOutcome(await this.#postModern(discover))) : { era: pinned };
       if ('failed' in verdict) return verdict.failed;
       if (verdict.era === 'modern') {
         this.#era = 'modern';

@@ -26,10 +26,11 @@ export async function openLink(
   events: LinkEvents,
 ): Promise<McpLink> {
   const { transport } = options;
-  if (transport.kind === 'stdio') return openStdio(spec, transport, options.probe_ms, deps, events);
+  if (transport.kind === 'stdio') return openStdio(spec, transport, options, deps, events);
   const capabilities = askableCapabilities(options.passing);
   return createHttpLink({
     url: transport.url,
+    era: options.era,
     allow_private: transport.allow_private,
     connections: transport.connections,
     response_bytes: deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
@@ -58,7 +59,7 @@ export async function connectionHeaders(
 async function openStdio(
   spec: ConnectorSpec,
   transport: Extract<McpTransport, { kind: 'stdio' }>,
-  probe_ms: number,
+  { era, probe_ms }: McpOptions,
   deps: ConnectorDeps,
   events: LinkEvents,
 ): Promise<McpLink> {
@@ -72,6 +73,7 @@ async function openStdio(
   return createStdioLink({
     name: spec.name,
     line_bytes: (deps.response_bytes ?? DEFAULT_RESPONSE_BYTES) + LINE_SLACK,
+    era,
     probe_ms,
     log: deps.log,
     ...events,
