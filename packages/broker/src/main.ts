@@ -22,7 +22,10 @@ import type { ServeOptions } from '#cli/serve.ts';
 import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
 import { createConnector } from '#connectors/create-connector.ts';
+import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
+import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
+import { createFileVault } from '#credentials/oauth/vault.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
@@ -76,10 +79,18 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       clock,
       log: connectorLog(log, spec.name),
       connectionCredential: (each) => credentials.forConnection(each),
+      credentialRefused: (each, refusal) => credentials.refused(each, refusal),
       protect: [folder, settings.data_dir],
       response_bytes: settings.limits.result_bytes,
     }),
   );
+  const oauth = new OauthTokens({
+    vault: createFileVault(join(settings.data_dir, 'oauth')),
+    network: createDiscoveredNetwork,
+    readSecret,
+    clock,
+    log,
+  });
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
@@ -108,7 +119,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const activation: Activation = {
     load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
-      const credentials = createCredentials(bundle.connectors, readSecret, clock);
+      const credentials = createCredentials(bundle.connectors, readSecret, clock, oauth);
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();

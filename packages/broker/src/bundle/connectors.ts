@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
+import { compileCredential, secretPaths } from './connector-credential.ts';
 import { parseDuration } from './duration.ts';
 import { leakedSecrets } from './leaked-secrets.ts';
 import type { Mistakes } from './mistake.ts';
@@ -16,7 +17,7 @@ import {
   SQL_KEYS,
   sqlOptions,
 } from './program-connectors.ts';
-import { overlaps, realPath } from './reach.ts';
+import { overlaps, type Protected, realPath } from './reach.ts';
 
 export interface ConnectorFile {
   readonly source: Source;
@@ -27,7 +28,7 @@ type Wrong = (pointer: string, message: string, hint?: string) => void;
 
 const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
   mcp: [
-    ...['transport', 'refresh', 'input_required', 'log_messages'],
+    ...['transport', 'revision', 'refresh', 'input_required', 'log_messages'],
     ...['resources', 'prompts', 'completions', 'read_labels'],
   ],
   openapi: OPENAPI_KEYS,
@@ -35,8 +36,9 @@ const KEYS: Record<ConnectorSpec['kind'], readonly string[]> = {
   command: COMMAND_KEYS,
   handler: HANDLER_KEYS,
 };
-/** What an MCP connector lets pass besides tools, taken over as it is written. */
+/** Of an MCP connector, taken over as it is written. */
 const PASSED = [
+  'revision',
   'input_required',
   'log_messages',
   'resources',
@@ -45,12 +47,6 @@ const PASSED = [
   'read_labels',
 ] as const;
 const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential'];
-
-export interface Protected {
-  /** Real path. */
-  readonly path: string;
-  readonly what: string;
-}
 
 /** `protect`: what no connector may reach; the secrets of all connectors are added. `texts`: files of the bundle. */
 export function compileConnectors(
@@ -61,7 +57,7 @@ export function compileConnectors(
   texts: ReadonlyMap<string, string> = new Map(),
 ): Map<string, ConnectorSpec> {
   const connectors = new Map<string, ConnectorSpec>();
-  const secrets = files.flatMap(({ value }) => secretPath(value, root));
+  const secrets = files.flatMap(({ value }) => secretPaths(value, root));
   for (const { source, value } of files) {
     const wrong: Wrong = (pointer, message, hint) =>
       mistakes.error(source.file, source.at(pointer), message, hint);
@@ -97,7 +93,7 @@ export function compileConnectors(
       kind,
       owner: value.owner as string,
       options: optionsOf[kind](),
-      credential: credentialOf(value, root, wrong),
+      credential: compileCredential(value, root, wrong),
     });
   }
   return connectors;
@@ -170,37 +166,4 @@ function mcpOptions(
 
 function programPath(command: string, root: string): string {
   return command.includes('/') ? resolve(root, command) : command;
-}
-
-function secretPath(value: JsonObject, root: string): Protected[] {
-  const reference = (value.credential as JsonObject | undefined)?.value;
-  if (typeof reference !== 'string' || !reference.startsWith('file:')) return [];
-  return [
-    { path: realPath(resolve(root, reference.slice('file:'.length))), what: 'a file that holds a secret' },
-  ];
-}
-
-function credentialOf(value: JsonObject, root: string, wrong: Wrong): ConnectorSpec['credential'] {
-  const credential = value.credential as Record<string, string> | undefined;
-  if (credential === undefined) return null;
-  const { provider = 'static', value: reference = '', ...options } = credential;
-  if (!/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(reference)) {
-    wrong(
-      '/credential/value',
-      'expected a reference, got what may be the secret itself',
-      'write env:NAME or file:path',
-    );
-  }
-  if ((options.header === undefined) === (options.env === undefined)) {
-    wrong('/credential', 'expected exactly one of header and env');
-  }
-  if (reference.startsWith('file:') && overlaps(realPath(resolve(root, reference.slice(5))), root)) {
-    wrong(
-      '/credential/value',
-      'the secret lies in the bundle folder',
-      'keep it outside: what lies here is in every clone',
-    );
-  }
-  const absolute = reference.startsWith('file:') ? `file:${resolve(root, reference.slice(5))}` : reference;
-  return { provider, options: { ...options, value: absolute } };
 }

@@ -20,3 +20,10 @@ export function overlaps(a: string, b: string): boolean {
 function withSlash(path: string): string {
   return path.endsWith(sep) ? path : path + sep;
 }
+
+/** A path that no connector may reach. */
+export interface Protected {
+  /** Real path. */
+  readonly path: string;
+  readonly what: string;
+}

@@ -49,17 +49,18 @@ async function keepReply(call: Minted, reply: Reply, world: World): Promise<void
 
 /** A read may run while its intent is being committed: what the upstream tells waits, as its result does. */
 function talkOf({ talk, admission }: Minted): Talk | undefined {
-  const notice = talk?.notice ?? null;
-  if (talk === undefined || notice === null) return talk;
+  if (talk === undefined) return talk;
+  const { notice, ask } = talk;
+  if (notice === null && ask == null) return talk;
+  const admitted = admission.durable.then(
+    (admittance) => admittance.ok,
+    () => false,
+  );
   return {
     ...talk,
-    notice: (each) =>
-      void admission.durable.then(
-        (admittance) => {
-          if (admittance.ok) notice(each);
-        },
-        () => undefined,
-      ),
+    demand: (demand) => talk.demand(demand),
+    notice: notice === null ? null : (each) => void admitted.then((ok) => (ok ? notice(each) : undefined)),
+    ask: ask == null ? null : async (each) => ((await admitted) ? ask(each) : null),
   };
 }
 

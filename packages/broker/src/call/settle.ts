@@ -155,6 +155,12 @@ function answerFor(
   };
 }
 
+/** What an upstream asked the caller in the middle of the call, and what it was told. */
+function exchangedOf({ talk }: Partial<Verified>): { exchanged?: Json } {
+  const exchanged = talk?.exchanged ?? [];
+  return exchanged.length === 0 ? {} : { exchanged: [...exchanged] };
+}
+
 async function recordOutcome(
   call: Admitted & Partial<Verified>,
   answer: CallAnswer,
@@ -183,6 +189,7 @@ async function recordOutcome(
         ...(credential === undefined || credential === null
           ? {}
           : { credential: credential.id, credential_expires_at_ms: credential.expires_at_ms }),
+        ...(credential?.granted === undefined ? {} : { credential_scopes: credential.granted }),
         labels: answer.labels,
         ...(answer.problem === undefined ? {} : { problem: answer.problem.code }),
         run: id,
@@ -190,7 +197,7 @@ async function recordOutcome(
         tool: call.tool.name,
         ...(verification === undefined || verification === 'none' ? {} : { verification }),
       },
-      payload: { answer: answer as unknown as Json },
+      payload: { answer: answer as unknown as Json, ...exchangedOf(call) },
     }),
   });
   for (const id of grown) world.runs.drop(id);

@@ -6,6 +6,7 @@ import { bundleCommands } from './bundle.ts';
 import { callsCommands } from './calls.ts';
 import { checkCommand } from './check.ts';
 import type { CliWorld } from './connection.ts';
+import { connectorsCommands } from './connectors.ts';
 import { CliFailure, EXIT, type ExitCode } from './exit.ts';
 import { haltCommands } from './halts.ts';
 import { initCommand } from './init.ts';
@@ -55,6 +56,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   checkCommand(program, world);
   testCommand(program, world);
   pinCommand(program, world);
+  connectorsCommands(program, world);
   serveCommand(program, commands.serve);
   mcpCommand(program, world);
   keysCommands(program, world);

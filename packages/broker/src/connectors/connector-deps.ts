@@ -1,6 +1,6 @@
 // What a connector gets from outside: time, log, its own credential, and the folders that nothing may reach.
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import type { Credential } from '#rules/credential.ts';
+import type { Credential, Refusal } from '#rules/credential.ts';
 
 /** Log lines of connectors carry the connector's name in `fields`; never a secret. */
 export interface ConnectorLog {
@@ -17,6 +17,11 @@ export interface ConnectorDeps {
    * process. Null when the connector has none. Rejects when it cannot be had now; the connector tries again.
    */
   readonly connectionCredential: (spec: ConnectorSpec) => Promise<Credential | null>;
+  /**
+   * Told when an upstream answered 401 or 403 to a credential that its provider can renew. Answers why the request
+   * did not happen, or null to go by what the upstream said.
+   */
+  readonly credentialRefused?: (spec: ConnectorSpec, refusal: Refusal) => Promise<string | null>;
   /** Absolute folders that no connector may reach: bundle, store, keys. */
   readonly protect?: readonly string[];
   /** Largest answer of an upstream in bytes; default 4 MiB. */

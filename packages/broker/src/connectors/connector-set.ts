@@ -13,6 +13,7 @@ interface Running {
 /** What mints a connector's own credential; of the bundle that the connector was started for. */
 export interface ConnectionCredentials {
   readonly forConnection: ConnectorDeps['connectionCredential'];
+  readonly refused: NonNullable<ConnectorDeps['credentialRefused']>;
 }
 
 type Create = (spec: ConnectorSpec, credentials: ConnectionCredentials) => Promise<Connector>;

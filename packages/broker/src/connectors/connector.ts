@@ -15,6 +15,20 @@ export type Demand =
   | { readonly kind: 'input'; readonly requests: JsonObject; readonly state: string | null }
   | { readonly kind: 'capability'; readonly required: JsonObject };
 
+/** One request of an upstream to the caller: a method of MCP and its parameters. */
+export interface Asking {
+  readonly method: string;
+  readonly params: JsonObject;
+}
+
+/** A caller that wants to hear when the resource changes that its call reads. */
+export interface Watching {
+  /** It may have changed. Says nothing of how. */
+  readonly updated: () => void;
+  /** Called once the upstream watches, with what ends that. */
+  readonly watched: (stop: () => void) => void;
+}
+
 /** The caller of a call that is still on the line. A call that is resumed has none. */
 export interface Talk {
   /** True once the caller has gone or has cancelled: asked before the deed, never after. */
@@ -28,6 +42,15 @@ export interface Talk {
   /** Answers to an earlier demand, and the state that came with it. */
   readonly responses: JsonObject | null;
   readonly state: string | null;
+  /**
+   * Puts a request of the upstream to the caller in the middle of the call; null when the caller cannot be asked or
+   * does not answer. Only upstreams that cannot demand before they act use it.
+   */
+  readonly ask?: ((request: Asking) => Promise<JsonObject | null>) | null;
+  /** What was asked in the middle of the call and answered; goes to the ledger's payload. */
+  readonly exchanged?: readonly JsonObject[];
+  /** Null when a read is only a read. */
+  readonly watch?: Watching | null;
   /** Called at most once an attempt, which then ends as `rejected`: nothing was done. */
   readonly demand: (demand: Demand) => void;
 }

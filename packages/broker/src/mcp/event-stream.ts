@@ -4,6 +4,8 @@ import type { ServerResponse } from 'node:http';
 /** A client that does not read is not written to for longer. */
 const MOST_BUFFERED = 1_048_576;
 
+const UNCHANGED = 'no-store, no-transform';
+
 export class EventStream {
   readonly #response: ServerResponse;
   readonly #headers: readonly string[];
@@ -23,11 +25,26 @@ export class EventStream {
   send(message: string): void {
     const response = this.#response;
     if (response.destroyed) return;
-    if (!this.#opened) {
-      this.#opened = true;
-      response.writeHead(200, [...this.#headers, 'content-type', 'text/event-stream']);
-    }
+    if (!this.#opened) this.#open();
     if (response.writableLength < MOST_BUFFERED) response.write(eventOf(message));
+  }
+
+  /** Begins the stream before there is anything to say: a comment, so that the head goes out at once. */
+  begin(): void {
+    this.#open();
+    this.#response.write(':\n\n');
+  }
+
+  #open(): void {
+    this.#opened = true;
+    // An event that a proxy keeps to compress it comes too late.
+    const headers = this.#headers.map((each, i, all) => (all[i - 1] === 'cache-control' ? UNCHANGED : each));
+    this.#response.writeHead(200, [...headers, 'content-type', 'text/event-stream']);
+  }
+
+  /** Ends it without a last message. */
+  close(): void {
+    if (this.#opened) this.#response.end();
   }
 
   /** The last message. */

@@ -1,10 +1,9 @@
-// The line to a caller that waits: what it may be told and asked while its call is carried out.
+// The line to a caller that waits: one HTTP request, and what it says about how the caller may be told and asked.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
-import type { Demand, Notice, Talk } from '#connectors/connector.ts';
 import type { EventStream } from './event-stream.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
 import type { Session } from './sessions.ts';
-import { META, messageText, type WireError } from './wire.ts';
+import { META, type WireError } from './wire.ts';
 
 /** One HTTP request and what hangs on it. */
 export interface Line {
@@ -51,49 +50,4 @@ export function readTerms({ params, meta }: WireRequest, line: Line): Terms | { 
 
 function levelOf(level: Json | undefined): string | null {
   return typeof level === 'string' && LOG_LEVELS.includes(level) ? level : null;
-}
-
-/** The talk of one walk; `demanded` is read after it. */
-export class LineTalk implements Talk {
-  readonly left: () => boolean;
-  readonly notice: ((notice: Notice) => void) | null;
-  readonly log_level: string | null;
-  readonly capabilities: JsonObject;
-  readonly responses: JsonObject | null;
-  readonly state: string | null;
-  demanded: Demand | null = null;
-
-  constructor(line: Line, terms: Terms) {
-    const { stream } = line;
-    const { progressToken } = terms;
-    this.left = line.left;
-    this.log_level = terms.log_level;
-    this.capabilities = terms.capabilities;
-    this.responses = terms.responses;
-    this.state = terms.state;
-    this.notice =
-      stream === null || (progressToken === null && terms.log_level === null)
-        ? null
-        : (notice) => {
-            const message = noticeText(notice, progressToken);
-            if (message !== null) stream.send(message);
-          };
-  }
-
-  demand(demand: Demand): void {
-    this.demanded = demand;
-  }
-}
-
-function noticeText(notice: Notice, progressToken: string | number | null): string | null {
-  switch (notice.kind) {
-    case 'progress': {
-      if (progressToken === null) return null;
-      const { progress, total } = notice;
-      const params = { progressToken, progress, ...(total === undefined ? {} : { total }) };
-      return messageText('notifications/progress', params);
-    }
-    case 'message':
-      return messageText('notifications/message', { level: notice.level, data: notice.data });
-  }
 }

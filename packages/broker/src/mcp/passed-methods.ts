@@ -2,11 +2,13 @@
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import type { PassedRead } from '#admin/passed.ts';
+import type { Watching } from '#connectors/connector.ts';
 import type { Called } from './call-tool.ts';
 import type { Line } from './line.ts';
 import { perform, type Who } from './perform.ts';
 import type { Reach } from './reach.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
+import { MOST_WATCHED } from './subscriptions.ts';
 import { answerResult } from './tool-result.ts';
 import {
   cacheHints,
@@ -32,16 +34,19 @@ const KIND_OF: Readonly<Record<string, PassedRead['kind']>> = {
   'resources/list': 'resources',
   'resources/templates/list': 'resources',
   'resources/read': 'resources',
+  'resources/subscribe': 'resources',
+  'resources/unsubscribe': 'resources',
   'prompts/list': 'prompts',
   'prompts/get': 'prompts',
   'completion/complete': 'completions',
 };
 
 /** What the door declares beside tools, as JSON text of members that follow others. */
-export function passedCapabilities(reads: readonly PassedRead[]): string {
+export function passedCapabilities(reads: readonly PassedRead[], era: WireRequest['era']): string {
   const has = (kind: PassedRead['kind']): boolean => reads.some((read) => read.kind === kind);
+  const resources = era === 'session' ? ',"resources":{"subscribe":true}' : ',"resources":{}';
   return (
-    (has('resources') ? ',"resources":{}' : '') +
+    (has('resources') ? resources : '') +
     (has('prompts') ? ',"prompts":{}' : '') +
     (has('completions') ? ',"completions":{}' : '')
   );
@@ -63,6 +68,11 @@ export async function answerPassed(
       return listResources(request, reads, true);
     case 'prompts/list':
       return listPrompts(request, reads);
+    case 'resources/subscribe':
+      return subscribe(request, reads, who, line, reach);
+    case 'resources/unsubscribe':
+      if (typeof request.params.uri === 'string') line.session?.subscriptions.end(request.params.uri);
+      return resultReply(request, '');
     default:
       return read(request, reads, who, line, reach);
   }
@@ -84,18 +94,46 @@ function listPrompts(request: WireRequest, reads: readonly PassedRead[]): WireRe
   return resultReply(request, `"prompts":${JSON.stringify(listed)}${cacheHints(request.era, LIST_TTL_MS)}`);
 }
 
-async function read(
+/**
+ * A subscription begins with a governed read of the resource, recorded and labelled as one: who may not read it now
+ * hears nothing of it later.
+ */
+async function subscribe(
   request: WireRequest,
   reads: readonly PassedRead[],
   who: Who,
   line: Line,
   reach: Reach,
 ): Promise<Called> {
+  const { session } = line;
+  const { uri } = request.params;
+  if (session === null || typeof uri !== 'string')
+    return errorReply(request.id, invalid('params.uri: expected a string', 200));
+  const { subscriptions } = session;
+  if (!subscriptions.has(uri) && subscriptions.size >= MOST_WATCHED)
+    return notDone(request, `A session watches at most ${MOST_WATCHED} resources.`, {});
+  const begun = subscriptions.begin(uri, reach);
+  const called = await read(request, reads, who, line, reach, begun.watch);
+  const ended = reach.sessions.find(who.caller.principal, session.id) !== session;
+  const done = 'body' in called && called.body !== null && isJsonObject(JSON.parse(called.body).result);
+  if (done && !ended && begun.keep()) return resultReply(request, '');
+  begun.drop();
+  return done ? notDone(request, 'The resource is not watched.', {}) : called;
+}
+
+async function read(
+  request: WireRequest,
+  reads: readonly PassedRead[],
+  who: Who,
+  line: Line,
+  reach: Reach,
+  watch: Watching | null = null,
+): Promise<Called> {
   const args = argsOf(request);
   if (typeof args === 'string') return errorReply(request.id, invalid(args, 200));
   const found = reads.find((each) => each.lists(args));
   const deed = { toolName: found?.tool ?? UNLISTED, args, claimed: {}, idempotencyKey: null };
-  const outcome = await perform(request, deed, who, line, reach);
+  const outcome = await perform(request, deed, who, line, reach, watch);
   if (outcome.kind === 'reply') return outcome.reply;
   if (outcome.kind === 'answer') return readReply(request, outcome.answer);
   const { problem } = outcome;
@@ -104,7 +142,7 @@ async function read(
 }
 
 function argsOf({ method, params }: WireRequest): JsonObject | string {
-  if (method === 'resources/read') {
+  if (method === 'resources/read' || method === 'resources/subscribe') {
     return typeof params.uri === 'string' ? { resource: params.uri } : 'params.uri: expected a string';
   }
   if (method === 'prompts/get') {
@@ -133,7 +171,7 @@ function readReply(request: WireRequest, answer: CallAnswer): WireReply {
     return resultReply(request, members + hints, answerResult(answer, NOTHING_ANNOUNCED).meta);
   }
   if (problem?.code === 'tool_not_found' || problem?.code === 'invalid_arguments') {
-    const resource = method === 'resources/read';
+    const resource = method.startsWith('resources/');
     return errorReply(id, {
       status: 200,
       code: resource && era === 'session' ? RESOURCE_NOT_FOUND : INVALID_PARAMS,

@@ -1,23 +1,16 @@
 // One governed request of a caller that waits on the line: the walk, and what an upstream demands before it acts.
-import { randomUUID } from 'node:crypto';
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import { sha256Hex } from '@countersign/contract/digest.ts';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
-import type { Demand } from '#connectors/connector.ts';
-import { type Line, LineTalk, readTerms, type Terms } from './line.ts';
+import type { Demand, Watching } from '#connectors/connector.ts';
+import { askClient } from './ask-client.ts';
+import { type Line, readTerms, type Terms } from './line.ts';
+import { LineTalk } from './line-talk.ts';
 import type { AgentCaller, Reach } from './reach.ts';
 import { invalid, type WireRequest } from './read-envelope.ts';
-import type { Session } from './sessions.ts';
-import {
-  errorReply,
-  MISSING_CAPABILITY,
-  messageText,
-  resultReply,
-  type WireError,
-  type WireReply,
-} from './wire.ts';
+import { errorReply, MISSING_CAPABILITY, resultReply, type WireError, type WireReply } from './wire.ts';
 
 export interface Who {
   readonly caller: AgentCaller;
@@ -40,12 +33,6 @@ export type Outcome =
 
 /** How often an upstream may demand something of one request in a session. */
 const MOST_ROUNDS = 8;
-const ANSWER_TIMEOUT_MS = 300_000;
-const CAPABILITY_OF: Readonly<Record<string, string>> = {
-  'elicitation/create': 'elicitation',
-  'sampling/createMessage': 'sampling',
-  'roots/list': 'roots',
-};
 
 /**
  * Walks. A demand goes back to a stateless client as the result, with its state sealed; to a client in a session as
@@ -57,6 +44,7 @@ export async function perform(
   who: Who,
   line: Line,
   reach: Reach,
+  watch: Watching | null = null,
 ): Promise<Outcome> {
   const { world, deeds, states } = reach;
   const read = readTerms(request, line);
@@ -74,7 +62,7 @@ export async function perform(
   }
   for (let round = 1; ; round++) {
     const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
-    const talk = new LineTalk(line, terms);
+    const talk = new LineTalk(line, terms, watch);
     const idempotencyKey = keyOf(deed.idempotencyKey, terms);
     const call = deeds.askCall(world, { door: 'mcp', proof, dryRun: false, ...deed, idempotencyKey, talk });
     const performed = await deeds.performCall(call, world);
@@ -85,7 +73,7 @@ export async function perform(
       if (demanded.kind === 'input') states.remember(bound, Object.keys(demanded.requests));
       return replied(demandReply(request, demanded, (state) => states.seal(state, bound)));
     }
-    const responses = round < MOST_ROUNDS ? await askClient(demanded, line) : null;
+    const responses = round < MOST_ROUNDS ? await askAll(demanded, line) : null;
     if (responses === null) return performed;
     terms = { ...terms, responses, state: demanded.kind === 'input' ? demanded.state : null };
   }
@@ -130,37 +118,15 @@ function demandReply(request: WireRequest, demand: Demand, seal: (state: string)
   );
 }
 
-/** Null when the client cannot be asked, refuses to answer with a result, takes too long, or has gone. */
-async function askClient(demand: Demand, line: Line): Promise<JsonObject | null> {
-  const { session, stream } = line;
-  if (demand.kind !== 'input' || session === null || stream === null) return null;
+/** Null when one of the requests gets no answer. */
+async function askAll(demand: Demand, line: Line): Promise<JsonObject | null> {
+  if (demand.kind !== 'input') return null;
   const responses: Record<string, Json> = {};
   for (const [key, request] of Object.entries(demand.requests)) {
     const { method, params = {} } = request as JsonObject;
-    const capability = CAPABILITY_OF[method as string];
-    if (capability === undefined || session.capabilities[capability] === undefined) return null;
-    const answer = await ask(session, line, (id) =>
-      stream.send(messageText(method as string, params as JsonObject, id)),
-    );
-    const result = answer?.result;
-    if (!isJsonObject(result)) return null;
+    const result = await askClient(line, { method: method as string, params: params as JsonObject });
+    if (result === null) return null;
     responses[key] = result;
   }
   return responses;
-}
-
-async function ask(session: Session, line: Line, send: (id: string) => void): Promise<JsonObject | null> {
-  const id = randomUUID();
-  let timer: NodeJS.Timeout | undefined;
-  const answered = new Promise<JsonObject | null>((resolve) => {
-    session.asked.set(id, resolve);
-    timer = setTimeout(() => resolve(null), ANSWER_TIMEOUT_MS);
-  });
-  try {
-    send(id);
-    return await Promise.race([answered, line.gone()]);
-  } finally {
-    clearTimeout(timer);
-    session.asked.delete(id);
-  }
 }

@@ -33,6 +33,8 @@ const OWN: ReadonlyMap<string, readonly string[]> = new Map([
   ['initialize', ['protocolVersion', 'capabilities', 'clientInfo']],
   ['ping', []],
   ['logging/setLevel', ['level']],
+  ['resources/subscribe', ['uri']],
+  ['resources/unsubscribe', ['uri']],
 ]);
 
 /** A message that names no stateless revision, in header or body, is one of a session or the beginning of one. */

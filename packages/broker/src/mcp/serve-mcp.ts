@@ -17,7 +17,7 @@ import { readEnvelope, type WireRequest } from './read-envelope.ts';
 import { isOfSession } from './read-session-message.ts';
 import { recordStopped } from './record-stopped.ts';
 import { RequestStates } from './request-state.ts';
-import { endSession, serveSession } from './serve-session.ts';
+import { endSession, serveSession, sessionOf } from './serve-session.ts';
 import { type Session, Sessions } from './sessions.ts';
 import {
   errorReply,
@@ -71,18 +71,16 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
 
   const handle: McpDoor['handle'] = (request, response, headers) => {
     const { method } = request;
-    if (method !== 'POST' && method !== 'DELETE') {
-      // Answered before any body is read.
-      const why = 'Expected POST, or DELETE to end a session: what is to be said comes with an answer.';
-      const allow = [...headers, 'allow', 'POST, DELETE'];
-      return sendProblem(response, allow, problem('method_not_allowed', why));
-    }
+    // The revision without sessions has no stream to get. Answered before any body is read.
+    const stream = method === 'GET' && request.headers['mcp-session-id'] !== undefined;
+    if (method !== 'POST' && method !== 'DELETE' && !stream) return notAllowed(response, headers);
     // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
     const who = identify(request, world);
     // A suspended agent is no stranger: what it tries is read, and recorded.
-    if ('problem' in who && (who.token === null || method === 'DELETE'))
+    if ('problem' in who && (who.token === null || method !== 'POST'))
       return refuseCaller(response, headers, who.problem, world);
     if (method === 'DELETE') return send(response, headers, endSession(request.headers, who as Who, reach));
+    if (stream) return openStream(request, response, headers, who as Who);
     readBody(request, world.bundle().settings.limits.body_bytes, (body) => {
       answerBody(body, request, response, headers, who).catch((error: Error) => {
         world.log.error('the MCP door failed', { why: error.message, stack: error.stack ?? null });
@@ -91,6 +89,24 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
       });
     });
   };
+
+  /** What a session has subscribed to is told on the stream that its client gets. */
+  function openStream(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: readonly string[],
+    who: Who,
+  ): void {
+    const session = sessionOf(request.headers, who, reach);
+    if ('status' in session) {
+      send(response, headers, session);
+      return;
+    }
+    const events = new EventStream(response, headers);
+    events.begin();
+    session.subscriptions.attach(events, who.token, reach);
+    response.once('close', () => session.subscriptions.detach(events));
+  }
 
   async function answerBody(
     body: Body,
@@ -187,14 +203,18 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
       case 'tools/list':
         return lister.list(message, agent);
       case 'server/discover':
-        return resultReply(message, discovered(passedCapabilities(catalogue.passed(agent))));
+        return resultReply(message, discovered(passedCapabilities(catalogue.passed(agent), 'stateless')));
       default:
         // INVARIANT: the envelope lets only methods of its table through, and these are the last of them.
         return answerPassed(message, who, line, reach);
     }
   }
 
-  return { path: '/mcp', handle, close: () => closing.abort() };
+  const close = (): void => {
+    closing.abort();
+    sessions.close();
+  };
+  return { path: '/mcp', handle, close };
 }
 
 /** A request alone cannot be cancelled but by going away. */
@@ -286,6 +306,11 @@ function refuseCaller(
   const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/mcp`;
   const challenge = ['www-authenticate', `Bearer resource_metadata="${metadata}"`];
   sendProblem(response, why.status === 401 ? headers.concat(challenge) : headers, why);
+}
+
+function notAllowed(response: ServerResponse, headers: readonly string[]): void {
+  const why = 'Expected POST; GET for the stream of a session, or DELETE to end one.';
+  sendProblem(response, [...headers, 'allow', 'GET, POST, DELETE'], problem('method_not_allowed', why));
 }
 
 function sendProblem(response: ServerResponse, headers: readonly string[], why: Problem): void {

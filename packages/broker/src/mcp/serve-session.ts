@@ -68,6 +68,17 @@ export function endSession(headers: IncomingHttpHeaders, { caller }: Who, { sess
   return { status: 204, body: null };
 }
 
+/** The session that a GET names, on whose stream its client hears what belongs to no request. */
+export function sessionOf(
+  headers: IncomingHttpHeaders,
+  { caller }: Who,
+  { sessions }: Reach,
+): Session | WireReply {
+  const named = one(headers['mcp-session-id']);
+  if (named === undefined) return errorReply(undefined, NO_SESSION);
+  return sessions.find(caller.principal, named) ?? errorReply(undefined, UNKNOWN_SESSION);
+}
+
 function initialize(request: WireRequest, { caller }: Who, reach: Reach, instructions: string): SessionReply {
   const { protocolVersion, capabilities, clientInfo } = request.params;
   const refuse = (what: string): SessionReply => ({ reply: errorReply(request.id, invalid(what)) });
@@ -76,7 +87,7 @@ function initialize(request: WireRequest, { caller }: Who, reach: Reach, instruc
   if (!isJsonObject(clientInfo)) return refuse('params.clientInfo: expected an object');
   const version = SESSION_VERSIONS.includes(protocolVersion) ? protocolVersion : SESSION_VERSIONS[0]!;
   const session = reach.sessions.open(caller.principal, version, capabilities);
-  const passed = passedCapabilities(reach.catalogue.passed(caller.principal));
+  const passed = passedCapabilities(reach.catalogue.passed(caller.principal), 'session');
   const members =
     `"protocolVersion":"${version}","capabilities":{"tools":{},"logging":{}${passed}},` +
     `"serverInfo":${JSON.stringify(SERVER)},"instructions":${JSON.stringify(instructions)}`;

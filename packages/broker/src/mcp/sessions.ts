@@ -2,6 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
+import { Subscriptions } from './subscriptions.ts';
 import type { RequestId } from './wire.ts';
 
 export interface Session {
@@ -16,6 +17,7 @@ export interface Session {
   readonly inFlight: Map<RequestId, { cancelled: boolean }>;
   /** Our questions to the client that wait for an answer. */
   readonly asked: Map<string, (answer: JsonObject | null) => void>;
+  readonly subscriptions: Subscriptions;
 }
 
 const IDLE_MS = 1_800_000;
@@ -46,6 +48,7 @@ export class Sessions {
       seen_ms: now,
       inFlight: new Map(),
       asked: new Map(),
+      subscriptions: new Subscriptions(),
     };
     own.set(session.id, session);
     return session;
@@ -70,6 +73,13 @@ export class Sessions {
   end(agent: Agent, session: Session): void {
     this.#of(agent).delete(session.id);
     for (const answer of session.asked.values()) answer(null);
+    session.subscriptions.close();
+  }
+
+  /** Ends all that is watched, when the server closes. */
+  close(): void {
+    for (const own of this.#byAgent.values())
+      for (const session of own.values()) session.subscriptions.close();
   }
 
   #of({ tenant, name }: Agent): Map<string, Session> {

@@ -8,6 +8,8 @@ export interface Credential {
   readonly expires_at_ms: number | null;
   /** What the credential may do, as filled from the manifest. */
   readonly scope: Json;
+  /** Scopes that an authorization server granted to it; goes to the ledger. */
+  readonly granted?: readonly string[];
   /** Headers for HTTP upstreams, environment for child processes. Secret. */
   readonly inject: {
     readonly headers?: Readonly<Record<string, string>>;
@@ -28,7 +30,18 @@ export type Minted =
   | { readonly ok: true; readonly credential: Credential }
   | { readonly ok: false; readonly reason: string };
 
+/** An upstream answered 401 or 403 to a request with a credential: it did nothing. All of it is foreign text. */
+export interface Refusal {
+  readonly status: number;
+  /** Its `WWW-Authenticate`, or null. */
+  readonly challenge: string | null;
+  /** The `Authorization` that was sent. Secret. */
+  readonly authorization: string | null;
+}
+
 /** Provides the credentials of one connector. */
 export interface CredentialProvider {
   mint(request: MintRequest): Promise<Minted>;
+  /** Told where the provider can do something about it. Answers why the request did not happen, or null. */
+  refused?(refusal: Refusal): Promise<string | null>;
 }

@@ -425,4 +425,36 @@ transport:
       'countersign.yaml': [['# A small', '# Bearer abcdefghijklmnopqrstuvwx A small']],
     },
   ],
+  [
+    'OAuth that would send a secret where the server says',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  value: env:TOKEN
+  grant: client_credentials
+  client: {id: "https://broker.example.com/client.json", secret: s3cr3t}
+`,
+    },
+  ],
+  [
+    'OAuth for what is no MCP server over HTTP, and an issuer that is none',
+    {
+      'connectors/desk.yaml': [
+        ['rows_max: 50', 'rows_max: 50\ncredential: {provider: oauth, issuer: "http://as.example.com"}'],
+      ],
+    },
+  ],
+  [
+    'a fixed secret without its reference',
+    {
+      'connectors/desk.yaml': [
+        ['rows_max: 50', 'rows_max: 50\ncredential: {provider: static, env: PASSWORD}'],
+      ],
+    },
+  ],
 ];

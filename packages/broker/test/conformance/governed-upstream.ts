@@ -34,25 +34,36 @@ export interface GovernedUpstream {
   close(): Promise<void>;
 }
 
-export async function openGovernedUpstream(): Promise<GovernedUpstream> {
+export interface UpstreamOptions {
+  /** An upstream that runs already; default: the fixture, started for this. */
+  readonly upstream?: string;
+  /** What the connector says of its server's revision. */
+  readonly revision?: string;
+  /** The credential block of the connector. */
+  readonly credential?: JsonObject;
+  /** What the connector dials instead of the upstream itself. */
+  readonly via?: (upstream: string) => Promise<string>;
+  /** Called with the bundle's folder before the broker starts. */
+  readonly prepare?: (bundle: string) => Promise<void>;
+}
+
+export async function openGovernedUpstream(options: UpstreamOptions = {}): Promise<GovernedUpstream> {
   // What was opened is closed again, in reverse, also when a later step fails.
   await using opened = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'countersign-conformance-'));
   opened.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const child = fork(new URL('../fixtures/mcp-conformance-server/server.ts', import.meta.url), {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  opened.defer(async () => {
-    child.kill();
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  });
-  const upstream = await firstLine(child);
+  const upstream = options.upstream ?? (await startFixture(opened));
   const tools = await listFixture(upstream);
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const named = { alg: 'EdDSA', kid: 'k1' };
   const key = { ...privateKey.export({ format: 'jwk' }), ...named } as JWK;
   const bundle = join(folder, 'bundle');
-  writeBundle(bundle, upstream, tools, { ...publicKey.export({ format: 'jwk' }), ...named });
+  const dialled = (await options.via?.(upstream)) ?? upstream;
+  writeBundle(bundle, { url: dialled, credential: options.credential, revision: options.revision }, tools, {
+    ...publicKey.export({ format: 'jwk' }),
+    ...named,
+  });
+  await options.prepare?.(bundle);
   const broker = await startBroker({ bundle, port: 0, log_level: 'silent' });
   opened.defer(() => broker.close());
   const token = () => fetchToken(broker.url, key);
@@ -69,6 +80,17 @@ export async function openGovernedUpstream(): Promise<GovernedUpstream> {
     token,
     close: () => kept.disposeAsync(),
   };
+}
+
+async function startFixture(opened: AsyncDisposableStack): Promise<string> {
+  const child = fork(new URL('../fixtures/mcp-conformance-server/server.ts', import.meta.url), {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  opened.defer(async () => {
+    child.kill();
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  });
+  return firstLine(child);
 }
 
 async function firstLine(child: ChildProcess): Promise<string> {
@@ -97,7 +119,15 @@ async function listFixture(url: string): Promise<readonly UpstreamTool[]> {
 /** JSON is YAML, so the files are written as JSON. */
 function writeBundle(
   folder: string,
-  upstream: string,
+  {
+    url,
+    credential,
+    revision,
+  }: {
+    readonly url: string;
+    readonly credential: JsonObject | undefined;
+    readonly revision: string | undefined;
+  },
   tools: readonly UpstreamTool[],
   publicKey: object,
 ): void {
@@ -132,7 +162,9 @@ function writeBundle(
     name: 'fixture',
     kind: 'mcp',
     owner: 'olga',
-    transport: { http: { url: upstream, allow_private: true } },
+    transport: { http: { url, allow_private: true } },
+    ...(credential === undefined ? {} : { credential }),
+    ...(revision === undefined ? {} : { revision }),
     resources: LISTED_RESOURCES,
     prompts: LISTED_PROMPTS,
     completions: true,
@@ -147,13 +179,14 @@ function writeBundle(
 }
 
 function manifestOf({ name, digest, definition }: UpstreamTool): object {
-  const input = (definition.inputSchema ?? {}) as JsonObject;
+  const given = (definition.inputSchema ?? {}) as JsonObject;
+  const input = name === TOO_WIDE ? given : narrowed(given);
   return {
     name,
     version: '1.0.0',
     owner: 'olga',
     connector: 'fixture',
-    description: definition.description,
+    description: `Calls ${name} of the upstream.`,
     effect: 'read',
     input,
     bind: { mcp: { tool: name, digest, args: name === TOO_WIDE ? {} : argsOf(input) } },
@@ -161,6 +194,19 @@ function manifestOf({ name, digest, definition }: UpstreamTool): object {
     output: { labels: ['untrusted'] },
     ...(name === TOO_WIDE ? { lifecycle: { status: 'imported', waives: WAIVED } } : {}),
   };
+}
+
+/** An upstream leaves open what a manifest has to bound. */
+function narrowed(schema: JsonObject): JsonObject {
+  const { $schema, ...input } = schema;
+  const properties = isJsonObject(input.properties) ? input.properties : {};
+  const bounded = Object.entries(properties).map(([key, value]) => {
+    if (!isJsonObject(value) || value.enum !== undefined) return [key, value];
+    if (value.type === 'string') return [key, { maxLength: 1_000, ...value }];
+    const number = value.type === 'integer' || value.type === 'number';
+    return [key, number ? { minimum: -1_000_000, maximum: 1_000_000, ...value } : value];
+  });
+  return { ...input, additionalProperties: false, properties: Object.fromEntries(bounded) };
 }
 
 /** Its schema is open and unbounded on purpose: it waives what it breaks, and people are asked for every call. */

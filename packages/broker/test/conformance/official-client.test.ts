@@ -66,6 +66,7 @@ for (const [how, options] of Object.entries(ERAS))
       assert.deepEqual(resources.map(({ uri }) => uri).sort(), [
         'test://static-binary',
         'test://static-text',
+        'test://watched-resource',
       ]);
       const read = await client.readResource({ uri: 'test://template/42/data' });
       assert.match(JSON.stringify(read.contents), /42/);

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { tenantLog } from '#call/logs.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
+import { readEntries } from '#store/ledger.ts';
 import { type GovernedUpstream, openGovernedUpstream } from './governed-upstream.ts';
 
 let governed: GovernedUpstream;
@@ -88,4 +90,41 @@ test('a caller that left before the deed is not served; one that is there is', a
     assert.ok(performed.kind === 'answer');
     assert.equal(performed.answer.status, gone ? 'refused' : 'succeeded');
   }
+});
+
+const WATCHED = { uri: 'test://watched-resource' };
+
+const trigger = () => client.callTool({ name: 'test_trigger_resource_change', arguments: {} });
+
+test('a session that subscribed hears that the resource changed, until it unsubscribes', async () => {
+  const heard: string[] = [];
+  let next = Promise.withResolvers<void>();
+  client.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+    heard.push(params.uri);
+    next.resolve();
+  });
+  await client.subscribeResource(WATCHED);
+  await trigger();
+  await next.promise;
+  await client.unsubscribeResource(WATCHED);
+  await trigger();
+  next = Promise.withResolvers();
+  await client.subscribeResource(WATCHED);
+  await trigger();
+  await next.promise;
+  assert.deepEqual(heard, [WATCHED.uri, WATCHED.uri]);
+  await client.unsubscribeResource(WATCHED);
+});
+
+test('a subscription begins with a governed read: recorded, labelled, refused for what is not listed', async () => {
+  const { world } = governed;
+  await client.subscribeResource(WATCHED);
+  const entries = await world.store.read((tx) => readEntries(tx, tenantLog('default'), 0, 10_000));
+  const reads = entries
+    .map((entry) => JSON.stringify(entry))
+    .filter((text) => text.includes('resources_of_'));
+  assert.match(reads.at(-1)!, /call\.settled/);
+  assert.match(reads.at(-1)!, /untrusted/);
+  await client.unsubscribeResource(WATCHED);
+  await assert.rejects(client.subscribeResource({ uri: 'test://note' }), /not found/i);
 });

@@ -259,7 +259,11 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     log: { info: say, warn: say, error: say },
     signer: noteSigner('broker.example', generateKeyPairSync('ed25519').privateKey),
     connector: () => desk,
-    credentials: () => ({ mint: async () => null, forConnection: async () => null }),
+    credentials: () => ({
+      mint: async () => null,
+      forConnection: async () => null,
+      refused: async () => null,
+    }),
     identity: tokens,
     halts: new HaltBoard(),
     runs: new RunCache(),

@@ -3,13 +3,15 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Dispatcher } from 'undici';
 import { kindOf } from './protocol.ts';
-import { createEventReader, type EventReader } from './read-events.ts';
+import { createEventReader, type EventMark, type EventReader } from './read-events.ts';
 
 export interface Post {
+  /** GET takes up a stream; the default is POST. */
+  readonly method?: 'GET';
   readonly path: string;
   /** Flat list of names and values. */
   readonly headers: readonly string[];
-  readonly body: string;
+  readonly body: string | null;
   /** Id of the request in the body; null for notifications and for our answers. */
   readonly id: string | null;
   readonly timeout_ms: number;
@@ -17,29 +19,42 @@ export interface Post {
   readonly response_bytes: number;
   /** Everything on an event stream that is not our reply. */
   readonly onOther: (message: JsonObject) => void;
+  /** A good answer began that is an event stream. */
+  readonly onOpen?: () => void;
+}
+
+/** What came with status 401 or 403: its `WWW-Authenticate`, or null. */
+export interface Challenged {
+  readonly challenge?: string | null;
+}
+
+/** A stream that ended or broke off without our reply, and where it can be taken up again. */
+export interface Resumable {
+  readonly mark?: EventMark;
 }
 
 /** `message`: our reply came. `answered`: a complete HTTP answer without our reply in it. */
 export type Posted =
-  | {
+  | ({
       readonly kind: 'message';
       readonly status: number;
       readonly message: JsonObject;
       readonly session: string | null;
-    }
-  | {
+    } & Challenged)
+  | ({
       readonly kind: 'answered';
       readonly status: number;
       readonly reason: string;
       readonly session: string | null;
-    }
+    } & Challenged &
+      Resumable)
   | { readonly kind: 'not_sent'; readonly reason: string }
-  | {
+  | ({
       readonly kind: 'unknown';
       readonly reason: string;
       readonly timed_out: boolean;
       readonly too_large?: true;
-    };
+    } & Resumable);
 
 export function post(pool: Dispatcher, request: Post): Promise<Posted> {
   return new Promise((resolve) => {
@@ -57,6 +72,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settled = false;
   #status = 0;
   #session: string | null = null;
+  #challenged: Challenged | null = null;
   #length = 0;
   #chunks: Buffer[] = [];
   #events: EventReader | null = null;
@@ -69,7 +85,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   start(pool: Dispatcher): void {
-    const { signal, path, headers, body } = this.#request;
+    const { signal, path, headers, body, method = 'POST' } = this.#request;
     if (signal?.aborted === true) {
       this.#stop('cancelled', false);
       return;
@@ -77,7 +93,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     signal?.addEventListener('abort', this);
     try {
       pool.dispatch(
-        { path, method: 'POST', headers: headers as string[], body, headersTimeout: 0, bodyTimeout: 0 },
+        { path, method, headers: headers as string[], body, headersTimeout: 0, bodyTimeout: 0 },
         this,
       );
     } catch (error) {
@@ -104,12 +120,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const session = headers['mcp-session-id'];
     if (typeof session === 'string') this.#session = session;
+    if (status === 401 || status === 403)
+      this.#challenged = { challenge: headers['www-authenticate']?.toString() ?? null };
     const type = String(headers['content-type'] ?? '')
       .split(';', 1)[0]
       ?.trim()
       .toLowerCase();
     this.#json = type === 'application/json';
-    if (type === 'text/event-stream') this.#events = createEventReader((data) => this.#event(data));
+    if (type === 'text/event-stream') {
+      this.#events = createEventReader((data) => this.#event(data));
+      if (status === 200) this.#request.onOpen?.();
+    }
     if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity')
       this.#fail('the answer is compressed, which was not asked for');
   }
@@ -135,7 +156,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return;
     const reason = describe(error);
     if (this.#controller === null) this.#settle({ kind: 'not_sent', reason });
-    else this.#settle({ kind: 'unknown', reason, timed_out: false });
+    else this.#settle({ kind: 'unknown', reason, timed_out: false, ...this.#mark() });
+  }
+
+  #mark(): Resumable {
+    const mark = this.#events?.mark() ?? null;
+    return mark === null ? {} : { mark };
   }
 
   /** The body is complete: our reply, or an answer that does not hold it. */
@@ -143,7 +169,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     const status = this.#status;
     const session = this.#session;
     const without = (reason: string): Posted => ({ kind: 'answered', status, reason, session });
-    if (this.#events !== null) return without('the event stream ended without our reply');
+    if (this.#events !== null)
+      return { ...without('the event stream ended without our reply'), ...this.#mark() };
     const first = this.#chunks[0];
     if (first === undefined) return without('no body');
     if (!this.#json) return without('the body is not JSON');
@@ -190,7 +217,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settle(posted: Posted): void {
     this.#settled = true;
     this.#request.signal?.removeEventListener('abort', this);
-    this.#resolve(posted);
+    this.#resolve(
+      this.#challenged !== null && 'status' in posted ? { ...posted, ...this.#challenged } : posted,
+    );
   }
 }
 

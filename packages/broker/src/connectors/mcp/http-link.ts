@@ -1,10 +1,14 @@
 // Reaches an MCP server over Streamable HTTP in either era: stateless POSTs, or initialize and a session.
 import { randomUUID } from 'node:crypto';
-import type { JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { Pool } from 'undici';
+import type { Refusal } from '#rules/credential.ts';
 import { type AllowPrivate, createAddressCheck, createCheckedConnect } from '../checked-address.ts';
-import { type Posted, post } from './exchange.ts';
+import { type Post, type Posted, post } from './exchange.ts';
+import { listenModern, SessionWatches, type Watch } from './http-watch.ts';
+import { type KeptStream, keepStream } from './keep-stream.ts';
 import {
+  answerText,
   declineText,
   type Era,
   headerValue,
@@ -12,6 +16,7 @@ import {
   initializeMembers,
   judgeDiscover,
   kindOf,
+  type Listening,
   type McpLink,
   MODERN,
   negotiatedVersion,
@@ -22,9 +27,12 @@ import {
   requestText,
   UNSUPPORTED_VERSION,
 } from './protocol.ts';
+import { resume } from './resume.ts';
 
 export interface HttpLinkOptions {
   readonly url: URL;
+  /** Null: found out by asking. */
+  readonly era: Era | null;
   readonly allow_private: AllowPrivate;
   /** Most connections to the upstream, so also most requests in flight; others queue. */
   readonly connections: number;
@@ -32,6 +40,10 @@ export interface HttpLinkOptions {
   /** Headers with which the connector itself connects, as a flat list; asked for before each handshake. */
   readonly connectionHeaders: () => Promise<readonly string[]>;
   readonly onNotification: (method: string) => void;
+  /** What a server of the 2025 era is told at the handshake that it may ask in the middle of a call. */
+  readonly capabilities: JsonObject;
+  /** Null where nobody can do anything about a refused credential. */
+  readonly onRefused: ((refusal: Refusal) => Promise<string | null>) | null;
 }
 
 const JSON_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
@@ -54,6 +66,13 @@ class HttpLink implements McpLink {
   #version = '';
   #session: string | null = null;
   #establishing: Promise<string | null> | null = null;
+  readonly #watches = new SessionWatches();
+  /** The stream of the session, on which a server of the 2025 era says what belongs to no request. */
+  #stream: KeptStream | null = null;
+  /** Requests in flight in the session. */
+  readonly #flying = new Set<Outgoing>();
+  /** True once a request of this session was given up: the server may still be asking on its behalf. */
+  #abandoned = false;
 
   constructor(options: HttpLinkOptions) {
     this.#options = options;
@@ -92,23 +111,68 @@ class HttpLink implements McpLink {
     return this.#sendLegacy(request, started);
   }
 
+  async watch(uri: string, updated: () => void, like: Outgoing): Promise<Watch> {
+    if (this.#era === null) {
+      const failed = await this.establish(like.timeout_ms);
+      if (failed !== null) return failed;
+    }
+    if (this.#era === 'modern') {
+      const headers = [...this.#headersOf('subscriptions/listen', null), ...like.headers];
+      const more = { path: this.#path, headers, response_bytes: this.#options.response_bytes };
+      return listenModern(uri, updated, (posting) => post(this.#pool, { ...more, ...posting }));
+    }
+    this.#stream ??= this.#openStream();
+    const closed = await this.#stream.opened;
+    if (closed !== null) return `the upstream has no stream for changes: ${closed}`;
+    return this.#watches.add(uri, updated, (request) => this.send({ ...like, ...request }));
+  }
+
   async close(): Promise<void> {
+    this.#stream?.close();
     await this.#pool.destroy();
+  }
+
+  #openStream(): KeptStream {
+    const missed = (): void => this.#watches.missed();
+    return keepStream(async (like, mark) => {
+      const headers = await this.#options.connectionHeaders().catch(() => []);
+      const at = mark === null ? [] : ['last-event-id', mark.id];
+      const posting = this.#legacyPost('', null, { ...like, headers: [...headers, ...at] });
+      const onOther = (message: JsonObject): void => this.#hearStream(message);
+      return post(this.#pool, { ...posting, ...like, method: 'GET', body: null, onOther });
+    }, missed);
+  }
+
+  /**
+   * A request here names no request of ours. It is put to the one caller that it can be meant for, or declined:
+   * what is asked for one agent must not reach another.
+   */
+  #hearStream(message: JsonObject): void {
+    if (this.#watches.hear(message)) return;
+    const [only, another] = this.#flying;
+    const ask = another === undefined && !this.#abandoned ? (only?.listening?.ask ?? null) : null;
+    if (kindOf(message) === 'request' && ask !== null) return void this.#answer(message, ask);
+    this.#handleOther(message);
   }
 
   async #negotiate(timeout_ms: number): Promise<string | null> {
     try {
       const headers = await this.#options.connectionHeaders();
       const probe = { name: null, headers, timeout_ms, signal: null };
-      const verdict = judgeDiscover(
-        toOutcome(await this.#postModern({ ...probe, method: 'server/discover', members: '' })),
-      );
+      const pinned = this.#options.era;
+      const discover = { ...probe, method: 'server/discover', members: '' };
+      const verdict =
+        pinned === null ? judgeDiscover(toOutcome(await this.#postModern(discover))) : { era: pinned };
       if ('failed' in verdict) return verdict.failed;
       if (verdict.era === 'modern') {
         this.#era = 'modern';
         return null;
       }
-      return await this.#initialize({ ...probe, method: 'initialize', members: initializeMembers() });
+      return await this.#initialize({
+        ...probe,
+        method: 'initialize',
+        members: initializeMembers(this.#options.capabilities),
+      });
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
@@ -116,6 +180,7 @@ class HttpLink implements McpLink {
 
   async #initialize(request: Outgoing): Promise<string | null> {
     this.#session = null;
+    this.#abandoned = false;
     this.#version = '';
     const posted = await this.#postLegacy(request);
     const outcome = toOutcome(posted);
@@ -126,11 +191,30 @@ class HttpLink implements McpLink {
     this.#session = posted.kind === 'message' ? posted.session : null;
     await this.#notify(notificationText('notifications/initialized'), request);
     this.#era = 'legacy';
+    this.#stream?.close();
+    const listens = this.#watches.size > 0 || Object.keys(this.#options.capabilities).length > 0;
+    this.#stream = listens ? this.#openStream() : null;
+    // Nothing that asks comes before the stream that it may ask on.
+    if (listens) await this.#stream?.opened;
+    if (this.#watches.size > 0)
+      void this.#watches.renew((each) => this.#postLegacy({ ...request, ...each })).catch(() => undefined);
     return null;
   }
 
   /** A session that the server no longer knows (404) was not acted on, so the request may go again in a new one. */
   async #sendLegacy(request: Outgoing, started: number): Promise<Outcome> {
+    if (Object.keys(this.#options.capabilities).length === 0) return this.#sendInSession(request, started);
+    this.#flying.add(request);
+    try {
+      const outcome = await this.#sendInSession(request, started);
+      if (outcome.kind === 'unknown') this.#abandoned = true;
+      return outcome;
+    } finally {
+      this.#flying.delete(request);
+    }
+  }
+
+  async #sendInSession(request: Outgoing, started: number): Promise<Outcome> {
     const session = this.#session;
     const posted = await this.#postLegacy(request);
     if (session === null || !('status' in posted) || posted.status !== 404) return toOutcome(posted);
@@ -149,7 +233,7 @@ class HttpLink implements McpLink {
   #postModern(request: Outgoing): Promise<Posted> {
     const id = randomUUID();
     const base = this.#headersOf(request.method, request.name);
-    return post(this.#pool, {
+    return this.#post({
       path: this.#path,
       headers: request.headers.length === 0 ? base : base.concat(request.headers),
       body: requestText('modern', id, request),
@@ -161,9 +245,18 @@ class HttpLink implements McpLink {
     });
   }
 
+  #post(request: Post): Promise<Posted> {
+    const posted = post(this.#pool, request);
+    const { onRefused } = this.#options;
+    return onRefused === null ? posted : posted.then((each) => heedRefusal(each, request.headers, onRefused));
+  }
+
   #onOtherOf(id: string, { listening }: Outgoing): (message: JsonObject) => void {
     if (listening === undefined) return this.#onOther;
+    const { ask } = listening;
     return (message) => {
+      if (ask !== null && this.#era === 'legacy' && kindOf(message) === 'request')
+        return void this.#answer(message, ask);
       if (kindOf(message) !== 'notification' || !hear(message, id, listening, true))
         this.#handleOther(message);
     };
@@ -180,10 +273,19 @@ class HttpLink implements McpLink {
     return headers;
   }
 
-  #postLegacy(request: Outgoing): Promise<Posted> {
+  async #postLegacy(request: Outgoing): Promise<Posted> {
     const id = randomUUID();
+    const started = performance.now();
     const posting = this.#legacyPost(requestText('legacy', id, request), id, request);
-    return post(this.#pool, { ...posting, onOther: this.#onOtherOf(id, request) });
+    const posted = await this.#post({ ...posting, onOther: this.#onOtherOf(id, request) });
+    if (!('mark' in posted)) return posted;
+    const left = () => request.timeout_ms - (performance.now() - started);
+    return resume(posted, request.signal, left, (last_event_id, timeout_ms) => {
+      const { body: _, ...like } = this.#legacyPost('', id, { ...request, timeout_ms });
+      const headers = [...like.headers, 'last-event-id', last_event_id];
+      const onOther = this.#onOtherOf(id, request);
+      return post(this.#pool, { ...like, headers, method: 'GET', body: null, onOther });
+    });
   }
 
   async #notify(body: string, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>): Promise<void> {
@@ -205,18 +307,42 @@ class HttpLink implements McpLink {
     };
   }
 
+  async #answer(message: JsonObject, ask: NonNullable<Listening['ask']>): Promise<void> {
+    const { method, params } = message;
+    const asked = { method: String(method), params: isJsonObject(params) ? params : {} };
+    const result = await ask(asked).catch(() => null);
+    if (result === null) this.#handleOther(message);
+    else this.#reply(answerText(message, result));
+  }
+
+  #reply(body: string): void {
+    void this.#options
+      .connectionHeaders()
+      .then((headers) => this.#notify(body, { headers, timeout_ms: CONNECT_TIMEOUT_MS, signal: null }))
+      .catch(() => undefined);
+  }
+
   /** Requests of a 2025 server get "method not found"; a modern server may send none, so it gets nothing. */
   #handleOther(message: JsonObject): void {
     const kind = kindOf(message);
     if (kind === 'notification') this.#options.onNotification(String(message['method']));
     if (kind !== 'request' || this.#era === 'modern') return;
-    void this.#options
-      .connectionHeaders()
-      .then((headers) =>
-        this.#notify(declineText(message), { headers, timeout_ms: CONNECT_TIMEOUT_MS, signal: null }),
-      )
-      .catch(() => undefined);
+    this.#reply(declineText(message));
   }
+}
+
+/** A credential that its provider will renew makes the request one that did not happen. */
+async function heedRefusal(
+  posted: Posted,
+  headers: readonly string[],
+  onRefused: (refusal: Refusal) => Promise<string | null>,
+): Promise<Posted> {
+  if (!('status' in posted) || posted.challenge === undefined) return posted;
+  const at = headers.indexOf('authorization');
+  const authorization = at < 0 ? null : (headers[at + 1] ?? null);
+  const { status, challenge } = posted;
+  const reason = await onRefused({ status, challenge, authorization });
+  return reason === null ? posted : { kind: 'not_sent', reason };
 }
 
 /**

@@ -1,6 +1,6 @@
 // What a caller that is on the line may hear of an upstream, and be asked by it, as the connector's file allows.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
-import type { Credential, Demand, Talk } from '../connector.ts';
+import type { Asking, Credential, Demand, Talk } from '../connector.ts';
 import { tooDeep } from '../json-depth.ts';
 import { redactJson } from '../redact-reply.ts';
 import { type Listening, MISSING_CAPABILITY, type Outcome } from './protocol.ts';
@@ -17,6 +17,11 @@ const MOST_NOTICES = 1_000;
 const ASKABLE: readonly string[] = ['elicitation', 'sampling', 'roots'];
 const METHODS: readonly string[] = ['elicitation/create', 'sampling/createMessage', 'roots/list'];
 const MOST_REQUESTS = 16;
+
+/** What a server of the 2025 era learns at the handshake. Whether a caller can be asked shows with each call. */
+export function askableCapabilities(passing: Passing): JsonObject {
+  return passing.input ? Object.fromEntries(ASKABLE.map((name) => [name, {}])) : {};
+}
 
 /** Undefined when there is nothing to listen for, so that such a call costs nothing more. */
 export function listeningOf(
@@ -35,7 +40,29 @@ export function listeningOf(
       if (method === 'notifications/progress') tellProgress(talk, params);
       else if (passing.logs) tellMessage(talk, redactJson(params, credential));
     },
+    ask: passing.input && talk.ask != null ? (asking) => askCaller(talk, asking, credential) : null,
   };
+}
+
+async function askCaller(
+  talk: Talk,
+  { method, params }: Asking,
+  credential: Credential | null,
+): Promise<JsonObject | null> {
+  if (!METHODS.includes(method) || tooDeep(params)) return null;
+  const result = (await talk.ask?.({ method, params: redactJson(params, credential) })) ?? null;
+  return result === null || method !== 'elicitation/create' ? result : withDefaults(params, result);
+}
+
+/** What a caller accepts without filling it in takes the value that the form proposes (SEP-1034). */
+function withDefaults({ requestedSchema }: JsonObject, result: JsonObject): JsonObject {
+  if (result['action'] !== 'accept' || !isJsonObject(requestedSchema)) return result;
+  const { properties } = requestedSchema;
+  const proposed = Object.entries(isJsonObject(properties) ? properties : {}).flatMap(([name, schema]) =>
+    isJsonObject(schema) && schema['default'] !== undefined ? [[name, schema['default']] as const] : [],
+  );
+  const given = isJsonObject(result['content']) ? result['content'] : {};
+  return { ...result, content: { ...Object.fromEntries(proposed), ...given } };
 }
 
 /** JSON text of the further members of a request that answers an earlier demand. */

@@ -91,6 +91,13 @@ class McpConnector implements Connector {
     if (secret !== undefined) for (const name in secret) headers.push(name, secret[name] as string);
     const { talk } = attempt;
     const { passing } = this.#options;
+    const { watch = null } = talk ?? {};
+    if (watch !== null) {
+      const like = { method, name, members, headers, timeout_ms: attempt.timeout_ms, signal: attempt.signal };
+      const watched = await link.watch(String(inputs['resource']), watch.updated, like);
+      if (typeof watched === 'string') return redactReply({ kind: 'rejected', reason: watched }, credential);
+      watch.watched(watched);
+    }
     const listening = listeningOf(talk, passing, credential);
     const outcome = await link.send({
       method,

@@ -1,9 +1,11 @@
 // Opens the link of an MCP connector by its transport, with the credential that the connector itself uses.
 import type { ConnectorSpec } from '#bundle/bundle.ts';
+import type { Refusal } from '#rules/credential.ts';
 import { createRedactor } from '#rules/redact-secrets.ts';
 import { type ConnectorDeps, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { chooseIsolation } from '../isolation.ts';
 import { createHttpLink } from './http-link.ts';
+import { askableCapabilities } from './listen.ts';
 import type { McpOptions, McpTransport } from './options.ts';
 import type { McpLink } from './protocol.ts';
 import { createStdioLink } from './stdio-link.ts';
@@ -24,15 +26,25 @@ export async function openLink(
   events: LinkEvents,
 ): Promise<McpLink> {
   const { transport } = options;
-  if (transport.kind === 'stdio') return openStdio(spec, transport, options.probe_ms, deps, events);
+  if (transport.kind === 'stdio') return openStdio(spec, transport, options, deps, events);
+  const capabilities = askableCapabilities(options.passing);
   return createHttpLink({
     url: transport.url,
+    era: options.era,
     allow_private: transport.allow_private,
     connections: transport.connections,
     response_bytes: deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
     connectionHeaders: () => connectionHeaders(spec, deps),
     onNotification: events.onNotification,
+    capabilities,
+    onRefused: refusalOf(spec, deps),
   });
+}
+
+function refusalOf(spec: ConnectorSpec, { credentialRefused }: ConnectorDeps) {
+  // A fixed secret is the same however often it is refused.
+  if (spec.credential?.provider !== 'oauth' || credentialRefused === undefined) return null;
+  return (refusal: Refusal) => credentialRefused(spec, refusal);
 }
 
 /** Flat list of the headers with which the connector itself connects. */
@@ -47,7 +59,7 @@ export async function connectionHeaders(
 async function openStdio(
   spec: ConnectorSpec,
   transport: Extract<McpTransport, { kind: 'stdio' }>,
-  probe_ms: number,
+  { era, probe_ms }: McpOptions,
   deps: ConnectorDeps,
   events: LinkEvents,
 ): Promise<McpLink> {
@@ -61,6 +73,7 @@ async function openStdio(
   return createStdioLink({
     name: spec.name,
     line_bytes: (deps.response_bytes ?? DEFAULT_RESPONSE_BYTES) + LINE_SLACK,
+    era,
     probe_ms,
     log: deps.log,
     ...events,

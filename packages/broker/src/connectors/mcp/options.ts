@@ -6,6 +6,7 @@ import { ConnectorRefused } from '../connector-deps.ts';
 import { type Limits, readLimits } from '../isolation/limits.ts';
 import type { Isolation, Program } from '../isolation.ts';
 import type { Passing } from './listen.ts';
+import { type Era, LEGACY, MODERN } from './protocol.ts';
 
 export type McpTransport =
   | {
@@ -24,6 +25,8 @@ export type McpTransport =
 
 export interface McpOptions {
   readonly transport: McpTransport;
+  /** The era to speak; null: found out by asking. */
+  readonly era: Era | null;
   /** How often the tools are listed again to notice changed definitions. */
   readonly refresh_ms: number;
   /** How long a child may stay silent on the era probe. */
@@ -43,16 +46,24 @@ const STDIO_LIMITS: Limits = { cpu_s: null, memory_mb: null, processes: 'many', 
 export function readMcpOptions(spec: ConnectorSpec): McpOptions {
   const options = spec.options;
   known(spec.name, options, [
-    ...['transport', 'refresh_ms', 'probe_ms', 'start_wait_ms'],
+    ...['transport', 'revision', 'refresh_ms', 'probe_ms', 'start_wait_ms'],
     ...['input_required', 'log_messages', 'resources', 'prompts', 'completions', 'read_labels'],
   ]);
   return {
     transport: readTransport(spec.name, options['transport']),
+    era: readEra(spec.name, options['revision']),
     refresh_ms: milliseconds(spec.name, options, 'refresh_ms'),
     probe_ms: milliseconds(spec.name, options, 'probe_ms'),
     start_wait_ms: milliseconds(spec.name, options, 'start_wait_ms'),
     passing: { input: options['input_required'] === true, logs: options['log_messages'] === true },
   };
+}
+
+function readEra(name: string, revision: Json | undefined): Era | null {
+  if (revision === undefined) return null;
+  if (revision === MODERN) return 'modern';
+  if (revision === LEGACY[0]) return 'legacy';
+  refuse(name, `revision must be ${MODERN} or ${LEGACY[0]}`);
 }
 
 function readTransport(name: string, value: Json | undefined): McpTransport {

@@ -1,5 +1,6 @@
 // The words of the MCP wire (2026-07-28 and 2025-11-25): requests as text, replies recognised, headers encoded.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import type { Asking } from '../connector.ts';
 
 export const MODERN = '2026-07-28';
 /** Revisions that begin with `initialize`; the newest is offered, any of them is accepted. */
@@ -34,6 +35,8 @@ export interface Listening {
   readonly log_level: string | null;
   /** Notifications that belong to this request. */
   readonly onNotification: (method: string, params: JsonObject) => void;
+  /** A request of the server in the middle of this one; null: it is declined. */
+  readonly ask: ((request: Asking) => Promise<JsonObject | null>) | null;
 }
 
 /** One request as the connector hands it to a link. `members` is JSON text of the params without `_meta`. */
@@ -76,6 +79,8 @@ export interface McpLink {
   /** Finds out the era and shakes hands where the era wants it; answers null or why it failed. */
   establish(timeout_ms: number): Promise<string | null>;
   send(request: Outgoing): Promise<Outcome>;
+  /** Has the server watch a resource; answers what ends that, or why it does not. */
+  watch(uri: string, updated: () => void, like: Outgoing): Promise<(() => void) | string>;
   close(): Promise<void>;
 }
 
@@ -122,8 +127,14 @@ export function callMembers(tool: string, argsText: string): string {
   return `"name":${JSON.stringify(tool)},"arguments":${argsText}`;
 }
 
-export function initializeMembers(): string {
-  return `"protocolVersion":"${LEGACY[0]}","capabilities":{},"clientInfo":${JSON.stringify(CLIENT)}`;
+/** `capabilities`: what this client can be asked in the middle of a call. */
+export function initializeMembers(capabilities: JsonObject = {}): string {
+  const declared = JSON.stringify(capabilities);
+  return `"protocolVersion":"${LEGACY[0]}","capabilities":${declared},"clientInfo":${JSON.stringify(CLIENT)}`;
+}
+
+export function answerText(request: JsonObject, result: JsonObject): string {
+  return JSON.stringify({ jsonrpc: '2.0', id: request['id'] ?? null, result });
 }
 
 export function notificationText(method: string, params: JsonObject = {}): string {

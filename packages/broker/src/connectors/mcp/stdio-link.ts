@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import {
   declineText,
   type Era,
+  type EraVerdict,
   hear,
   initializeMembers,
   judgeDiscover,
@@ -20,6 +21,8 @@ import {
 import { StdioChild, type StdioChildOptions } from './stdio-child.ts';
 
 export interface StdioLinkOptions extends Omit<StdioChildOptions, 'onLine' | 'onGone'> {
+  /** Null: found out by asking. */
+  readonly era: Era | null;
   /** How long a server may stay silent on the probe before it counts as one of the 2025 era. */
   readonly probe_ms: number;
   readonly onNotification: (method: string) => void;
@@ -77,6 +80,11 @@ class StdioLink implements McpLink {
     return this.#request(this.#era ?? 'legacy', request);
   }
 
+  /** A child speaks on one line; whose change it tells is not said there in a way that both eras share. */
+  watch(): Promise<string> {
+    return Promise.resolve('resources of a server over stdio are not watched');
+  }
+
   async close(): Promise<void> {
     await this.#child.close();
   }
@@ -98,10 +106,8 @@ class StdioLink implements McpLink {
     const common = { name: null, headers: [], signal: null };
     const probe_ms = Math.min(this.#options.probe_ms, timeout_ms);
     const probe = { ...common, method: 'server/discover', members: '', timeout_ms: probe_ms };
-    const outcome = await this.#request('modern', probe);
-    // Silence is how some 2025 servers answer anything before `initialize`.
-    const silent = outcome.kind === 'unknown' && outcome.timed_out;
-    const verdict = silent ? { era: 'legacy' as const } : judgeDiscover(outcome);
+    const pinned = this.#options.era;
+    const verdict = pinned === null ? judgeProbe(await this.#request('modern', probe)) : { era: pinned };
     if ('failed' in verdict) return verdict.failed;
     if (verdict.era === 'legacy') {
       const initialize = { ...common, method: 'initialize', members: initializeMembers(), timeout_ms };
@@ -173,6 +179,12 @@ class StdioLink implements McpLink {
       pending.settle({ kind: 'unknown', reason: `the child process is gone: ${reason}`, timed_out: false });
     this.#options.onGone();
   }
+}
+
+/** Silence is how some 2025 servers answer anything before `initialize`. */
+function judgeProbe(outcome: Outcome): EraVerdict {
+  const silent = outcome.kind === 'unknown' && outcome.timed_out;
+  return silent ? { era: 'legacy' } : judgeDiscover(outcome);
 }
 
 function parse(line: string): Json | undefined {

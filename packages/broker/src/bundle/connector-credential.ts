@@ -1,0 +1,125 @@
+// Compiles the credential block of a connector: references only, and for OAuth which server may be believed.
+import { resolve } from 'node:path';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import type { ConnectorSpec } from './bundle.ts';
+import { overlaps, type Protected, realPath } from './reach.ts';
+
+type Wrong = (pointer: string, message: string, hint?: string) => void;
+
+const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
+/** Keys by provider; what belongs to another provider is a mistake. */
+const KEYS = {
+  static: ['value', 'header', 'env', 'prefix'],
+  oauth: ['grant', 'issuer', 'scopes', 'client', 'redirect_port'],
+} as const;
+
+export function compileCredential(
+  value: JsonObject,
+  root: string,
+  wrong: Wrong,
+): ConnectorSpec['credential'] {
+  const credential = value.credential as JsonObject | undefined;
+  if (credential === undefined) return null;
+  const provider = credential.provider === 'oauth' ? 'oauth' : 'static';
+  for (const key of Object.keys(credential)) {
+    if (key === 'provider' || (KEYS[provider] as readonly string[]).includes(key)) continue;
+    wrong(
+      `/credential/${key}`,
+      `"${key}" does not belong to provider ${provider}`,
+      `known: ${KEYS[provider].join(', ')}`,
+    );
+  }
+  return provider === 'oauth'
+    ? { provider, options: oauthOptions(value, credential, root, wrong) }
+    : { provider, options: staticOptions(credential, root, wrong) };
+}
+
+/** Files behind the references of a connector: no connector may reach them. */
+export function secretPaths(value: JsonObject, root: string): Protected[] {
+  const credential = value.credential as JsonObject | undefined;
+  const client = credential?.client as JsonObject | undefined;
+  return [credential?.value, client?.secret, client?.key].flatMap((reference) =>
+    typeof reference === 'string' && reference.startsWith('file:')
+      ? [
+          {
+            path: realPath(resolve(root, reference.slice('file:'.length))),
+            what: 'a file that holds a secret',
+          },
+        ]
+      : [],
+  );
+}
+
+function staticOptions(credential: JsonObject, root: string, wrong: Wrong): JsonObject {
+  const { provider, value, ...options } = credential;
+  if ((options.header === undefined) === (options.env === undefined)) {
+    wrong('/credential', 'expected exactly one of header and env');
+  }
+  if (value === undefined) {
+    wrong('/credential', 'a fixed secret needs "value", the reference to it', 'write env:NAME or file:path');
+    return options;
+  }
+  return { ...options, value: referenceOf(value, '/credential/value', root, wrong) };
+}
+
+/** The reference with an absolute path. */
+function referenceOf(value: Json, pointer: string, root: string, wrong: Wrong): string {
+  const reference = value as string;
+  if (!REFERENCE.test(reference)) {
+    wrong(pointer, 'expected a reference, got what may be the secret itself', 'write env:NAME or file:path');
+  }
+  if (!reference.startsWith('file:')) return reference;
+  const path = resolve(root, reference.slice('file:'.length));
+  if (overlaps(realPath(path), root)) {
+    wrong(
+      pointer,
+      'the secret lies in the bundle folder',
+      'keep it outside: what lies here is in every clone',
+    );
+  }
+  return `file:${path}`;
+}
+
+function oauthOptions(value: JsonObject, credential: JsonObject, root: string, wrong: Wrong): JsonObject {
+  const { provider, client, ...rest } = credential;
+  const http = (value.transport as JsonObject | undefined)?.http as JsonObject | undefined;
+  if (value.kind !== 'mcp' || http === undefined) {
+    wrong('/credential/provider', 'oauth is for MCP servers over HTTP');
+  }
+  if (typeof rest.issuer === 'string' && !isIssuer(rest.issuer)) {
+    wrong('/credential/issuer', 'an issuer is an https URL without query or fragment');
+  }
+  const compiled = client === undefined ? null : clientOf(client as JsonObject, root, wrong);
+  const holdsSecret = compiled !== null && (compiled.secret !== undefined || compiled.key !== undefined);
+  // Otherwise whoever runs the MCP server names the place that the secret is sent to.
+  if (holdsSecret && rest.issuer === undefined) {
+    wrong('/credential/client', 'a client with a secret names the issuer that it belongs to', 'add issuer');
+  }
+  if (rest.grant === 'client_credentials' && !holdsSecret) {
+    wrong('/credential/grant', 'client_credentials needs a client with a secret or a key');
+  }
+  const reach = { server: http?.url ?? '', allow_private: http?.allow_private ?? false };
+  return { ...rest, ...reach, ...(compiled === null ? {} : { client: compiled }) } as JsonObject;
+}
+
+function clientOf(client: JsonObject, root: string, wrong: Wrong): JsonObject {
+  const { id = '', secret, key } = client;
+  const at = '/credential/client';
+  if (secret !== undefined && key !== undefined) wrong(at, 'a client has a secret or a key, not both');
+  if (String(id).startsWith('https://') && (secret !== undefined || key !== undefined)) {
+    wrong(`${at}/id`, 'a client that is a metadata document has no secret here');
+  }
+  return {
+    id,
+    ...(secret === undefined ? {} : { secret: referenceOf(secret, `${at}/secret`, root, wrong) }),
+    ...(key === undefined ? {} : { key: referenceOf(key, `${at}/key`, root, wrong) }),
+  };
+}
+
+/** RFC 8414 §2; plain http is for loopback, which the connector's own limits then must allow. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, search, hash } = new URL(text);
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+  return (protocol === 'https:' || (protocol === 'http:' && loopback)) && search === '' && hash === '';
+}

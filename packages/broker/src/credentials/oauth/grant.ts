@@ -1,0 +1,42 @@
+// What a person's authorisation of a connector left behind, and the tokens in it, as kept and as handed around.
+import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
+import type { OauthClient } from './client.ts';
+
+export interface Tokens {
+  /** Identifies the access token in the ledger; says nothing about it. */
+  readonly id: string;
+  readonly access_token: string;
+  readonly refresh_token: string | null;
+  readonly obtained_at_ms: number;
+  readonly expires_at_ms: number | null;
+  /** What was granted. */
+  readonly scopes: readonly string[];
+}
+
+export interface Grant {
+  readonly version: 1;
+  /** The MCP endpoint that it was given for. A connector that points elsewhere has no grant. */
+  readonly server: string;
+  readonly issuer: string;
+  readonly token_endpoint: string;
+  readonly resource: string;
+  readonly redirect_uri: string;
+  readonly client: OauthClient;
+  /** What was asked for, granted or not. */
+  readonly asked: readonly string[];
+  /** What the server has wanted since, in a step-up: the next login asks for it too. */
+  readonly wanted: readonly string[];
+  /** The server or the authorization server would have none of it any more. */
+  readonly refused: boolean;
+  readonly tokens: Tokens;
+}
+
+/** The grant in a kept record; null when it is none of this version. */
+export function readGrant(value: JsonObject | null): Grant | null {
+  if (value === null || value['version'] !== 1 || !isJsonObject(value['tokens'])) return null;
+  return value as unknown as Grant;
+}
+
+export function asRecord(grant: Grant): JsonObject {
+  return grant as unknown as JsonObject;
+}
