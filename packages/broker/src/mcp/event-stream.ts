@@ -26,6 +26,8 @@ export class EventStream {
 
   /** Begins the stream before there is anything to say: a comment, so that the head goes out at once. */
   begin(): void {
+    // When the server ends it, its connection must not keep a closing server open.
+    this.#reply.header('connection', 'close');
     this.#open().write(':\n\n');
   }
 

@@ -31,8 +31,8 @@ before(async () => {
   });
 });
 after(async () => {
-  await governed.close();
   await server.close();
+  await governed.close();
 });
 
 /** `countersign connectors …`, with a person who opens every address that it prints. */
@@ -56,10 +56,13 @@ async function command(...argv: string[]): Promise<number> {
 test('a call carries the token that a person authorised, and the ledger names it without saying it', async () => {
   const client = new Client({ name: 'test', version: '1' });
   const headers = { authorization: `Bearer ${await governed.token()}` };
-  await client.connect(
-    new StreamableHTTPClientTransport(new URL(`${governed.url}/mcp`), { requestInit: { headers } }),
-  );
+  const transport = new StreamableHTTPClientTransport(new URL(`${governed.url}/mcp`), {
+    requestInit: { headers },
+  });
+  await client.connect(transport);
   const answer = await client.callTool({ name: 'test_simple_text', arguments: {} });
+  // Its stream of changes ends with its session.
+  await transport.terminateSession();
   await client.close();
   assert.equal(answer.isError, undefined);
   const [carried = ''] = server.carried;
