@@ -40,7 +40,7 @@ export function runServerSuite(revision: Revision, url: string): Promise<Results
 export function runClientSuite(revision: Revision): Promise<Results> {
   const client = fileURLToPath(new URL('upstream-client.ts', import.meta.url));
   const command = `${process.execPath} ${client}`;
-  return run(['client', '--command', command, '--timeout', '10000', '--requirements', revision]);
+  return run(['client', '--command', command, '--timeout', '60000', '--requirements', revision]);
 }
 
 async function run(args: readonly string[]): Promise<Results> {
