@@ -22,6 +22,8 @@ const open: ConnectorSpec = {
   options: {
     transport: { http: { url, allow_private: true } },
     input_required: true,
+    // The suite starts all scenarios at once: on a busy machine each takes its time.
+    start_wait_ms: 60_000,
     resources: [],
     prompts: [],
   },
@@ -106,7 +108,7 @@ async function attempt(
     operation,
     inputs,
     credential: await mint(),
-    timeout_ms: 10_000,
+    timeout_ms: 60_000,
     signal: new AbortController().signal,
     talk: {
       left: () => false,
