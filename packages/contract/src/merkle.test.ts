@@ -69,6 +69,15 @@ function grow(leaves: readonly Buffer[]): Frontier {
 }
 const leavesOf = (n: number): Buffer[] => Array.from({ length: n }, (_, i) => leafHash(`leaf ${i}`));
 
+test('a text and its bytes are the same leaf, lone surrogates included', () => {
+  const texts = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('', '\0', '\ud800', '\udc00a'));
+  fc.assert(
+    fc.property(texts, (text) => {
+      assert.deepEqual(leafHash(text), leafHash(Buffer.from(text, 'utf8')));
+    }),
+  );
+});
+
 test('the roots are those that Certificate Transparency implementations agree on', () => {
   let frontier = EMPTY_FRONTIER;
   assert.equal(rootOf(frontier).toString('hex'), CT_ROOTS[0]);

@@ -9,8 +9,8 @@ const NODE_PREFIX = Uint8Array.of(0x01);
 
 /** Hash of one leaf: SHA-256(0x00 || data). RFC 6962 §2.1. A string is taken as UTF-8. */
 export function leafHash(data: Uint8Array | string): Buffer {
-  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
-  return sha256(Buffer.concat([LEAF_PREFIX, bytes]));
+  // The prefix 0x00 is a character of UTF-8 too: a text is hashed as it is, without a copy of its bytes.
+  return sha256(typeof data === 'string' ? `\0${data}` : Buffer.concat([LEAF_PREFIX, data]));
 }
 
 /** Hash of an inner node: SHA-256(0x01 || left || right). RFC 6962 §2.1. */

@@ -20,11 +20,10 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     revision: call.bundle.revision,
     status,
     request_digest: isRepeatable(call, status) ? '' : call.input.requestDigest(),
-    idempotency_key: call.idempotencyKey,
+    ...(call.idempotencyKey === null ? {} : { idempotency_key: call.idempotencyKey }),
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
-    args_digest: status === 'held' ? argsDigest(call) : null,
-    deed: status === 'held' ? deedOf(call) : null,
+    ...(status === 'held' ? { args_digest: argsDigest(call), deed: deedOf(call) } : {}),
   };
 }
 

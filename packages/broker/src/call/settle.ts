@@ -171,14 +171,15 @@ async function recordOutcome(
   const { id, tenant, agent, ambient } = call.run;
   const { credential, verification } = call;
   const grown = await world.store.perform('settleCall', {
-    run: { id, tenant, agent, ambient },
     call_id: call.id,
-    discovered,
+    ...(discovered.length === 0
+      ? {}
+      : { discovered: { run: { id, tenant, agent, ambient }, labels: discovered } }),
     outcome: {
       status: answer.status as FinalStatus,
       at_ms: now,
-      side_effect_id: answer.side_effect?.id ?? null,
-      side_effect_url: answer.side_effect?.url ?? null,
+      ...(answer.side_effect?.id === undefined ? {} : { side_effect_id: answer.side_effect.id }),
+      ...(answer.side_effect?.url === undefined ? {} : { side_effect_url: answer.side_effect.url }),
     },
     entry: draftEntry({
       log: tenantLog(call.agent.tenant),

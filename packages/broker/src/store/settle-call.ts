@@ -7,10 +7,12 @@ import type { Standings } from './standings.ts';
 import type { WriteTx } from './tx.ts';
 
 export interface Settling {
-  readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
   readonly call_id: string;
-  /** Labels found in the reply that admission could not know. */
-  readonly discovered: readonly string[];
+  /** Labels found in the reply that admission could not know, and the run that they join; left out when none. */
+  readonly discovered?: {
+    readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
+    readonly labels: readonly string[];
+  };
   readonly outcome: Omit<Settlement, 'settled_log' | 'settled_seq'>;
   readonly entry: Draft;
 }
@@ -18,10 +20,10 @@ export interface Settling {
 /** Joins what was discovered, appends the outcome, closes the call. Answers the ids of the runs whose labels grew. */
 export async function settleCall(
   tx: WriteTx,
-  { run, call_id, discovered, outcome, entry }: Settling,
+  { call_id, discovered, outcome, entry }: Settling,
   standings: Standings,
 ): Promise<readonly string[]> {
-  const grown = await taint(tx, run, discovered);
+  const grown = discovered === undefined ? [] : await taint(tx, discovered.run, discovered.labels);
   if (grown.length > 0) standings.forget();
   const { log, seq } = await tx.append(entry);
   await closeCall(tx, call_id, { ...outcome, settled_log: log, settled_seq: seq });
