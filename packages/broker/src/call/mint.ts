@@ -17,5 +17,5 @@ export const mint: Stage<Admitted, Minted> = async (call, world) => {
       stop: problem('credential_unavailable', 'The broker could not get a credential for this call.'),
     };
   }
-  return { go: { ...call, credential: minted.credential } };
+  return { go: { credential: minted.credential } };
 };

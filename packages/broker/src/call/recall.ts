@@ -5,18 +5,24 @@ import { answerOf } from './answer.ts';
 import type { Recalled, Validated } from './call.ts';
 import { keysSince } from './call-row.ts';
 import { haltProblem } from './gate.ts';
-import type { Stage } from './step.ts';
+import type { Stage, Step } from './step.ts';
+import type { World } from './world.ts';
 
 /**
  * Keys are per tenant and agent. A replay answers what the first request answered, also while that is held or
  * running; it does not pass by a halt, and a resumed call is never its own replay. Ends with `duplicate_key`.
  */
-export const recall: Stage<Validated, Recalled> = async (call, world) => {
+export const recall: Stage<Validated, Recalled> = (call, world) => {
   const key = call.idempotencyKey;
-  if (key === null || call.dryRun || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
+  return key === null || call.dryRun || call.proof.kind === 'resumed' ? FRESH : lookUp(call, key, world);
+};
+
+const FRESH: Step<Pick<Recalled, 'fresh'>> = { go: { fresh: true } };
+
+async function lookUp(call: Validated, key: string, world: World): Promise<Step<Pick<Recalled, 'fresh'>>> {
   const { tenant } = call.agent;
   const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
-  if (first === undefined) return { go: { ...call, fresh: true } };
+  if (first === undefined) return FRESH;
   if (first.request_digest !== call.input.requestDigest()) {
     return {
       stop: problem('duplicate_key', 'This idempotency key belongs to another request; use a new key.', {
@@ -27,4 +33,4 @@ export const recall: Stage<Validated, Recalled> = async (call, world) => {
   const halted = haltProblem(call, world);
   if (halted !== null) return { stop: halted };
   return { done: { ...(await world.store.read((tx) => answerOf(tx, first, world))), replayed: true } };
-};
+}

@@ -5,7 +5,7 @@ import type { Stage } from './step.ts';
 import { visibleTools } from './visible.ts';
 
 /** Ends with `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`. */
-export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
+export const resolve: Stage<Authenticated, Resolved> = (call, world) => {
   const tool = visibleTools(call.bundle, call.agent).get(call.toolName);
   if (tool === undefined) {
     return {
@@ -31,7 +31,7 @@ export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
       stop: problem('tool_drifted', `"${tool.name}" is paused until its owner (${tool.owner}) reviews it.`),
     };
   }
-  return { go: { ...call, tool } };
+  return { go: { tool } };
 };
 
 /** The name as it came, cut and without control characters, so that it can stand in a sentence. */
