@@ -23,9 +23,9 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (call.tool.effect === 'read' && call.approval === null) {
     // The rejection is taken up in settle; until then it must not count as unhandled.
     durable.catch(() => undefined);
-    return { go: { admission } };
+    return { go: { ...call, admission } };
   }
-  return durable.then((admittance) => (admittance.ok ? { go: { admission } } : admittance.step));
+  return durable.then((admittance) => (admittance.ok ? { go: { ...call, admission } } : admittance.step));
 };
 
 /** Runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */

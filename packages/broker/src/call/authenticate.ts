@@ -32,15 +32,14 @@ export const authenticate: Stage<Asked, Authenticated> = (call, world) => {
   }
   const { token_id: tokenId, run_id } = authentication.caller;
   const known = { agent: principal, run_id: proof.kind === 'resumed' ? proof.run_id : run_id };
-  const enter = (run: Entered): Step<Added> => {
-    if ('go' in run) return { go: { agent: principal, run: run.go, tokenId, bundle } };
+  const enter = (run: Entered): Step<Authenticated> => {
+    if ('go' in run) return { go: { ...call, agent: principal, run: run.go, tokenId, bundle } };
     return run.stop.code === 'run_ended' ? { ...run, known } : run;
   };
   const run = runOf(call, known, world);
   return run instanceof Promise ? run.then(enter) : enter(run);
 };
 
-type Added = Omit<Authenticated, keyof Asked>;
 type Entered = { readonly go: Run } | { readonly stop: Problem };
 
 function runOf(call: Asked, known: Known, world: World): Entered | Promise<Entered> {

@@ -43,13 +43,13 @@ export const decide: Stage<Granted, Decided> = (call, world) => {
   if (first.verdict === 'deny') return deniedOnFacts(call, first, world);
   const failed = failedPrecondition(call, scope, deed);
   if (failed !== null) return { stop: failed };
-  if (first.verdict === 'permit') return { go: { deed, decision: first, approval: null } };
+  if (first.verdict === 'permit') return { go: { ...call, deed, decision: first, approval: null } };
 
   if (answersDemand(call)) return { stop: answerCannotWait(first.policies) };
   const asked = askPeople(call, deed, first.asks, world);
   const { satisfied } = asked;
   const decision: Decision = satisfied.size === 0 ? first : judge(call.bundle.policies, requests, satisfied);
-  const decided = { deed: asked.deed, decision, approval: asked.approval };
+  const decided: Decided = { ...call, deed: asked.deed, decision, approval: asked.approval };
   if (decision.verdict === 'deny') return deniedOnFacts(call, decision, world);
   return decision.verdict === 'hold' ? { hold: decided } : { go: decided };
 };

@@ -22,7 +22,7 @@ export const execute: Stage<Minted, Executed> = async (call, world) => {
   const reply = await perform(call, scope, world);
   const stopped = reply.kind === 'not_sent' ? haltProblem(call, world) : null;
   if (stopped !== null) return { stop: stopped };
-  return { go: { reply, sideEffect: sideEffectOf(call, reply, scope, world) } };
+  return { go: { ...call, reply, sideEffect: sideEffectOf(call, reply, scope, world) } };
 };
 
 async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {

@@ -9,7 +9,7 @@ import { costOf, resourcesOf } from './deed-facts.ts';
 import { denial } from './denial.ts';
 import { requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
-import type { Stage, Step } from './step.ts';
+import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
 /** Ends with `halted` or `policy_denied`. Without fresh reads to guard, the decision itself follows at once. */
@@ -22,10 +22,8 @@ export const gate: Stage<Recalled, Gated> = (call, world) => {
       if (denied !== null) return { stop: denial(call, denied) };
     }
   }
-  return PASSED;
+  return { go: { ...call, gate: 'passed' } };
 };
-
-const PASSED: Step<Pick<Gated, 'gate'>> = { go: { gate: 'passed' } };
 
 /**
  * The call as policy sees it before its fresh reads: all that does not depend on what they answer is known, also the

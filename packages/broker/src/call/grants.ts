@@ -6,9 +6,9 @@ import type { World } from './world.ts';
 
 /** Only a resumed call can have grants: an approval belongs to one call and one deed. */
 export const grants: Stage<Labelled, Granted> = (call, world) =>
-  call.proof.kind === 'resumed' ? load(call, world) : { go: { grants: NONE } };
+  call.proof.kind === 'resumed' ? load(call, world) : { go: { ...call, grants: NONE } };
 
-async function load(call: Labelled, world: World): Promise<Step<Pick<Granted, 'grants'>>> {
+async function load(call: Labelled, world: World): Promise<Step<Granted>> {
   const loaded = await world.store.read(async (tx) => {
     const filter = { tenant: call.agent.tenant, call_id: call.id, status: 'approved', limit: 1 } as const;
     const [approval] = await listApprovals(tx, filter);
@@ -20,7 +20,7 @@ async function load(call: Labelled, world: World): Promise<Step<Pick<Granted, 'g
       votes: await votesOf(tx, approval.id),
     };
   });
-  return { go: { grants: loaded } };
+  return { go: { ...call, grants: loaded } };
 }
 
 const NONE: Granted['grants'] = { approvalId: null, deedDigest: null, expiresAt_ms: null, votes: [] };

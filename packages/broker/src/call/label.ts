@@ -12,7 +12,7 @@ export const label: Stage<Prepared, Labelled> = (call, world) => {
   return run instanceof Promise ? run.then((read) => labelled(call, read)) : labelled(call, run);
 };
 
-function labelled(call: Prepared, run: Run | undefined): Step<Pick<Labelled, 'labels' | 'labelsVersion'>> {
+function labelled(call: Prepared, run: Run | undefined): Step<Labelled> {
   if (run === undefined || run.ended_at_ms !== null) {
     return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
   }
@@ -20,5 +20,5 @@ function labelled(call: Prepared, run: Run | undefined): Step<Pick<Labelled, 'la
     call.preparedLabels.length === 0
       ? run.labels
       : [...new Set([...run.labels, ...call.preparedLabels])].sort();
-  return { go: { labels, labelsVersion: run.labels_version } };
+  return { go: { ...call, labels, labelsVersion: run.labels_version } };
 }

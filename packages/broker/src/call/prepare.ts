@@ -19,18 +19,16 @@ import type { World } from './world.ts';
  * or `policy_denied`. However it ends, the reads that were tried are recorded and their labels are the run's.
  */
 export const prepare: Stage<Gated, Prepared> = (call, world) =>
-  call.tool.prepare.length === 0 ? NOTHING : readAndRecord(call, world);
+  call.tool.prepare.length === 0
+    ? { go: { ...call, prepared: {}, preparedLabels: [] } }
+    : readAndRecord(call, world);
 
-type Facts = Pick<Prepared, 'prepared' | 'preparedLabels'>;
-
-const NOTHING: Step<Facts> = { go: { prepared: Object.freeze({}), preparedLabels: [] } };
-
-async function readAndRecord(call: Gated, world: World): Promise<Step<Facts>> {
+async function readAndRecord(call: Gated, world: World): Promise<Step<Prepared>> {
   const tried = await readAll(call, world);
   if (tried.steps.length > 0) await record(call, tried, world);
   // Nothing was decided, whatever rules the caller is told of.
   if (tried.stop !== null) return { stop: tried.stop, decided: [] };
-  return { go: { prepared: tried.prepared, preparedLabels: tried.labels } };
+  return { go: { ...call, prepared: tried.prepared, preparedLabels: tried.labels } };
 }
 
 interface Tried {

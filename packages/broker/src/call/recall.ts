@@ -14,15 +14,14 @@ import type { World } from './world.ts';
  */
 export const recall: Stage<Validated, Recalled> = (call, world) => {
   const key = call.idempotencyKey;
-  return key === null || call.dryRun || call.proof.kind === 'resumed' ? FRESH : lookUp(call, key, world);
+  if (key === null || call.dryRun || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
+  return lookUp(call, key, world);
 };
 
-const FRESH: Step<Pick<Recalled, 'fresh'>> = { go: { fresh: true } };
-
-async function lookUp(call: Validated, key: string, world: World): Promise<Step<Pick<Recalled, 'fresh'>>> {
+async function lookUp(call: Validated, key: string, world: World): Promise<Step<Recalled>> {
   const { tenant } = call.agent;
   const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
-  if (first === undefined) return FRESH;
+  if (first === undefined) return { go: { ...call, fresh: true } };
   if (first.request_digest !== call.input.requestDigest()) {
     return {
       stop: problem('duplicate_key', 'This idempotency key belongs to another request; use a new key.', {

@@ -31,7 +31,7 @@ export const resolve: Stage<Authenticated, Resolved> = (call, world) => {
       stop: problem('tool_drifted', `"${tool.name}" is paused until its owner (${tool.owner}) reviews it.`),
     };
   }
-  return { go: { tool } };
+  return { go: { ...call, tool } };
 };
 
 /** The name as it came, cut and without control characters, so that it can stand in a sentence. */

@@ -47,7 +47,7 @@ export const settle: Stage<Verified, Settled> = async (call, world) => {
   } else {
     await written;
   }
-  return { go: { answer } };
+  return { go: { ...call, answer } };
 };
 
 /** Records an admitted call that ended before its attempt, e.g. for want of a credential. */

@@ -5,13 +5,13 @@ import type { Agent } from '#rules/principal.ts';
 import type { World } from './world.ts';
 
 /**
- * What a stage answers: go on with what it adds; stop with a refusal; hold for people, with what it adds; done with an
- * answer that exists already; or again, because what was judged has changed meanwhile.
+ * What a stage answers: go on with one more field; stop with a refusal; hold for people; done with an answer that
+ * exists already; or again, because what was judged has changed meanwhile.
  */
-export type Step<Added> =
-  | { readonly go: Added }
+export type Step<Out> =
+  | { readonly go: Out }
   | { readonly stop: Problem; readonly executed?: true; readonly known?: Known; readonly decided?: Decided }
-  | { readonly hold: Added }
+  | { readonly hold: Out }
   | { readonly done: CallAnswer }
   | { readonly again: string };
 
@@ -25,13 +25,10 @@ export interface Known {
 }
 
 /**
- * A stage answers the readonly fields that it adds to the call which it was given; it never takes any away. It answers
- * a promise only where it has to wait.
+ * A stage adds readonly fields to the call that it was given; it never takes any away. It answers a promise only where
+ * it has to wait.
  */
-export type Stage<In, Out extends In> = (
-  call: In,
-  world: World,
-) => Step<Omit<Out, keyof In>> | Promise<Step<Omit<Out, keyof In>>>;
+export type Stage<In, Out extends In> = (call: In, world: World) => Step<Out> | Promise<Step<Out>>;
 
 /** A chain of stages from `First` to `Last`. `stage` accepts only a stage whose input the chain already provides. */
 export interface Chain<First, Last extends First> {
@@ -42,7 +39,6 @@ export interface Chain<First, Last extends First> {
 }
 
 export interface Ended<First, Last> {
-  /** Going on and holding carry the whole call. */
   readonly step: Step<Last>;
   /** Name of the stage that answered last. */
   readonly at: string;
@@ -69,7 +65,7 @@ export function chain<First>(): Chain<First, First> {
 
 interface Named {
   readonly name: string;
-  readonly stage: (call: never, world: World) => Step<object> | Promise<Step<object>>;
+  readonly stage: (call: never, world: World) => Step<unknown> | Promise<Step<unknown>>;
 }
 
 function link<First, Last extends First>(stages: readonly Named[]): Chain<First, Last> {
@@ -79,27 +75,24 @@ function link<First, Last extends First>(stages: readonly Named[]): Chain<First,
       return link<First, Next>([...stages, { name, stage: stage as Named['stage'] }]);
     },
     async run(call, world) {
-      // INVARIANT: this object is the chain's own; it grows between stages, and no stage changes it.
-      const grown = { ...call } as First & Partial<Last>;
+      let current: unknown = call;
       let at = 'start';
       for (const { name, stage } of stages) {
         at = name;
-        let step: Step<object>;
+        let step: Step<unknown>;
         try {
-          const answer = stage(grown as never, world);
+          const answer = stage(current as never, world);
           step = answer instanceof Promise ? await answer : answer;
         } catch (error) {
-          throw new StageBroke(at, grown, error);
+          throw new StageBroke(at, current, error);
         }
-        if ('go' in step) {
-          Object.assign(grown, step.go);
-        } else {
-          if (!('hold' in step)) return { step, at, call: grown };
-          Object.assign(grown, step.hold);
-          return { step: { hold: grown as Last }, at, call: grown };
+        if (!('go' in step)) {
+          if ('hold' in step) current = step.hold;
+          return { step: step as Step<Last>, at, call: current as First & Partial<Last> };
         }
+        current = step.go;
       }
-      return { step: { go: grown as Last }, at, call: grown };
+      return { step: { go: current as Last }, at, call: current as First & Partial<Last> };
     },
   };
 }

@@ -45,5 +45,5 @@ export const validate: Stage<Resolved, Validated> = (call) => {
     known ??= sha256Hex(canonicalize(request));
     return known;
   };
-  return { go: { input: { args, claimed, requestDigest } } };
+  return { go: { ...call, input: { args, claimed, requestDigest } } };
 };

@@ -10,18 +10,18 @@ import type { World } from './world.ts';
 /** Reads and deeds that did not happen have nothing to verify. A read-back that fails does not agree. */
 export const verify: Stage<Executed, Verified> = (call, world) => {
   const { verify: how, effect } = call.tool;
-  if (effect === 'read' || how === undefined || call.reply.kind !== 'ok') return NOTHING;
+  if (effect === 'read' || how === undefined || call.reply.kind !== 'ok') {
+    return { go: { ...call, verification: 'none' } };
+  }
   return readBack(call, how, call.reply.response, world);
 };
-
-const NOTHING: Step<Pick<Verified, 'verification'>> = { go: { verification: 'none' } };
 
 async function readBack(
   call: Executed,
   how: NonNullable<Tool['verify']>,
   response: Json,
   world: World,
-): Promise<Step<Pick<Verified, 'verification'>>> {
+): Promise<Step<Verified>> {
   const scope = {
     ...scopeOf(call, world),
     cost: call.deed.cost,
@@ -46,5 +46,5 @@ async function readBack(
       reason: seen.kind === 'ok' ? 'an expectation does not hold' : seen.reason,
     });
   }
-  return { go: { verification: agrees ? 'agrees' : 'disagrees' } };
+  return { go: { ...call, verification: agrees ? 'agrees' : 'disagrees' } };
 }
