@@ -1,5 +1,5 @@
 // The load generator: a fixed number of MCP tool calls from so many callers, every answer checked.
-import { type Dispatcher, Pool } from 'undici';
+import { Caller } from './caller.ts';
 import { lookupOrder, type Order, orderId, orderOf } from './order.ts';
 import { cpuMicroseconds } from './start-process.ts';
 
@@ -68,13 +68,13 @@ export async function load(
   { callers, requests, warmup }: Load,
   question: Question = lookup,
 ): Promise<Measured> {
-  const pool = new Pool(target.url.origin, { connections: callers, pipelining: 1 });
+  const connected = await Promise.all(Array.from({ length: callers }, () => Caller.connect(target.url)));
   try {
-    await callMany(pool, target, question, callers, warmup, undefined);
+    await callMany(connected, target, question, warmup, undefined);
     const cpuBefore = cpuMicroseconds(target.pid);
     const times_ms = new Float64Array(requests);
     const began = performance.now();
-    await callMany(pool, target, question, callers, requests, times_ms);
+    await callMany(connected, target, question, requests, times_ms);
     const took_ms = performance.now() - began;
     const cpuAfter = cpuMicroseconds(target.pid);
     times_ms.sort();
@@ -88,61 +88,47 @@ export async function load(
       cpu_us_per_call: cpuBefore === null || cpuAfter === null ? null : (cpuAfter - cpuBefore) / requests,
     };
   } finally {
-    await pool.close();
+    for (const caller of connected) caller.close();
   }
 }
 
 /** Each caller takes the next call as soon as its last one is answered. */
 async function callMany(
-  pool: Pool,
+  callers: readonly Caller[],
   target: Target,
   question: Question,
-  callers: number,
   requests: number,
   times_ms: Float64Array | undefined,
 ): Promise<void> {
+  const heads = headsOf(target, question);
   let next = 0;
-  const caller = async (): Promise<void> => {
+  const work = async (caller: Caller): Promise<void> => {
     while (next < requests) {
       const slot = next++;
       const began = performance.now();
-      await callOnce(pool, target, question);
+      const id = nextId++;
+      const body = JSON.stringify(question.body(id));
+      const answer = await caller.post(heads[id % heads.length]!, body);
+      if (!question.isAnswer(answer, id)) {
+        throw new Error(`${target.name}: a wrong answer to request ${id}: ${answer.slice(0, 500)}`);
+      }
       if (times_ms !== undefined) times_ms[slot] = performance.now() - began;
     }
   };
-  await Promise.all(Array.from({ length: callers }, caller));
+  await Promise.all(callers.map(work));
 }
 
-async function callOnce(pool: Pool, target: Target, question: Question): Promise<void> {
-  const id = nextId++;
-  const headers: Record<string, string> = {
+/** First line and headers of a request, for each token that takes its turn. */
+function headsOf({ url, authorization }: Target, question: Question): readonly string[] {
+  const common = {
+    host: url.host,
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
     ...question.headers,
   };
-  const authorization = authorizationOf(target, id);
-  if (authorization !== null) headers.authorization = authorization;
-  const body = JSON.stringify(question.body(id));
-  const answer = await post(pool, { method: 'POST', path: target.url.pathname, headers, body });
-  if (!question.isAnswer(answer, id)) {
-    throw new Error(`${target.name}: a wrong answer to request ${id}: ${answer.slice(0, 500)}`);
-  }
-}
-
-function authorizationOf({ authorization }: Target, id: number): string | null {
-  return Array.isArray(authorization) ? authorization[id % authorization.length]! : authorization;
-}
-
-function post(pool: Pool, options: Dispatcher.DispatchOptions): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    pool.dispatch(options, {
-      onRequestStart: () => {},
-      onResponseStart: () => {},
-      onResponseData: (_controller, chunk) => void chunks.push(chunk),
-      onResponseEnd: () => resolve(Buffer.concat(chunks).toString()),
-      onResponseError: (_controller, error) => reject(error),
-    });
+  return [authorization].flat().map((token) => {
+    const headers = Object.entries(token === null ? common : { ...common, authorization: token });
+    return `POST ${url.pathname} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}`;
   });
 }
 

@@ -1,6 +1,8 @@
-// The bench's upstream: MCP 2026-07-28 written by hand on node:http with one tool; prints its port, counts calls.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+// The bench's upstream: MCP 2026-07-28 with one tool, by hand down to the socket so that it costs little; prints its
+// port, counts calls.
+import { STATUS_CODES } from 'node:http';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type Message, MessageReader } from './message-reader.ts';
 import { lookupOrder, orderOf } from './order.ts';
 
 const VERSION = '2026-07-28';
@@ -15,79 +17,85 @@ interface Request {
 
 let calls = 0;
 
-const http = createServer({ keepAliveTimeout: 120_000 }, (req, res) => {
-  if (req.method === 'GET' && req.url === '/calls') {
-    send(res, 200, { calls });
-    return;
-  }
-  if (req.method !== 'POST' || req.url !== '/mcp') {
-    res.writeHead(req.url === '/mcp' ? 405 : 404).end();
-    return;
-  }
-  const chunks: Buffer[] = [];
-  req.on('data', (chunk: Buffer) => chunks.push(chunk));
-  req.on('end', () => answer(req, res, JSON.parse(Buffer.concat(chunks).toString()) as Request));
+const server = createServer({ noDelay: true }, (socket) => {
+  const reader = new MessageReader((message) => serve(socket, message));
+  socket.on('data', (chunk) => reader.push(chunk));
+  socket.on('error', () => socket.destroy());
 });
 
-function answer(req: IncomingMessage, res: ServerResponse, { id, method, params }: Request): void {
-  if (req.headers['mcp-protocol-version'] !== VERSION) {
-    refuse(res, 400, id, -32022, 'unsupported version', { supported: [VERSION], requested: 'unknown' });
-  } else if (req.headers['mcp-method'] !== method) {
-    refuse(res, 400, id, -32020, 'mcp-method differs from the body');
+function serve(socket: Socket, { head, body }: Message): void {
+  const [method, path] = head.split(' ', 2);
+  if (method === 'GET' && path === '/calls') send(socket, 200, { calls });
+  else if (path !== '/mcp') send(socket, 404, {});
+  else if (method !== 'POST') send(socket, 405, {});
+  else answer(head, socket, JSON.parse(body.toString('latin1')) as Request);
+}
+
+/** The value of a header, or undefined. */
+function header(head: string, name: string): string | undefined {
+  const at = head.toLowerCase().indexOf(`\r\n${name}:`);
+  if (at === -1) return undefined;
+  const end = head.indexOf('\r\n', at + 2);
+  return head.slice(at + name.length + 3, end === -1 ? undefined : end).trim();
+}
+
+function answer(head: string, socket: Socket, { id, method, params }: Request): void {
+  if (header(head, 'mcp-protocol-version') !== VERSION) {
+    refuse(socket, 400, id, -32022, 'unsupported version', { supported: [VERSION], requested: 'unknown' });
+  } else if (header(head, 'mcp-method') !== method) {
+    refuse(socket, 400, id, -32020, 'mcp-method differs from the body');
   } else if (method === 'tools/call') {
-    callTool(req, res, id, params);
+    callTool(head, socket, id, params);
   } else if (method === 'tools/list') {
-    succeed(res, id, { tools: [lookupOrder], ...CACHE });
+    succeed(socket, id, { tools: [lookupOrder], ...CACHE });
   } else if (method === 'server/discover') {
-    succeed(res, id, { supportedVersions: [VERSION], capabilities: { tools: {} }, ...CACHE });
+    succeed(socket, id, { supportedVersions: [VERSION], capabilities: { tools: {} }, ...CACHE });
   } else {
-    refuse(res, 404, id, -32601, 'no such method');
+    refuse(socket, 404, id, -32601, 'no such method');
   }
 }
 
-function callTool(
-  req: IncomingMessage,
-  res: ServerResponse,
-  id: Request['id'],
-  params: Request['params'],
-): void {
+function callTool(head: string, socket: Socket, id: Request['id'], params: Request['params']): void {
   const order_id = params?.arguments?.order_id;
-  if (req.headers['mcp-name'] !== params?.name) {
-    refuse(res, 400, id, -32020, 'mcp-name differs from the body');
+  if (header(head, 'mcp-name') !== params?.name) {
+    refuse(socket, 400, id, -32020, 'mcp-name differs from the body');
   } else if (params?.name !== lookupOrder.name || order_id === undefined) {
-    refuse(res, 200, id, -32602, 'expected lookup_order with an order_id');
+    refuse(socket, 200, id, -32602, 'expected lookup_order with an order_id');
   } else {
     calls += 1;
     const order = orderOf(order_id);
-    succeed(res, id, { content: [{ type: 'text', text: JSON.stringify(order) }], structuredContent: order });
+    succeed(socket, id, {
+      content: [{ type: 'text', text: JSON.stringify(order) }],
+      structuredContent: order,
+    });
   }
 }
 
-function succeed(res: ServerResponse, id: Request['id'], result: object): void {
-  send(res, 200, { jsonrpc: '2.0', id, result: { resultType: 'complete', ...result, _meta: SERVER } });
+function succeed(socket: Socket, id: Request['id'], result: object): void {
+  send(socket, 200, { jsonrpc: '2.0', id, result: { resultType: 'complete', ...result, _meta: SERVER } });
 }
 
 function refuse(
-  res: ServerResponse,
+  socket: Socket,
   status: number,
   id: Request['id'],
   code: number,
   message: string,
   data?: object,
 ): void {
-  send(res, status, {
+  send(socket, status, {
     jsonrpc: '2.0',
     id,
     error: { code, message, ...(data === undefined ? {} : { data }) },
   });
 }
 
-function send(res: ServerResponse, status: number, body: object): void {
+function send(socket: Socket, status: number, body: object): void {
   const text = JSON.stringify(body);
-  res.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  res.end(text);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\n`;
+  socket.write(`${head}content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
 }
 
-http.listen(0, '127.0.0.1', () => {
-  process.stdout.write(`${(http.address() as AddressInfo).port}\n`);
+server.listen(0, '127.0.0.1', () => {
+  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
 });

@@ -111,7 +111,7 @@ function uriSchema(uris: readonly string[]): JsonObject {
   const patterns = uris.map((uri) =>
     uri
       .split(VARIABLE)
-      .map((literal) => literal.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
+      .map((literal) => literal.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
       .join(STEP),
   );
   return { type: 'string', maxLength: 2048, pattern: `^(${patterns.join('|')})$` };

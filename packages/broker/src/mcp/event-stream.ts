@@ -31,15 +31,16 @@ export class EventStream {
 
   /** Begins the stream before there is anything to say: a comment, so that the head goes out at once. */
   begin(): void {
-    this.#open();
+    // When the server ends it, its connection must not keep a closing server open.
+    this.#open('connection', 'close');
     this.#response.write(':\n\n');
   }
 
-  #open(): void {
+  #open(...more: readonly string[]): void {
     this.#opened = true;
     // An event that a proxy keeps to compress it comes too late.
     const headers = this.#headers.map((each, i, all) => (all[i - 1] === 'cache-control' ? UNCHANGED : each));
-    this.#response.writeHead(200, [...headers, 'content-type', 'text/event-stream']);
+    this.#response.writeHead(200, [...headers, ...more, 'content-type', 'text/event-stream']);
   }
 
   /** Ends it without a last message. */

@@ -214,12 +214,13 @@ export class SqliteStore implements Store {
     const ended = new Promise<void>((resolve) => {
       this.#ended = resolve;
     });
+    // First, so that the writer's connection is the last one and leaves everything in the one file.
+    this.#reader.close();
     if (this.#lost === null) {
       this.#writer.ref();
       this.#writer.postMessage('close');
       await ended;
     }
-    this.#reader.close();
     this.#claim.release();
   }
 

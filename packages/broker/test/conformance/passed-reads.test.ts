@@ -119,6 +119,8 @@ test('a session that subscribed hears that the resource changed, until it unsubs
 test('a subscription begins with a governed read: recorded, labelled, refused for what is not listed', async () => {
   const { world } = governed;
   await client.subscribeResource(WATCHED);
+  // The outcome of a read may be recorded after its answer; what is written next comes after it.
+  await world.store.write(async () => {});
   const entries = await world.store.read((tx) => readEntries(tx, tenantLog('default'), 0, 10_000));
   const reads = entries
     .map((entry) => JSON.stringify(entry))

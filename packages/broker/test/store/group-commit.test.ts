@@ -1,5 +1,6 @@
 // Group commit: units share a commit, and no unit sees or suffers what its neighbour does.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readEntries } from '../../src/store/ledger.ts';
@@ -202,6 +203,7 @@ test('closing commits what waits, then refuses', async (t) => {
   await Promise.all(waiting);
   await assert.rejects(store.write(put('c')), StoreUnavailable);
   await assert.rejects(store.read(all), StoreUnavailable);
+  assert.equal(existsSync(`${file}-wal`), false, 'all is in the one file, which may be copied');
   const again = await openFresh(t, file);
   assert.deepEqual(await again.store.read(all), ['a', 'b']);
 });
