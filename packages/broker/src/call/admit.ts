@@ -13,7 +13,7 @@ import type { World } from './world.ts';
  * joins the declared output labels to the run and writes the intent. A write goes on only when that is on disk. A
  * read goes on at once, and `settle` releases its result only when it is.
  */
-export const admit: Stage<Decided, Admitted> = async (call, world) => {
+export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
   if (call.talk?.left() === true)
     return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
@@ -25,8 +25,7 @@ export const admit: Stage<Decided, Admitted> = async (call, world) => {
     durable.catch(() => undefined);
     return { go: { ...call, admission } };
   }
-  const admittance = await durable;
-  return admittance.ok ? { go: { ...call, admission } } : admittance.step;
+  return durable.then((admittance) => (admittance.ok ? { go: { ...call, admission } } : admittance.step));
 };
 
 /** Runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */

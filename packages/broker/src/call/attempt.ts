@@ -37,10 +37,10 @@ export async function attemptOnce(
     inputs: inputs as JsonObject,
     credential,
     timeout_ms: call.tool.timeout_ms,
-    signal: watched.signal,
+    signal: watched,
     ...(talk === undefined ? {} : { talk }),
   });
-  watched.done();
+  world.halts.done(watched);
   if (reply.kind !== 'ok' || isCanonical(reply.response)) return reply;
   // What cannot be recorded cannot be passed on; that a write was done is all that is known of it.
   const reason = 'the answer is not JSON that can be recorded (lone surrogates, or numbers out of range)';
@@ -59,13 +59,10 @@ export type MintedForCall =
   | { readonly ok: false; readonly reason: string };
 
 /** A credential of the connector's provider; null where the connector needs none. */
-export async function mintFor(call: Validated, scope: Json, world: World): Promise<MintedForCall> {
+export function mintFor(call: Validated, scope: Json, world: World): MintedForCall | Promise<MintedForCall> {
   const { connector, credential } = call.tool;
-  return (
-    (await world
-      .credentials(call.bundle)
-      .mint(connector, { scope, max_ttl_ms: credential?.max_ttl_ms ?? null })) ?? NONE_NEEDED
-  );
+  const request = { scope, max_ttl_ms: credential?.max_ttl_ms ?? null };
+  return world.credentials(call.bundle).mint(connector, request) ?? NONE_NEEDED;
 }
 
 const NONE_NEEDED: MintedForCall = { ok: true, credential: null };

@@ -2,21 +2,20 @@
 
 import { newId } from '@countersign/contract/ids.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import type { Caller } from '#identity/identity.ts';
 import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
 import type { Asked, Authenticated } from './call.ts';
 import { tenantLog } from './logs.ts';
 import { readAmbientRun, readRun } from './read-run.ts';
-import type { Stage } from './step.ts';
+import type { Known, Stage, Step } from './step.ts';
 import type { World } from './world.ts';
 
 /**
  * Ends with `unauthenticated` (nothing is known of the caller), `agent_suspended`, `forbidden` (not an agent) or
  * `run_ended`. A resumed call enters as its stored agent, if that one is still active.
  */
-export const authenticate: Stage<Asked, Authenticated> = async (call, world) => {
+export const authenticate: Stage<Asked, Authenticated> = (call, world) => {
   const bundle = world.bundle();
   const { proof } = call;
   const authentication =
@@ -31,46 +30,68 @@ export const authenticate: Stage<Asked, Authenticated> = async (call, world) => 
   if (principal.kind !== 'agent') {
     return { stop: problem('forbidden', `Only agents make calls; ${principal.kind}s do not.`) };
   }
-  const runId = proof.kind === 'resumed' ? proof.run_id : authentication.caller.run_id;
-  const run = await runOf(call, authentication.caller, runId, world);
-  if ('stop' in run) {
-    return run.stop.code === 'run_ended' ? { ...run, known: { agent: principal, run_id: runId } } : run;
-  }
-  return {
-    go: { ...call, agent: principal, run: run.go, tokenId: authentication.caller.token_id, bundle },
+  const { token_id: tokenId, run_id } = authentication.caller;
+  const known = { agent: principal, run_id: proof.kind === 'resumed' ? proof.run_id : run_id };
+  const enter = (run: Entered): Step<Authenticated> => {
+    if ('go' in run) return { go: { ...call, agent: principal, run: run.go, tokenId, bundle } };
+    return run.stop.code === 'run_ended' ? { ...run, known } : run;
   };
+  const run = runOf(call, known, world);
+  return run instanceof Promise ? run.then(enter) : enter(run);
 };
 
-async function runOf(
-  call: Asked,
-  caller: Caller,
-  runId: string | null,
-  world: World,
-): Promise<{ readonly go: Run } | { readonly stop: Problem }> {
-  const { tenant, name } = caller.principal;
+type Entered = { readonly go: Run } | { readonly stop: Problem };
+
+function runOf(call: Asked, known: Known, world: World): Entered | Promise<Entered> {
   const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
+  const {
+    agent: { tenant, name },
+    run_id,
+  } = known;
+  const remembered =
+    run_id === null
+      ? world.runs.ambient(tenant, name, call.receivedAt_ms, idle_ms)
+      : world.runs.get(tenant, run_id);
+  const enough = remembered !== undefined && !isDue(remembered, call.receivedAt_ms, idle_ms);
+  return enough ? entered(remembered, name) : findRun(call, known, idle_ms, world);
+}
+
+async function findRun(
+  call: Asked,
+  { agent: { tenant, name }, run_id: runId }: Known,
+  idle_ms: number,
+  world: World,
+): Promise<Entered> {
   const run =
     runId === null
       ? await readAmbientRun(world, tenant, name, call.receivedAt_ms, idle_ms)
       : await readRun(world, tenant, runId);
   if (run !== undefined) {
     await keepAlive(run, call.receivedAt_ms, idle_ms, world);
-    if (run.agent !== name) return { stop: problem('unauthenticated', 'The token is not valid here.') };
-    if (run.ended_at_ms !== null) {
-      return { stop: problem('run_ended', `Run ${run.id} has ended; ask for a new run.`) };
-    }
-    return { go: run };
+    return entered(run, name);
   }
   if (runId !== null) return { stop: problem('unauthenticated', 'The token is not valid here.') };
   return { go: await openAmbient(call, tenant, name, world) };
 }
 
+function entered(run: Run, agent: string): Entered {
+  if (run.agent !== agent) return { stop: problem('unauthenticated', 'The token is not valid here.') };
+  if (run.ended_at_ms !== null) {
+    return { stop: problem('run_ended', `Run ${run.id} has ended; ask for a new run.`) };
+  }
+  return { go: run };
+}
+
 /** The idle time of an ambient run counts from its last use, give or take a minute or a quarter of that time. */
 async function keepAlive(run: Run, now_ms: number, idle_ms: number, world: World): Promise<void> {
-  if (run.ambient && now_ms - run.last_used_at_ms > Math.min(TOUCH_AFTER_MS, idle_ms / 4)) {
+  if (isDue(run, now_ms, idle_ms)) {
     await world.store.write((tx) => touchRun(tx, run.id, now_ms));
     world.runs.drop(run.id);
   }
+}
+
+function isDue(run: Run, now_ms: number, idle_ms: number): boolean {
+  return run.ambient && now_ms - run.last_used_at_ms > Math.min(TOUCH_AFTER_MS, idle_ms / 4);
 }
 
 const TOUCH_AFTER_MS = 60_000;

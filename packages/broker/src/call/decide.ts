@@ -21,7 +21,7 @@ import type { World } from './world.ts';
  * Ends with `policy_denied`, `precondition_failed`, or holds the call for people. A denied caller learns neither the
  * outcome nor the existence of preconditions, since these are looked at only after policy.
  */
-export const decide: Stage<Granted, Decided> = async (call, world) => {
+export const decide: Stage<Granted, Decided> = (call, world) => {
   const scope = scopeOf(call, world);
   const evaluated = evaluateDeed(call, scope);
   if (!evaluated.ok) {
@@ -41,7 +41,7 @@ export const decide: Stage<Granted, Decided> = async (call, world) => {
   const requests = requestsOf(call, facts, world);
   const first = judge(call.bundle.policies, requests, NOTHING);
   if (first.verdict === 'deny') return deniedOnFacts(call, first, world);
-  const failed = failedPrecondition(call, { ...scope, cost: deed.cost });
+  const failed = failedPrecondition(call, scope, deed);
   if (failed !== null) return { stop: failed };
   if (first.verdict === 'permit') return { go: { ...call, deed, decision: first, approval: null } };
 
@@ -81,7 +81,9 @@ function evaluateDeed(call: Granted, scope: Scope): Evaluated {
   }
 }
 
-function failedPrecondition(call: Granted, scope: Scope): Problem | null {
+function failedPrecondition(call: Granted, before: Scope, { cost }: Deed): Problem | null {
+  if (call.tool.preconditions.length === 0) return null;
+  const scope = { ...before, cost };
   for (const { expr, message } of call.tool.preconditions) {
     let holds = false;
     try {

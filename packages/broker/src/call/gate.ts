@@ -13,7 +13,7 @@ import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
 /** Ends with `halted` or `policy_denied`. Without fresh reads to guard, the decision itself follows at once. */
-export const gate: Stage<Recalled, Gated> = async (call, world) => {
+export const gate: Stage<Recalled, Gated> = (call, world) => {
   const halted = haltProblem(call, world);
   if (halted !== null) return { stop: halted };
   if (call.tool.prepare.length > 0) {

@@ -1,5 +1,6 @@
 // The halts in force, in memory: asked before every attempt; the store stays the truth and admit asks it.
 import type { HaltScope } from '@countersign/contract/wire.ts';
+import type { StopListener, StopSignal } from '#connectors/connector.ts';
 
 export interface ActiveHalt {
   readonly id: string;
@@ -10,17 +11,52 @@ export interface ActiveHalt {
   readonly reason: string;
 }
 
-/** An attempt under way, which a halt ends where it can still be ended. */
-export interface Watched {
-  readonly signal: AbortSignal;
-  done(): void;
-}
+const NOBODY: readonly StopListener[] = [];
 
-interface Watch {
+/** An attempt under way, which a halt ends where it can still be ended. The signal that its connector is given. */
+class Watch implements StopSignal {
   readonly tenant: string;
   readonly agent: string;
   readonly tool: string;
-  readonly controller: AbortController;
+  #aborted = false;
+  #listeners: readonly StopListener[] = NOBODY;
+
+  constructor(tenant: string, agent: string, tool: string) {
+    this.tenant = tenant;
+    this.agent = agent;
+    this.tool = tool;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  addEventListener(_: 'abort', listener: StopListener): void {
+    if (!this.#listeners.includes(listener)) this.#listeners = [...this.#listeners, listener];
+  }
+
+  removeEventListener(_: 'abort', listener: StopListener): void {
+    this.#listeners = this.#listeners.filter((each) => each !== listener);
+  }
+
+  /** Once. A listener that throws keeps no other attempt from being ended: its error comes up on its own. */
+  abort(): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    for (const listener of this.#listeners) {
+      // One that was told before may have taken it away.
+      if (!this.#listeners.includes(listener)) continue;
+      try {
+        if (typeof listener === 'function') listener();
+        else listener.handleEvent();
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+    this.#listeners = NOBODY;
+  }
 }
 
 /** Filled from the store at start and after every change of a halt. */
@@ -33,15 +69,19 @@ export class HaltBoard {
     this.#active = active;
     // Newest first: those that wait behind others are known not to have gone only while they still wait.
     for (const watch of [...this.#watches].reverse()) {
-      if (this.matching(watch.tenant, watch.agent, watch.tool) !== undefined) watch.controller.abort();
+      if (this.matching(watch.tenant, watch.agent, watch.tool) !== undefined) watch.abort();
     }
   }
 
-  /** A signal for one attempt, aborted when a halt comes that covers it; `done` when the attempt is over. */
-  watch(tenant: string, agent: string, tool: string): Watched {
-    const watch: Watch = { tenant, agent, tool, controller: new AbortController() };
+  /** A signal for one attempt, aborted when a halt comes that covers it; `done` with it when the attempt is over. */
+  watch(tenant: string, agent: string, tool: string): Watch {
+    const watch = new Watch(tenant, agent, tool);
     this.#watches.add(watch);
-    return { signal: watch.controller.signal, done: () => this.#watches.delete(watch) };
+    return watch;
+  }
+
+  done(watch: Watch): void {
+    this.#watches.delete(watch);
   }
 
   /** The halt that stops this agent or tool now, if any. */

@@ -11,21 +11,25 @@ import type { Gated, Prepared } from './call.ts';
 import { haltProblem, unjudgedProblem } from './gate.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
-import type { Stage } from './step.ts';
+import type { Stage, Step } from './step.ts';
 import type { World } from './world.ts';
 
 /**
  * Ends with `halted`, `upstream_unavailable`, or, when a read answered that there is nothing, `precondition_failed`
  * or `policy_denied`. However it ends, the reads that were tried are recorded and their labels are the run's.
  */
-export const prepare: Stage<Gated, Prepared> = async (call, world) => {
-  if (call.tool.prepare.length === 0) return { go: { ...call, prepared: {}, preparedLabels: [] } };
+export const prepare: Stage<Gated, Prepared> = (call, world) =>
+  call.tool.prepare.length === 0
+    ? { go: { ...call, prepared: {}, preparedLabels: [] } }
+    : readAndRecord(call, world);
+
+async function readAndRecord(call: Gated, world: World): Promise<Step<Prepared>> {
   const tried = await readAll(call, world);
   if (tried.steps.length > 0) await record(call, tried, world);
   // Nothing was decided, whatever rules the caller is told of.
   if (tried.stop !== null) return { stop: tried.stop, decided: [] };
   return { go: { ...call, prepared: tried.prepared, preparedLabels: tried.labels } };
-};
+}
 
 interface Tried {
   readonly prepared: { readonly [step: string]: Json };

@@ -4,9 +4,15 @@ import { ambientRun, getRun } from '#store/runs.ts';
 import type { World } from './world.ts';
 
 /** The run with this id, ended or not; undefined when the tenant has none. */
-export async function readRun(world: World, tenant: string, id: string): Promise<Run | undefined> {
-  const known = world.runs.get(tenant, id);
-  if (known !== undefined) return known;
+export function readRun(
+  world: World,
+  tenant: string,
+  id: string,
+): Run | undefined | Promise<Run | undefined> {
+  return world.runs.get(tenant, id) ?? fetchRun(world, tenant, id);
+}
+
+async function fetchRun(world: World, tenant: string, id: string): Promise<Run | undefined> {
   const seen = world.runs.generation;
   const run = await world.store.read((tx) => getRun(tx, tenant, id));
   if (run !== undefined) world.runs.put(run, seen);

@@ -5,15 +5,20 @@ import { answerOf } from './answer.ts';
 import type { Recalled, Validated } from './call.ts';
 import { keysSince } from './call-row.ts';
 import { haltProblem } from './gate.ts';
-import type { Stage } from './step.ts';
+import type { Stage, Step } from './step.ts';
+import type { World } from './world.ts';
 
 /**
  * Keys are per tenant and agent. A replay answers what the first request answered, also while that is held or
  * running; it does not pass by a halt, and a resumed call is never its own replay. Ends with `duplicate_key`.
  */
-export const recall: Stage<Validated, Recalled> = async (call, world) => {
+export const recall: Stage<Validated, Recalled> = (call, world) => {
   const key = call.idempotencyKey;
   if (key === null || call.dryRun || call.proof.kind === 'resumed') return { go: { ...call, fresh: true } };
+  return lookUp(call, key, world);
+};
+
+async function lookUp(call: Validated, key: string, world: World): Promise<Step<Recalled>> {
   const { tenant } = call.agent;
   const first = await world.store.read((tx) => findByKey(tx, tenant, call.agent.name, key, keysSince(call)));
   if (first === undefined) return { go: { ...call, fresh: true } };
@@ -27,4 +32,4 @@ export const recall: Stage<Validated, Recalled> = async (call, world) => {
   const halted = haltProblem(call, world);
   if (halted !== null) return { stop: halted };
   return { done: { ...(await world.store.read((tx) => answerOf(tx, first, world))), replayed: true } };
-};
+}

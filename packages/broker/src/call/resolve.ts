@@ -5,7 +5,7 @@ import type { Stage } from './step.ts';
 import { visibleTools } from './visible.ts';
 
 /** Ends with `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`. */
-export const resolve: Stage<Authenticated, Resolved> = async (call, world) => {
+export const resolve: Stage<Authenticated, Resolved> = (call, world) => {
   const tool = visibleTools(call.bundle, call.agent).get(call.toolName);
   if (tool === undefined) {
     return {

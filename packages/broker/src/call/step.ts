@@ -24,8 +24,11 @@ export interface Known {
   readonly run_id: string | null;
 }
 
-/** A stage adds readonly fields to the call that it was given; it never takes any away. */
-export type Stage<In, Out extends In> = (call: In, world: World) => Promise<Step<Out>>;
+/**
+ * A stage adds readonly fields to the call that it was given; it never takes any away. It answers a promise only where
+ * it has to wait.
+ */
+export type Stage<In, Out extends In> = (call: In, world: World) => Step<Out> | Promise<Step<Out>>;
 
 /** A chain of stages from `First` to `Last`. `stage` accepts only a stage whose input the chain already provides. */
 export interface Chain<First, Last extends First> {
@@ -62,7 +65,7 @@ export function chain<First>(): Chain<First, First> {
 
 interface Named {
   readonly name: string;
-  readonly stage: (call: never, world: World) => Promise<Step<unknown>>;
+  readonly stage: (call: never, world: World) => Step<unknown> | Promise<Step<unknown>>;
 }
 
 function link<First, Last extends First>(stages: readonly Named[]): Chain<First, Last> {
@@ -78,7 +81,8 @@ function link<First, Last extends First>(stages: readonly Named[]): Chain<First,
         at = name;
         let step: Step<unknown>;
         try {
-          step = await stage(current as never, world);
+          const answer = stage(current as never, world);
+          step = answer instanceof Promise ? await answer : answer;
         } catch (error) {
           throw new StageBroke(at, current, error);
         }

@@ -7,7 +7,7 @@ import type { Resolved, Validated } from './call.ts';
 import type { Stage } from './step.ts';
 
 /** Ends with `invalid_arguments` or `context_missing`. */
-export const validate: Stage<Resolved, Validated> = async (call) => {
+export const validate: Stage<Resolved, Validated> = (call) => {
   const { tool } = call;
   if (!isJsonObject(call.args)) {
     const issues = [{ pointer: '', message: 'expected an object of arguments' }];

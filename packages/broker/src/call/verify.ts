@@ -1,26 +1,37 @@
 // Verify: read back, and see whether the world agrees that the deed was done.
-
+import type { Json } from '@countersign/contract/json.ts';
+import type { Tool } from '#rules/tool.ts';
 import { readOnce } from './attempt.ts';
 import type { Executed, Verified } from './call.ts';
 import { scopeOf } from './scope.ts';
-import type { Stage } from './step.ts';
+import type { Stage, Step } from './step.ts';
+import type { World } from './world.ts';
 
 /** Reads and deeds that did not happen have nothing to verify. A read-back that fails does not agree. */
-export const verify: Stage<Executed, Verified> = async (call, world) => {
-  const { verify: readBack, effect } = call.tool;
-  if (effect === 'read' || readBack === undefined || call.reply.kind !== 'ok') {
+export const verify: Stage<Executed, Verified> = (call, world) => {
+  const { verify: how, effect } = call.tool;
+  if (effect === 'read' || how === undefined || call.reply.kind !== 'ok') {
     return { go: { ...call, verification: 'none' } };
   }
+  return readBack(call, how, call.reply.response, world);
+};
+
+async function readBack(
+  call: Executed,
+  how: NonNullable<Tool['verify']>,
+  response: Json,
+  world: World,
+): Promise<Step<Verified>> {
   const scope = {
     ...scopeOf(call, world),
     cost: call.deed.cost,
-    response: call.reply.response,
+    response,
     sideEffect: call.sideEffect ?? {},
   };
-  const seen = await readOnce(call, readBack.bind, scope, world);
+  const seen = await readOnce(call, how.bind, scope, world);
   let agrees = seen.kind === 'ok';
   if (seen.kind === 'ok') {
-    for (const expectation of readBack.expect) {
+    for (const expectation of how.expect) {
       try {
         agrees &&= expectation.evaluate({ ...scope, verify: seen.response }) === true;
       } catch {
@@ -36,4 +47,4 @@ export const verify: Stage<Executed, Verified> = async (call, world) => {
     });
   }
   return { go: { ...call, verification: agrees ? 'agrees' : 'disagrees' } };
-};
+}

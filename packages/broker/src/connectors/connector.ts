@@ -55,6 +55,18 @@ export interface Talk {
   readonly demand: (demand: Demand) => void;
 }
 
+/**
+ * Tells once that an attempt shall end. As much of an AbortSignal as connectors need, so every AbortSignal is one; an
+ * attempt that nobody stops is spared the price of a whole one.
+ */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: StopListener): void;
+  removeEventListener(type: 'abort', listener: StopListener): void;
+}
+
+export type StopListener = (() => void) | { handleEvent(): void };
+
 export interface Attempt {
   readonly call_id: string;
   /** Whose call it is; outside systems that keep tenants apart are told. */
@@ -66,7 +78,7 @@ export interface Attempt {
   readonly inputs: JsonObject;
   readonly credential: Credential | null;
   readonly timeout_ms: number;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly talk?: Talk;
 }
 

@@ -5,8 +5,8 @@ import type { OauthTokens } from './oauth/oauth-tokens.ts';
 import { createStaticProvider, type ReadSecret } from './static.ts';
 
 export interface Credentials {
-  /** Mints for one call. A connector without a credential block answers null. */
-  mint(connector: string, request: MintRequest): Promise<Minted | null>;
+  /** Mints for one call. A connector without a credential block answers null, at once. */
+  mint(connector: string, request: MintRequest): Promise<Minted> | null;
   /** What a connector itself connects with; rejects when it cannot be had now. */
   forConnection(spec: ConnectorSpec): Promise<Credential | null>;
   /** Tells the provider that an upstream refused its credential; answers what to say instead, or null. */
@@ -27,8 +27,7 @@ export function createCredentials(
   for (const { name, credential } of connectors.values()) {
     if (credential !== null) providers.set(name, providerOf(name, credential));
   }
-  const mint = async (connector: string, request: MintRequest): Promise<Minted | null> =>
-    (await providers.get(connector)?.mint(request)) ?? null;
+  const mint: Credentials['mint'] = (connector, request) => providers.get(connector)?.mint(request) ?? null;
   return {
     mint,
     async forConnection(spec) {

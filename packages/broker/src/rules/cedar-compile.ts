@@ -38,8 +38,8 @@ export function compilePolicySet(input: {
   const annotations = readAnnotations(sorted, compiled);
   const slices = sliceByAction(compiled, actionAncestors);
   const judge = (request: DecisionRequest): Judgement => {
-    const slice = slices.get(entityKey(request.action)) ?? sliceFor(compiled, request);
-    return judgeSlice(slice, new Frame(request, actionAncestors));
+    const frame = new Frame(request, actionAncestors);
+    return judgeSlice(slices.get(frame.action.key) ?? sliceFor(compiled, request), frame);
   };
   return { judge, ...annotations };
 }

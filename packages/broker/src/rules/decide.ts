@@ -89,6 +89,9 @@ function deny(policySet: PolicySet, reason: Denial['reason'], policies: readonly
 function idsOf(
   judgements: readonly Judgement[],
   pick: (judgement: Judgement) => readonly string[],
-): string[] {
+): readonly string[] {
+  // Ids of one judgement are sorted and each stands there once.
+  const [only] = judgements;
+  if (only !== undefined && judgements.length === 1) return pick(only);
   return [...new Set(judgements.flatMap(pick))].sort();
 }

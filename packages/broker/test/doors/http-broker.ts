@@ -260,7 +260,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     signer: noteSigner('broker.example', generateKeyPairSync('ed25519').privateKey),
     connector: () => desk,
     credentials: () => ({
-      mint: async () => null,
+      mint: () => null,
       forConnection: async () => null,
       refused: async () => null,
     }),

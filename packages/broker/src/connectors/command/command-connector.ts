@@ -74,15 +74,19 @@ class CommandConnector implements Connector {
     const stdin = inputs['stdin'] ?? '';
     if (typeof stdin !== 'string') return { kind: 'rejected', reason: 'stdin must be a text' };
     const env = { ...this.#settings.program.env, ...credential?.inject.env };
-    const signal = AbortSignal.any([attempt.signal, this.#closing.signal]);
+    // Of its own: closing ends what runs, and AbortSignal.any takes nothing less than whole signals.
+    const ending = new AbortController();
+    const end = (): void => ending.abort();
+    for (const signal of [attempt.signal, this.#closing.signal]) signal.addEventListener('abort', end);
     const { output_bytes } = this.#settings;
     const running = this.#isolators[mode]
       .launch(env, (line) => line, argv)
-      .then((launch) => runProcess(launch, stdin, { output_bytes, timeout_ms, signal }));
+      .then((launch) => runProcess(launch, stdin, { output_bytes, timeout_ms, signal: ending.signal }));
     this.#running.add(running);
     try {
       return redactReply(judge(await running, operation, mode), credential);
     } finally {
+      for (const signal of [attempt.signal, this.#closing.signal]) signal.removeEventListener('abort', end);
       this.#running.delete(running);
     }
   }

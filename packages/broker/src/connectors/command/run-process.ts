@@ -1,5 +1,5 @@
 // Runs one isolated process to its end: bounded output, bounded time, and nothing of it left afterwards.
-
+import type { StopSignal } from '../connector.ts';
 import { spawnLaunch } from '../isolation/spawn-launch.ts';
 import type { Launch } from '../isolation.ts';
 
@@ -17,7 +17,7 @@ export type Ended =
 export interface Bounds {
   readonly output_bytes: number;
   readonly timeout_ms: number;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** Never rejects. The launch is disposed of. */

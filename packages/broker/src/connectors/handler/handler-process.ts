@@ -1,6 +1,7 @@
 // One isolated process for one call of a handler: started beforehand, given the call, ended with its answer.
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import type { StopSignal } from '../connector.ts';
 import type { ConnectorLog } from '../connector-deps.ts';
 import { spawnLaunch } from '../isolation/spawn-launch.ts';
 import type { Launch } from '../isolation.ts';
@@ -17,7 +18,7 @@ export interface HandlerRun {
   /** What the process is told: source, name of the function, arguments. */
   readonly message: JsonObject;
   readonly timeout_ms: number;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly fetch: (asked: Json | undefined) => Promise<JsonObject>;
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Dispatcher } from 'undici';
+import type { StopSignal } from '../connector.ts';
 import { kindOf } from './protocol.ts';
 import { createEventReader, type EventMark, type EventReader } from './read-events.ts';
 
@@ -15,7 +16,7 @@ export interface Post {
   /** Id of the request in the body; null for notifications and for our answers. */
   readonly id: string | null;
   readonly timeout_ms: number;
-  readonly signal: AbortSignal | null;
+  readonly signal: StopSignal | null;
   readonly response_bytes: number;
   /** Everything on an event stream that is not our reply. */
   readonly onOther: (message: JsonObject) => void;

@@ -1,6 +1,6 @@
 // The words of the MCP wire (2026-07-28 and 2025-11-25): requests as text, replies recognised, headers encoded.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
-import type { Asking } from '../connector.ts';
+import type { Asking, StopSignal } from '../connector.ts';
 
 export const MODERN = '2026-07-28';
 /** Revisions that begin with `initialize`; the newest is offered, any of them is accepted. */
@@ -48,7 +48,7 @@ export interface Outgoing {
   /** Flat list of further header names and values (credential, mirrored parameters). HTTP only. */
   readonly headers: readonly string[];
   readonly timeout_ms: number;
-  readonly signal: AbortSignal | null;
+  readonly signal: StopSignal | null;
   readonly listening?: Listening;
 }
 

@@ -1,11 +1,12 @@
 // One HTTP request and its whole answer, under a deadline and a size limit; redirects are answers, never followed.
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { StopSignal } from '../connector.ts';
 import type { OutgoingRequest } from './build-request.ts';
 
 export interface ExchangeLimits {
   readonly timeout_ms: number;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly response_bytes: number;
 }
 
