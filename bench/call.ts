@@ -1,11 +1,12 @@
 // The bench of one call: the same tool called directly, through a bare SDK proxy and through Countersign with
 // everything on, in alternating rounds of one run. `--without-broker` leaves the governed side out.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { checkLedger, type LedgerCheck } from './check-ledger.ts';
 import { type Load, load, type Measured, type Target } from './load.ts';
 import { type FsyncFloor, measureFsync } from './measure-fsync.ts';
+import { medianOf, results, writeResult } from './report.ts';
 import { type Governed, startBroker } from './start-broker.ts';
 import { type Running, startServer } from './start-process.ts';
 
@@ -37,8 +38,6 @@ interface Round {
 
 const withBroker = !process.argv.includes('--without-broker');
 // Not the system's folder for temporary files: that may be memory, and durability would cost nothing there.
-const results = new URL('results/', import.meta.url).pathname;
-mkdirSync(results, { recursive: true });
 const root = mkdtempSync(join(results, 'run-'));
 const started: Running[] = [];
 try {
@@ -118,18 +117,14 @@ function report(
   console.log(table(medians));
   const verdict = judge(medians, ledger);
   for (const line of verdict.lines) console.log(line);
-  const record = {
-    at: new Date().toISOString(),
-    node: process.version,
-    processors: availableParallelism(),
+  writeResult('call', {
     fsync_floor: floor,
     loads: LOADS,
     medians: Object.fromEntries(medians),
     rounds: Object.fromEntries(rounds),
     ledger,
     targets: verdict.targets,
-  };
-  writeFileSync(join(results, 'call.json'), `${JSON.stringify(record, null, 2)}\n`);
+  });
   if (!verdict.holds) process.exitCode = 1;
 }
 
@@ -196,21 +191,4 @@ function word(holds: boolean): string {
 
 function medianRound(rounds: readonly Round[]): Round {
   return { idle: medianOf(rounds.map(({ idle }) => idle)), busy: medianOf(rounds.map(({ busy }) => busy)) };
-}
-
-/** The median of each figure by itself. */
-function medianOf(all: readonly Measured[]): Measured {
-  const middle = (figure: (measured: Measured) => number): number =>
-    all.map(figure).sort((a, b) => a - b)[Math.floor(all.length / 2)]!;
-  const first = all[0]!;
-  return {
-    callers: first.callers,
-    requests: first.requests,
-    rate_per_s: middle(({ rate_per_s }) => rate_per_s),
-    p50_ms: middle(({ p50_ms }) => p50_ms),
-    p95_ms: middle(({ p95_ms }) => p95_ms),
-    p99_ms: middle(({ p99_ms }) => p99_ms),
-    cpu_us_per_call:
-      first.cpu_us_per_call === null ? null : middle(({ cpu_us_per_call }) => cpu_us_per_call ?? 0),
-  };
 }
