@@ -70,8 +70,8 @@ export function compileBundle(
     BASELINE_FILE,
     baselineText(compiled.ask === null ? null : settings.approvals.default, settings.waivers),
   );
-  const cedar_schema = cedarSchema(tools, settings, connectors.keys());
-  const schema = files.broken('countersign') ? null : { text: cedar_schema, untyped };
+  const cedar = cedarSchema(tools, settings, connectors.keys());
+  const schema = files.broken('countersign') ? null : { cedar, untyped };
   const names = namesForPolicies(files, people, settings);
   const policies = compilePolicies(policyTexts, schema, tools, { electorate, names }, mistakes);
   const tests = compileTests(
@@ -96,7 +96,7 @@ export function compileBundle(
     }),
     checkContext: contextChecks(settings.context),
     tests,
-    cedar_schema,
+    cedar_schema: cedar.text,
     files: canonical,
   };
   return { ok: true, bundle, warnings: mistakes.all() };
@@ -183,7 +183,11 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
         continue;
       }
       if (kind === 'countersign') settings = { source, value };
-      else byKind.set(kind, [...(byKind.get(kind) ?? []), { source, value }]);
+      else {
+        const ofKind = byKind.get(kind) ?? [];
+        ofKind.push({ source, value });
+        byKind.set(kind, ofKind);
+      }
     }
   }
   if (!texts.has('countersign.yaml')) {
