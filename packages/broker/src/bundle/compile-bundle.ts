@@ -28,6 +28,12 @@ export interface LoadOptions {
   readonly now_ms?: number;
   /** What a connector kind says of an operation, given by the floor that knows; sentences, empty when it may run. */
   readonly checkOperation?: NonNullable<LintWorld['checkOperation']>;
+  /** What a connector kind says of the options of a connector, by pointer into its file. */
+  readonly checkConnector?: (spec: ConnectorSpec) => readonly {
+    readonly pointer: string;
+    readonly message: string;
+    readonly hint: string;
+  }[];
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -63,6 +69,11 @@ export function compileBundle(
     { path: settings.data_dir, what: 'the data folder with store and keys' },
   ];
   const connectors = compileConnectors(files.connectors, root, protect, mistakes, texts);
+  for (const { source, value } of files.connectors) {
+    const spec = connectors.get(value.name as string);
+    for (const { pointer, message, hint } of (spec && options.checkConnector?.(spec)) ?? [])
+      mistakes.error(source.file, source.at(pointer), message, hint);
+  }
   const { manifests, untyped } = compileManifests(files, connectors, compiled, options, mistakes);
   const tools = manifests.map((it) => it.tool);
   const policyTexts = new Map(files.policies);
