@@ -97,6 +97,8 @@ const ajv = new Ajv2020({
   // Third-party schemas are input too: a pattern may cost linear time only.
   // Unused names in what it writes cost the engine nothing; looking for them cost a third of the compilation.
   code: { regExp: Object.assign(linearPattern, { code: 'linearPattern' }), optimize: false },
+  // Its judgement of schemas is asked for apart, for our own words and places.
+  validateSchema: false,
   logger: false,
 });
 // The package is CommonJS whose default export is wrapped once more under Node's interop.
@@ -139,16 +141,42 @@ function compileAnew(schema: JsonObject): CompiledSchema {
   if (faults.length > 0) return { ok: false, faults };
   let validate: ValidateFunction;
   try {
+    if (ajv.validateSchema(schema) !== true) return { ok: false, faults: issuesOf(ajv.errors ?? [], schema) };
     validate = ajv.compile(schema);
   } catch (error) {
-    const message = (error as Error).message.replace(/^strict mode: /, '');
-    return { ok: false, faults: [{ pointer: '', message }] };
+    return { ok: false, faults: [faultOf(error as Error, schema)] };
   } finally {
     // Ajv would keep every schema for the life of the process; the compiled function needs nothing of it.
     ajv.removeSchema(schema);
     if (typeof schema.$id === 'string') ajv.removeSchema(schema.$id);
   }
   return { ok: true, check: (value) => (validate(value) ? NONE : issuesOf(validate.errors ?? [], value)) };
+}
+
+/** What ajv throws of a schema that has the right form, at the place that it names. */
+function faultOf(error: Error, schema: JsonObject): SchemaFault {
+  const { missingRef } = error as Error & { readonly missingRef?: unknown };
+  if (typeof missingRef === 'string') {
+    const pointer = pointerOfReference(schema, missingRef) ?? '';
+    return { pointer, message: '$ref must name a part of this schema', hint: 'write #/$defs/<name>' };
+  }
+  const [, sentence = error.message, place = ''] =
+    /^(?:strict mode: )?(.*?)(?: at "[^#"]*#([^"]*)")?(?: \(strict\w+\))?$/s.exec(error.message) ?? [];
+  const untyped = /^missing type "(\w+)" for keyword "(\w+)"$/.exec(sentence);
+  const message = untyped === null ? sentence : `"${untyped[2]}" needs "type: ${untyped[1]}" beside it`;
+  return { pointer: targetOf(`#${place}`) ?? '', message };
+}
+
+/** Where a reference is written, in whatever holds it. */
+function pointerOfReference(value: unknown, reference: string, pointer = ''): string | null {
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [key, inner] of Object.entries(value)) {
+    const at = `${pointer}/${escapeStep(key)}`;
+    if (key === '$ref' && inner === reference) return at;
+    const found = pointerOfReference(inner, reference, at);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 function faultsOf(schema: JsonObject): SchemaFault[] {
