@@ -59,14 +59,19 @@ export function compileBundle(
 ): Loaded {
   const files = sortFiles(texts, mistakes);
   const compiled = compileSettings(files.settings.value, files.settings.source, root, mistakes);
-  const { settings } = compiled;
-  const people = compilePrincipals(files.principals, { settings, texts, named: files.named }, mistakes);
+  const { settings, declared } = compiled;
+  const people = compilePrincipals(
+    files.principals,
+    { settings, declared, texts, named: files.named },
+    mistakes,
+  );
   const electorate = files.broken('person') ? null : people;
   if (electorate !== null) checkAsk(compiled, electorate, files.settings.source, mistakes);
   checkWaivers(files, options, mistakes);
   const protect = [
     { path: root, what: 'the bundle folder' },
-    { path: settings.data_dir, what: 'the data folder with store and keys' },
+    // Where the data lies is not known of a broken file.
+    ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),
   ];
   const connectors = compileConnectors(files.connectors, root, protect, mistakes, texts);
   for (const { source, value } of files.connectors) {
@@ -141,7 +146,8 @@ function contextChecks(context: Settings['context']): Bundle['checkContext'] {
 }
 
 interface SortedFiles {
-  readonly settings: { readonly source: Source; readonly value: JsonObject };
+  /** `value` null: broken or missing. */
+  readonly settings: { readonly source: Source; readonly value: JsonObject | null };
   readonly principals: readonly PrincipalFile[];
   readonly connectors: readonly ConnectorFile[];
   readonly tools: readonly { readonly source: Source; readonly value: JsonObject }[];
@@ -172,7 +178,7 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
   const canonical: Record<string, string> = {};
   const names = new Map<FileKind, Set<string>>();
   const broken = new Set<FileKind>();
-  let settings: SortedFiles['settings'] = { source: NO_FILE, value: {} };
+  let settings: SortedFiles['settings'] = { source: NO_FILE, value: null };
   for (const [path, text] of [...texts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const folder = path.slice(0, Math.max(0, path.indexOf('/')));
     // Connector files are looked at value by value; descriptions of vendors are full of examples.
@@ -202,6 +208,7 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
     }
   }
   if (!texts.has('countersign.yaml')) {
+    broken.add('countersign');
     mistakes.error(
       'countersign.yaml',
       { line: 1, column: 1 },
@@ -259,7 +266,7 @@ const TYPING: readonly LintRuleId[] = ['input-closed', 'visible-to-policy', 'con
 function compileManifests(
   files: SortedFiles,
   connectors: ReadonlyMap<string, ConnectorSpec>,
-  { settings }: CompiledSettings,
+  { declared }: CompiledSettings,
   options: LoadOptions,
   mistakes: Mistakes,
 ): { readonly manifests: readonly Manifest[]; readonly untyped: ReadonlySet<string> } {
@@ -273,7 +280,7 @@ function compileManifests(
     .map(({ source, value }) => compileManifest(value, source, mistakes))
     .filter((it) => it !== null);
   const world: LintWorld = {
-    settings,
+    declared,
     connectors,
     connectorNames: files.named('connector'),
     tools: files.named('tool'),
@@ -300,7 +307,7 @@ function checkWaivers(
   { now_ms }: LoadOptions,
   mistakes: Mistakes,
 ): void {
-  const waivers = (value.waivers ?? []) as unknown as Bundle['settings']['waivers'];
+  const waivers = (value?.waivers ?? []) as unknown as Bundle['settings']['waivers'];
   waivers.forEach((waiver, index) => {
     if (!named('person').has(waiver.by)) {
       mistakes.error(source.file, source.at(`/waivers/${index}/by`), `no person "${waiver.by}"`);
