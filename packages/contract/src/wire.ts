@@ -154,6 +154,20 @@ export interface HaltView extends HaltRequest {
   readonly at_ms: number;
 }
 
+/** What was erased: the payload of one entry, with every copy of it in the store. The entry itself stays. */
+export interface Erasure {
+  readonly log: string;
+  readonly seq: number;
+  /** Kind of the entry whose payload was erased. */
+  readonly kind: string;
+  readonly by: string;
+  readonly at_ms: number;
+  /** Number of the entry, in the same log, that says who erased it and why. */
+  readonly recorded_as: number;
+  /** False where a reader kept the write-ahead log from being emptied: the next checkpoint empties it. */
+  readonly gone_from_files: boolean;
+}
+
 /** A ledger entry with the proof that it is in the log: what an auditor keeps. */
 export interface Receipt {
   readonly log: string;

@@ -4,6 +4,7 @@ import type {
   ApprovalView,
   CallAnswer,
   CallStatus,
+  Erasure,
   HaltRequest,
   HaltView,
   Receipt,
@@ -144,6 +145,12 @@ export class People {
   /** A ledger entry with its inclusion proof and the signed checkpoint. For auditors. */
   showReceipt(log: string, seq: number): Promise<Receipt> {
     return this.#session.request('GET', `/v1/ledger/receipts/${encodeURIComponent(log)}/${seq}`);
+  }
+
+  /** Erases the payload of an entry, with who and why on record; refused while something needs it. For admins. */
+  erasePayload(log: string, seq: number, reason: string): Promise<Erasure> {
+    const path = `/v1/ledger/entries/${encodeURIComponent(log)}/${seq}/erase`;
+    return this.#session.request('POST', path, { body: { reason } });
   }
 
   /** The newest signed checkpoint and the key that verifies it: keep it, to notice a ledger that was rolled back. */

@@ -48,7 +48,8 @@ export async function latestCheckpoint(
   return ok({ log: name, checkpoint: checkpoint.note, vkey: world.signer.vkey });
 }
 
-function logFor(person: Person, wanted: string | undefined): string | null {
+/** The log that the person may reach, by default the one of the own tenant; null for any other. */
+export function logFor(person: Person, wanted: string | undefined): string | null {
   if (!hasRole(person, 'auditor', 'operator', 'admin')) return null;
   const own = tenantLog(person.tenant);
   if (wanted === undefined || wanted === own) return own;

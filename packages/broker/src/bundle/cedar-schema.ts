@@ -14,19 +14,47 @@ entity Resource in [Connector] = { system: String, kind: String, id: String };
 entity Agent in [Role, Tenant] = { owner: Person, tenant: Tenant, mode: String, roles: Set<String> };
 `;
 
-/** Cedar schema in the human format. Order follows the tools given; the same bundle writes the same text. */
+export interface CedarSchema {
+  /** The whole schema, in the human format. */
+  readonly text: string;
+  /** Names of all tools in it. */
+  readonly tools: ReadonlySet<string>;
+  /** Names of all groups in it. */
+  readonly groups: ReadonlySet<string>;
+  /** Tool → the first tool of the same type: in the same groups, for the same resource, with the same context. */
+  readonly kinds: ReadonlyMap<string, string>;
+  /** The schema with all entities and groups, and of the tools only these. */
+  textOf(tools: Iterable<string>): string;
+}
+
+/** Order follows the tools given; the same bundle writes the same text. */
 export function cedarSchema(
   tools: readonly Tool[],
   settings: Settings,
   connectors: Iterable<string>,
-): string {
+): CedarSchema {
   const names = new Set([...connectors, ...tools.map((tool) => tool.connector)]);
   const groups = [...GROUPS, ...[...names].map((name) => `connector:${name}`)];
-  const actions = groups.map((name) => `action ${quote(name)};`).join('\n');
-  return `${ENTITIES}\n${actions}\n\n${tools.map((tool) => actionOf(tool, settings)).join('\n')}`;
+  const head = `${ENTITIES}\n${groups.map((name) => `action ${quote(name)};`).join('\n')}\n\n`;
+  const actions = new Map<string, string>();
+  const kinds = new Map<string, string>();
+  const first = new Map<string, string>();
+  for (const tool of tools) {
+    const type = typeOfAction(tool, settings);
+    actions.set(tool.name, `action ${quote(tool.name)} ${type}`);
+    if (!first.has(type)) first.set(type, tool.name);
+    kinds.set(tool.name, first.get(type)!);
+  }
+  return {
+    text: head + [...actions.values()].join('\n'),
+    tools: new Set(actions.keys()),
+    groups: new Set(groups),
+    kinds,
+    textOf: (some) => head + [...some].map((name) => actions.get(name) ?? '').join('\n'),
+  };
 }
 
-function actionOf(tool: Tool, settings: Settings): string {
+function typeOfAction(tool: Tool, settings: Settings): string {
   const groups = actionGroups(tool).map(quote).join(', ');
   const resource = tool.resources.length > 0 ? 'Resource' : 'Connector';
   const prepared = tool.prepare.map((step) => `${quote(step.id)}: ${typeOf(step.output)}`);
@@ -42,7 +70,7 @@ function actionOf(tool: Tool, settings: Settings): string {
     'run: { id: String, ambient: Bool, trigger?: String }',
     'now: datetime',
   ];
-  return `action ${quote(tool.name)} in [${groups}] appliesTo {
+  return `in [${groups}] appliesTo {
   principal: [Agent],
   resource: [${resource}],
   context: {

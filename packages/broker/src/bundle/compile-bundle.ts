@@ -28,6 +28,12 @@ export interface LoadOptions {
   readonly now_ms?: number;
   /** What a connector kind says of an operation, given by the floor that knows; sentences, empty when it may run. */
   readonly checkOperation?: NonNullable<LintWorld['checkOperation']>;
+  /** What a connector kind says of the options of a connector, by pointer into its file. */
+  readonly checkConnector?: (spec: ConnectorSpec) => readonly {
+    readonly pointer: string;
+    readonly message: string;
+    readonly hint: string;
+  }[];
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -53,16 +59,26 @@ export function compileBundle(
 ): Loaded {
   const files = sortFiles(texts, mistakes);
   const compiled = compileSettings(files.settings.value, files.settings.source, root, mistakes);
-  const { settings } = compiled;
-  const people = compilePrincipals(files.principals, { settings, texts, named: files.named }, mistakes);
+  const { settings, declared } = compiled;
+  const people = compilePrincipals(
+    files.principals,
+    { settings, declared, texts, named: files.named },
+    mistakes,
+  );
   const electorate = files.broken('person') ? null : people;
   if (electorate !== null) checkAsk(compiled, electorate, files.settings.source, mistakes);
   checkWaivers(files, options, mistakes);
   const protect = [
     { path: root, what: 'the bundle folder' },
-    { path: settings.data_dir, what: 'the data folder with store and keys' },
+    // Where the data lies is not known of a broken file.
+    ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),
   ];
   const connectors = compileConnectors(files.connectors, root, protect, mistakes, texts);
+  for (const { source, value } of files.connectors) {
+    const spec = connectors.get(value.name as string);
+    for (const { pointer, message, hint } of (spec && options.checkConnector?.(spec)) ?? [])
+      mistakes.error(source.file, source.at(pointer), message, hint);
+  }
   const { manifests, untyped } = compileManifests(files, connectors, compiled, options, mistakes);
   const tools = manifests.map((it) => it.tool);
   const policyTexts = new Map(files.policies);
@@ -70,8 +86,8 @@ export function compileBundle(
     BASELINE_FILE,
     baselineText(compiled.ask === null ? null : settings.approvals.default, settings.waivers),
   );
-  const cedar_schema = cedarSchema(tools, settings, connectors.keys());
-  const schema = files.broken('countersign') ? null : { text: cedar_schema, untyped };
+  const cedar = cedarSchema(tools, settings, connectors.keys());
+  const schema = files.broken('countersign') ? null : { cedar, untyped };
   const names = namesForPolicies(files, people, settings);
   const policies = compilePolicies(policyTexts, schema, tools, { electorate, names }, mistakes);
   const tests = compileTests(
@@ -96,7 +112,7 @@ export function compileBundle(
     }),
     checkContext: contextChecks(settings.context),
     tests,
-    cedar_schema,
+    cedar_schema: cedar.text,
     files: canonical,
   };
   return { ok: true, bundle, warnings: mistakes.all() };
@@ -130,7 +146,8 @@ function contextChecks(context: Settings['context']): Bundle['checkContext'] {
 }
 
 interface SortedFiles {
-  readonly settings: { readonly source: Source; readonly value: JsonObject };
+  /** `value` null: broken or missing. */
+  readonly settings: { readonly source: Source; readonly value: JsonObject | null };
   readonly principals: readonly PrincipalFile[];
   readonly connectors: readonly ConnectorFile[];
   readonly tools: readonly { readonly source: Source; readonly value: JsonObject }[];
@@ -161,7 +178,7 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
   const canonical: Record<string, string> = {};
   const names = new Map<FileKind, Set<string>>();
   const broken = new Set<FileKind>();
-  let settings: SortedFiles['settings'] = { source: NO_FILE, value: {} };
+  let settings: SortedFiles['settings'] = { source: NO_FILE, value: null };
   for (const [path, text] of [...texts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const folder = path.slice(0, Math.max(0, path.indexOf('/')));
     // Connector files are looked at value by value; descriptions of vendors are full of examples.
@@ -183,10 +200,15 @@ function sortFiles(texts: FileTexts, mistakes: Mistakes): SortedFiles {
         continue;
       }
       if (kind === 'countersign') settings = { source, value };
-      else byKind.set(kind, [...(byKind.get(kind) ?? []), { source, value }]);
+      else {
+        const ofKind = byKind.get(kind) ?? [];
+        ofKind.push({ source, value });
+        byKind.set(kind, ofKind);
+      }
     }
   }
   if (!texts.has('countersign.yaml')) {
+    broken.add('countersign');
     mistakes.error(
       'countersign.yaml',
       { line: 1, column: 1 },
@@ -244,7 +266,7 @@ const TYPING: readonly LintRuleId[] = ['input-closed', 'visible-to-policy', 'con
 function compileManifests(
   files: SortedFiles,
   connectors: ReadonlyMap<string, ConnectorSpec>,
-  { settings }: CompiledSettings,
+  { declared }: CompiledSettings,
   options: LoadOptions,
   mistakes: Mistakes,
 ): { readonly manifests: readonly Manifest[]; readonly untyped: ReadonlySet<string> } {
@@ -258,7 +280,7 @@ function compileManifests(
     .map(({ source, value }) => compileManifest(value, source, mistakes))
     .filter((it) => it !== null);
   const world: LintWorld = {
-    settings,
+    declared,
     connectors,
     connectorNames: files.named('connector'),
     tools: files.named('tool'),
@@ -285,7 +307,7 @@ function checkWaivers(
   { now_ms }: LoadOptions,
   mistakes: Mistakes,
 ): void {
-  const waivers = (value.waivers ?? []) as unknown as Bundle['settings']['waivers'];
+  const waivers = (value?.waivers ?? []) as unknown as Bundle['settings']['waivers'];
   waivers.forEach((waiver, index) => {
     if (!named('person').has(waiver.by)) {
       mistakes.error(source.file, source.at(`/waivers/${index}/by`), `no person "${waiver.by}"`);

@@ -70,7 +70,12 @@ function draftHttp(
   const credential = headers[0] === undefined ? null : httpCredential(name, headers[0], world);
   if (typeof credential === 'string') return { refused: credential };
   const inside = /^(localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[)/.test(url.hostname);
-  const http = { url: server.url, ...(inside ? { allow_private: true } : {}) };
+  const loopback = /^(localhost$|127\.|\[::1\]$)/.test(url.hostname);
+  if (url.protocol === 'http:' && !inside)
+    return { refused: 'its url is plain http to another host; use https, or list its private address' };
+  // Over plain http an address of one's own network is named, not allowed with all others.
+  const listed = url.protocol === 'https:' || loopback || [url.hostname.replace(/^\[|\]$/g, '')];
+  const http = { url: server.url, ...(inside ? { allow_private: listed } : {}) };
   return {
     name,
     value: connector(name, world, { http }, credential),

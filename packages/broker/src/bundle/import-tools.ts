@@ -133,13 +133,13 @@ function rulesToWaive(
   const source = parseYaml(file, writeYaml({ ...manifest, lifecycle: { status: 'imported' } }), mistakes);
   const value = source === null ? null : checkShape(source, 'tool', mistakes);
   const compiled = source === null || value === null ? null : compileManifest(value, source, mistakes);
-  const { settings } = compileSettings({}, { file, value: {}, at: () => TOP }, '/bundle', new Mistakes());
+  const { declared } = compileSettings({}, { file, value: {}, at: () => TOP }, '/bundle', new Mistakes());
   if (compiled === null) return { refused: mistakes.all()[0]?.message ?? 'its manifest does not compile' };
   const spec: ConnectorSpec = { name: connector, kind: 'mcp', owner: '', options: {}, credential: null };
   const broken = lintTool(
     compiled,
     {
-      settings,
+      declared,
       connectors: new Map([[connector, spec]]),
       connectorNames: new Set([connector]),
       tools: new Set([compiled.tool.name]),

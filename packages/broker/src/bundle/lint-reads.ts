@@ -1,9 +1,9 @@
 // Decides whether every value that a manifest's expressions read exists when they run, and is pinned where it must be.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { Settings } from './bundle.ts';
 import type { Found } from './lint-rules.ts';
 import type { Manifest, Use } from './manifest.ts';
 import { hintFor } from './mistake.ts';
+import type { Declared } from './settings.ts';
 
 /** Sections whose values an approval covers: what they read of the world must not change unseen. */
 const PINNED_SECTIONS: readonly string[] = [
@@ -22,14 +22,14 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Reports `reads-known` and `prepared-pinned`. */
-export function lintReads(manifest: Manifest, settings: Settings, found: Found): void {
+export function lintReads(manifest: Manifest, declared: Declared | null, found: Found): void {
   for (const use of manifest.uses) {
-    checkKnown(use, manifest, settings, found);
+    checkKnown(use, manifest, declared, found);
     checkPinned(use, manifest, found);
   }
 }
 
-function checkKnown(use: Use, manifest: Manifest, settings: Settings, found: Found): void {
+function checkKnown(use: Use, manifest: Manifest, declared: Declared | null, found: Found): void {
   const [root = '', first] = use.path;
   const { tool } = manifest;
   const unknown = (what: string, name: string, known: Iterable<string>): void =>
@@ -44,8 +44,8 @@ function checkKnown(use: Use, manifest: Manifest, settings: Settings, found: Fou
   } else if (root === 'args') {
     checkMembers(use, 1, tool.input, 'argument', manifest, found);
   } else if (root === 'bound') {
-    const declared = Object.keys(settings.context);
-    if (!declared.includes(first)) unknown('context key', first, declared);
+    if (declared !== null && !declared.context.includes(first))
+      unknown('context key', first, declared.context);
     else if (!tool.requires.includes(first))
       checkAsked(use, 2, manifest, found, `list it under context.required`);
   } else if (root === 'prepared') {

@@ -1,6 +1,6 @@
 // Holds a compiled manifest against the lint rules; a waiver sets a rule aside only where its row allows.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { ConnectorSpec, Settings } from './bundle.ts';
+import type { ConnectorSpec } from './bundle.ts';
 import { choicesOf } from './lint-addresses.ts';
 import { unlabelledText } from './lint-output.ts';
 import { lintReads } from './lint-reads.ts';
@@ -8,6 +8,7 @@ import { type Found, type LintRuleId, lintRules } from './lint-rules.ts';
 import { invisibleParts, lintInput } from './lint-schema.ts';
 import type { Manifest } from './manifest.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
+import type { Declared } from './settings.ts';
 
 /** Where an operation stands: the bind as written, its connector, and whether it must not change anything. */
 export interface OperationPlace {
@@ -17,7 +18,8 @@ export interface OperationPlace {
 }
 
 export interface LintWorld {
-  readonly settings: Settings;
+  /** Null: countersign.yaml is broken or missing, and no tool is blamed for what it would declare. */
+  readonly declared: Declared | null;
   readonly connectors: ReadonlyMap<string, ConnectorSpec>;
   /** Names in all connector files, also of those that have mistakes of their own. */
   readonly connectorNames: ReadonlySet<string>;
@@ -65,7 +67,7 @@ export function lintTool(manifest: Manifest, world: LintWorld, mistakes: Mistake
   lintWrite(manifest, found);
   lintBinds(manifest, world, found, mistakes);
   lintNames(manifest, world, found);
-  lintReads(manifest, world.settings, found);
+  lintReads(manifest, world.declared, found);
   for (const text of unlabelledText(manifest)) found('text-labelled', text.pointer, text.message, text.hint);
   manifest.resourcePrefixes.forEach((prefix, index) => {
     if (/^[a-z][a-z0-9_-]*:[a-z][a-z0-9_-]*\/$/.test(prefix.slice(0, prefix.indexOf('/') + 1))) return;
@@ -259,20 +261,20 @@ function lintSql(body: JsonObject, at: string, reads: boolean, found: Found): vo
 }
 
 function lintNames({ tool }: Manifest, world: LintWorld, found: Found): void {
-  const declared = Object.keys(world.settings.context);
+  const { declared } = world;
   tool.requires.forEach((key, index) => {
-    if (!declared.includes(key))
+    if (declared !== null && !declared.context.includes(key))
       found(
         'context-declared',
         `/context/required/${index}`,
         `no context key "${key}" in countersign.yaml`,
-        hintFor(key, declared),
+        hintFor(key, declared.context),
       );
   });
-  const labels = [...BUILT_IN_LABELS, ...world.settings.labels];
+  const labels = [...BUILT_IN_LABELS, ...(declared?.labels ?? [])];
   const check = (list: readonly string[], pointer: string): void =>
     list.forEach((label, index) => {
-      if (!labels.includes(label))
+      if (declared !== null && !labels.includes(label))
         found('label-declared', `${pointer}/${index}`, `no label "${label}"`, hintFor(label, labels));
     });
   check(tool.output.labels, '/output/labels');

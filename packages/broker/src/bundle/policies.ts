@@ -1,12 +1,19 @@
 // Compiles the policies of a bundle with the baseline: parsed, typed against the generated schema, approvals checked.
 import { type ApprovalText, parseApproval } from '#rules/approval.ts';
 import { compilePolicySet } from '#rules/cedar-compile.ts';
-import { engineFallback, type ParsedPolicy, parsePolicies, validatePolicies } from '#rules/cedar-engine.ts';
+import {
+  engineFallback,
+  type ParsedPolicy,
+  parsePolicies,
+  type ValidationMistake,
+  validatePolicies,
+} from '#rules/cedar-engine.ts';
 import { entityKey } from '#rules/cedar-value.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import { actionGroups } from '#rules/facts.ts';
 import type { Tool } from '#rules/tool.ts';
 import { BASELINE_IDS } from './baseline.ts';
+import type { CedarSchema } from './cedar-schema.ts';
 import { hintFor, type Mistakes, type Position } from './mistake.ts';
 import type { Principals } from './principals.ts';
 
@@ -22,6 +29,12 @@ export interface PolicyWorld {
   readonly names: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
+/** What policies are typed against; `untyped`: tools whose types are broken. */
+export interface Typing {
+  readonly cedar: CedarSchema;
+  readonly untyped: ReadonlySet<string>;
+}
+
 interface Placed {
   readonly file: string;
   readonly policy: ParsedPolicy;
@@ -29,12 +42,12 @@ interface Placed {
 
 /**
  * `texts`: path → text of every .cedar file, the baseline among them. `schema` null: only parsed, not validated;
- * what validation says of its `untyped` tools is left out.
+ * what validation says of its untyped tools is left out.
  * Answers null when the policies cannot be compiled.
  */
 export function compilePolicies(
   texts: ReadonlyMap<string, string>,
-  schema: { readonly text: string; readonly untyped: ReadonlySet<string> } | null,
+  schema: Typing | null,
   tools: readonly Tool[],
   known: PolicyWorld,
   mistakes: Mistakes,
@@ -202,16 +215,42 @@ function placeOf({ text, line, column }: ParsedPolicy, offset: number): Position
     : { line: line + lines.length - 1, column: last.length + 1 };
 }
 
-function validateAll(
-  placed: readonly Placed[],
-  schema: { readonly text: string; readonly untyped: ReadonlySet<string> },
-  mistakes: Mistakes,
-): void {
+/**
+ * The engine judges every policy for every action of its schema: a thousand tools with a policy each are a million
+ * judgements. INVARIANT: what a policy means for an action depends on the action's type, and on its name only where
+ * the policy mentions it. So each policy is judged by the tools that it mentions, and where its scope is open beyond
+ * them, by one tool of each type.
+ */
+function validateBySlice(placed: readonly Placed[], { cedar, untyped }: Typing): ValidationMistake[] {
+  const kinds = new Map<string, string>();
+  for (const [name, first] of cedar.kinds) {
+    // Findings about an untyped tool are dropped, so it stands for no other.
+    const kind = `${first} ${untyped.has(name)}`;
+    if (!kinds.has(kind)) kinds.set(kind, name);
+  }
+  const slices = new Map<string, { readonly text: string; readonly policies: ParsedPolicy[] }>();
+  for (const { policy } of placed) {
+    const scoped = new Set(actionsIn(policy.json.action));
+    const mentioned = new Set(actionsIn(policy.json).filter((name) => !cedar.groups.has(name)));
+    const known = [...mentioned].every((name) => cedar.tools.has(name));
+    const open = scoped.size === 0 || [...scoped].some((name) => !mentioned.has(name));
+    const tools = new Set([...mentioned, ...(open ? kinds.values() : [])]);
+    // A name that nobody has is told beside those that it may have meant.
+    const key = known ? JSON.stringify([...tools].sort()) : '';
+    const slice = slices.get(key);
+    if (slice !== undefined) slice.policies.push(policy);
+    else slices.set(key, { text: known ? cedar.textOf(tools) : cedar.text, policies: [policy] });
+  }
+  return [...slices.values()].flatMap(({ text, policies }) => validatePolicies(policies, text));
+}
+
+function actionsIn(json: unknown): string[] {
+  return mentionsIn(json).flatMap(({ type, id }) => (type === 'Action' ? [id] : []));
+}
+
+function validateAll(placed: readonly Placed[], schema: Typing, mistakes: Mistakes): void {
   const files = new Map(placed.map(({ file, policy }) => [policy.id, file]));
-  const found = validatePolicies(
-    placed.map((it) => it.policy),
-    schema.text,
-  );
+  const found = validateBySlice(placed, schema);
   const aboutUntyped = (message: string): boolean =>
     [...message.matchAll(/Action::"([^"]+)"/g)].some((match) => schema.untyped.has(match[1] ?? ''));
   const erring = new Set(found.filter((it) => it.severity === 'error').map((it) => it.policy));

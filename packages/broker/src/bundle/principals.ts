@@ -7,6 +7,7 @@ import { checkOf } from './check-shape.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import type { FileTexts } from './read-files.ts';
+import type { Declared } from './settings.ts';
 
 export interface PrincipalFile {
   readonly kind: Principal['kind'];
@@ -25,6 +26,8 @@ export interface Principals {
 
 export interface PrincipalWorld {
   readonly settings: Settings;
+  /** Null: nobody knows what is declared, so nobody is blamed for what is not. */
+  readonly declared: Declared | null;
   /** The files of the bundle, for keys that are given by reference. */
   readonly texts: FileTexts;
   /** Names in all files of a kind, also of files with mistakes of their own. */
@@ -36,7 +39,6 @@ export function compilePrincipals(
   world: PrincipalWorld,
   mistakes: Mistakes,
 ): Principals {
-  const { settings, texts } = world;
   const agents = new Map<string, Agent>();
   const orchestrators = new Map<string, Orchestrator>();
   const people = new Map<string, Person>();
@@ -57,7 +59,7 @@ export function compilePrincipals(
       continue;
     }
     where.set(name, file.source.file);
-    const principal = principalOf(file, settings, texts, mistakes);
+    const principal = principalOf(file, world, mistakes);
     for (const [index, key] of principal.keys.entries()) sharedKey(key, index, file, keyOwners, mistakes);
     principals.set(name, principal);
     if (principal.kind === 'agent') agents.set(name, principal);
@@ -70,19 +72,18 @@ export function compilePrincipals(
 
 function principalOf(
   file: PrincipalFile,
-  settings: Settings,
-  texts: FileTexts,
+  { settings, declared, texts }: PrincipalWorld,
   mistakes: Mistakes,
 ): Principal {
   const { kind, source, value } = file;
   const name = value.name as string;
   const tenant = (value.tenant as string | undefined) ?? settings.tenants[0] ?? 'default';
-  if (!settings.tenants.includes(tenant)) {
+  if (declared !== null && !declared.tenants.includes(tenant)) {
     mistakes.error(
       source.file,
       source.at('/tenant'),
       `no tenant "${tenant}"`,
-      hintFor(tenant, settings.tenants),
+      hintFor(tenant, declared.tenants),
     );
   }
   const base = {
@@ -180,7 +181,7 @@ function sharedKey(
 
 function checkReferences(
   { kind, source, value }: PrincipalFile,
-  { settings, named }: PrincipalWorld,
+  { declared, named }: PrincipalWorld,
   mistakes: Mistakes,
 ): void {
   const missing = (pointer: string, what: string, name: string, names: Iterable<string>): void =>
@@ -194,8 +195,8 @@ function checkReferences(
     if (!named('agent').has(name)) missing(`/agents/${index}`, 'agent', name, named('agent'));
   });
   ((value.context ?? []) as readonly string[]).forEach((key, index) => {
-    const keys = Object.keys(settings.context);
-    if (!keys.includes(key)) missing(`/context/${index}`, 'declared context key', key, keys);
+    if (declared !== null && !declared.context.includes(key))
+      missing(`/context/${index}`, 'declared context key', key, declared.context);
   });
 }
 

@@ -15,6 +15,15 @@ export interface CompiledSettings {
   readonly settings: Settings;
   /** `approvals.default`, parsed. */
   readonly ask: ApprovalText | null;
+  /** Null where the file is broken or missing. */
+  readonly declared: Declared | null;
+}
+
+/** What the file declares, its mistakes aside: nobody who refers to these is blamed for them. */
+export interface Declared {
+  readonly context: readonly string[];
+  readonly labels: readonly string[];
+  readonly tenants: readonly string[];
 }
 
 /** What holds where the file says nothing. */
@@ -37,13 +46,17 @@ const DEFAULTS = {
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
 
-/** `value` has the right shape (countersign.schema.json). `root`: real path of the bundle folder. */
+/**
+ * `value` has the right shape (countersign.schema.json); null where the file is broken or missing, and then every
+ * default holds for the rest of the check. `root`: real path of the bundle folder.
+ */
 export function compileSettings(
-  value: JsonObject,
+  written: JsonObject | null,
   source: Source,
   root: string,
   mistakes: Mistakes,
 ): CompiledSettings {
+  const value = written ?? {};
   const part = (key: string): Record<string, never> => (value[key] ?? {}) as never;
   const wrong = (pointer: string, message: string, hint?: string): void =>
     mistakes.error(source.file, source.at(pointer), message, hint);
@@ -62,15 +75,18 @@ export function compileSettings(
   const listen = part('listen');
   const limits = part('limits');
   const approvals = part('approvals');
+  const tenants = (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants;
+  const labels = (value.labels as readonly string[] | undefined) ?? [];
   return {
     ask: askOf(approvals.default as string | undefined, wrong),
+    declared: written === null ? null : { context: Object.keys(value.context ?? {}), labels, tenants },
     settings: {
       listen: { host: listen.host ?? DEFAULTS.host, port: listen.port ?? DEFAULTS.port },
       public_url: (value.public_url as string | undefined) ?? null,
       data_dir,
-      tenants: (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants,
+      tenants,
       context: contextOf((value.context ?? {}) as JsonObject, wrong),
-      labels: (value.labels as readonly string[] | undefined) ?? [],
+      labels,
       approvals: {
         default: approvals.default ?? null,
         ttl_ms: ms('approvals', 'ttl'),

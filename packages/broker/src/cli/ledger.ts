@@ -1,7 +1,7 @@
 // `countersign ledger`: verifies the record offline, and fetches the proofs that an auditor keeps.
 import { writeFileSync } from 'node:fs';
 import { verifyReceipt } from '@countersign/contract/receipt.ts';
-import type { Receipt } from '@countersign/contract/wire.ts';
+import type { Erasure, Receipt } from '@countersign/contract/wire.ts';
 import type { Command } from 'commander';
 import { type LedgerReport, verifyLedger } from '#store/verify-ledger.ts';
 import type { LogFailure, LogReport } from '#store/verify-log.ts';
@@ -49,6 +49,23 @@ export function ledgerCommands(program: Command, world: CliWorld): void {
     .action(async (log: string | undefined, options: ConnectionOptions & { out?: string }) => {
       keep(await connect(options, world).latestCheckpoint(log), options.out, world);
     });
+  withConnection(
+    group
+      .command('erase <log> <seq>')
+      .description("erase what an entry's payload said; the entry and all proofs stay"),
+  )
+    .requiredOption('--reason <text>', 'why; kept on record with who did it')
+    .action(async (log: string, seq: string, options: ConnectionOptions & { reason: string }) => {
+      const erased = await connect(options, world).erasePayload(log, wholeNumber(seq), options.reason);
+      world.terminal.out(options.json ? printableJson(erased) : told(erased));
+    });
+}
+
+function told({ log, seq, kind, recorded_as, gone_from_files }: Erasure): string {
+  const files = gone_from_files
+    ? 'It is gone from the files of the store.'
+    : 'A reader keeps an older state of it in the write-ahead log: the next checkpoint removes it.';
+  return `Erased the payload of entry ${seq} of ${printable(log)} (${printable(kind)}); recorded as entry ${recorded_as}. ${files}`;
 }
 
 function verify(options: VerifyFlags, world: CliWorld): void {

@@ -5,19 +5,29 @@ import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bun
 import type { FileTexts } from '#bundle/read-files.ts';
 import { checkCommandOperation } from '#connectors/command/fill-arguments.ts';
 import { digestOfSource } from '#connectors/handler/handler-options.ts';
+import { addressMistakes } from '#connectors/mcp/check-address.ts';
 import { checkOpenapiOperation, driftedDigest } from '#connectors/openapi/check-openapi-operation.ts';
 import { optionMistakes } from '#connectors/openapi/options.ts';
 import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation.ts';
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
-  return loadBundle(dir, { now_ms, checkOperation, warnOperation });
+  return loadBundle(dir, { now_ms, checkConnector, checkOperation, warnOperation });
 }
 
 /** The same judgement of texts that were read already, with changes that are not written yet. `root`: real path. */
 export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Loaded {
-  return compileBundle(root, texts, { now_ms, checkOperation, warnOperation });
+  return compileBundle(root, texts, { now_ms, checkConnector, checkOperation, warnOperation });
 }
+
+const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
+  const { http } = (options['transport'] ?? {}) as JsonObject;
+  if (kind !== 'mcp' || http === undefined) return [];
+  return addressMistakes(http as JsonObject).map((it) => ({
+    ...it,
+    pointer: `/transport/http${it.pointer}`,
+  }));
+};
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);

@@ -60,6 +60,27 @@ export function createAddressCheck(allowPrivate: AllowPrivate): AddressCheck {
   };
 }
 
+/**
+ * The same for plain http, over which a credential and every answer go in the clear: null for loopback that the
+ * connector allows, and for addresses of one's own network that it lists. Never for a public one, listed or not.
+ */
+export function createPlainCheck(allowPrivate: AllowPrivate): AddressCheck {
+  const allowed = createAddressCheck(allowPrivate);
+  const reachable = createAddressCheck(false);
+  return (address) => {
+    const refused = allowed(address);
+    if (refused !== null) return refused;
+    if (reachable(address) === null)
+      return `${address} is public: plain http would show everything on the way`;
+    if (Array.isArray(allowPrivate) || isLoopback(address)) return null;
+    return `${address} is reached by plain http only where allow_private lists it`;
+  };
+}
+
+function isLoopback(address: string): boolean {
+  return isIP(address) === 6 ? isLoopbackV6(address) : RANGES.loopback4.check(address);
+}
+
 function refusal(address: string, what: string): string {
   return `${address} is ${what}; say allow_private on the connector if it is meant`;
 }
@@ -72,6 +93,7 @@ function isLoopbackV6(address: string): boolean {
 const RANGES = {
   v4: { private: rangesOf(PRIVATE_V4, 4), forbidden: rangesOf(FORBIDDEN_V4, 4) },
   v6: { private: rangesOf(PRIVATE_V6, 6), forbidden: rangesOf(FORBIDDEN_V6, 6) },
+  loopback4: rangesOf(['127.0.0.0/8'], 4),
   loopback6: rangesOf(['::1/128'], 6),
 };
 
@@ -91,20 +113,32 @@ export class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
 }
 
+/** Dials for a connector: by plain http only what `createPlainCheck` lets pass. */
+export function createConnectorConnect(
+  allowPrivate: AllowPrivate,
+  timeout_ms: number,
+): buildConnector.connector {
+  return createCheckedConnect(createAddressCheck(allowPrivate), timeout_ms, createPlainCheck(allowPrivate));
+}
+
 /**
- * Builds undici's connect function. A name is resolved once per connection; if any of its addresses is refused,
+ * Builds undici's connect function. `plainCheck` judges what is dialled without TLS. A name is resolved once per connection; if any of its addresses is refused,
  * all are (an answer that mixes public and private addresses is rebinding), and the socket is given the checked
  * addresses themselves, so that no second lookup can answer differently.
  */
-export function createCheckedConnect(check: AddressCheck, timeout_ms: number): buildConnector.connector {
-  const connect = buildConnector({
-    timeout: timeout_ms,
-    allowH2: false,
-    lookup: checkedLookup(check),
-  } as never);
+export function createCheckedConnect(
+  check: AddressCheck,
+  timeout_ms: number,
+  plainCheck: AddressCheck = check,
+): buildConnector.connector {
+  const dialling = (by: AddressCheck): buildConnector.connector =>
+    buildConnector({ timeout: timeout_ms, allowH2: false, lookup: checkedLookup(by) } as never);
+  const secure = { check, connect: dialling(check) };
+  const plain = { check: plainCheck, connect: dialling(plainCheck) };
   return (options, callback) => {
     const host = options.hostname.replace(/^\[|\]$/g, '');
-    const refused = isIP(host) === 0 ? null : check(host);
+    const { check: judge, connect } = options.protocol === 'https:' ? secure : plain;
+    const refused = isIP(host) === 0 ? null : judge(host);
     if (refused !== null) {
       queueMicrotask(() => callback(new AddressRefused(refused), null));
       return;
@@ -129,9 +163,12 @@ function checkedLookup(check: AddressCheck): LookupFunction {
   };
 }
 
-/** Checks an endpoint URL of a connector; answers the parsed URL or what is wrong with it. */
+/**
+ * Checks an endpoint URL of a connector; answers the parsed URL or what is wrong with it, without quoting what may
+ * hold a secret. A name over plain http is judged by what it resolves to, when it is dialled.
+ */
 export function checkEndpoint(text: string, allowPrivate: AllowPrivate): URL | string {
-  if (!URL.canParse(text)) return `url "${text}" is not a URL`;
+  if (!URL.canParse(text)) return 'url is not a URL';
   const url = new URL(text);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return `url must be https, got ${url.protocol}`;
   if (url.username !== '' || url.password !== '')
@@ -139,5 +176,17 @@ export function checkEndpoint(text: string, allowPrivate: AllowPrivate): URL | s
   if (url.protocol === 'http:' && allowPrivate === false)
     return 'url must be https: plain http is only for connectors that say allow_private';
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return (isIP(host) === 0 ? null : createAddressCheck(allowPrivate)(host)) ?? url;
+  const plain = url.protocol === 'http:';
+  if (isIP(host) !== 0) return (plain ? createPlainCheck : createAddressCheck)(allowPrivate)(host) ?? url;
+  if (plain && host !== 'localhost' && !Array.isArray(allowPrivate))
+    return `url must be https: "${host}" is reached by plain http only where allow_private lists its addresses`;
+  return url;
+}
+
+/** True for what `allow_private` may list: an address, or a range in CIDR form. */
+export function isAddressOrRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }

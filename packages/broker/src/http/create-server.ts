@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import { activateBundle, showBundle } from '#admin/bundle.ts';
 import { listCalls, showCall } from '#admin/calls.ts';
+import { eraseEntry } from '#admin/erasure.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
@@ -16,7 +17,17 @@ import { type ServerOptions, serveHttp } from './serve-http.ts';
 const deeds: Deeds = {
   ...{ askCall, performCall, showCall, listCalls, listTools: describeTools, findTool: describeTool },
   ...{ openRun, showRun, listRuns, endRun, listApprovals, showApproval, vote },
-  ...{ setHalt, liftHalt, listHalts, readLedger, showReceipt, latestCheckpoint, activateBundle, showBundle },
+  ...{
+    setHalt,
+    liftHalt,
+    listHalts,
+    readLedger,
+    showReceipt,
+    latestCheckpoint,
+    eraseEntry,
+    activateBundle,
+    showBundle,
+  },
 };
 
 /** The server, not listening yet: register the other doors on it, then `listen`. `close` ends long polls at once. */

@@ -2,6 +2,7 @@
 import type { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import type { activateBundle, showBundle } from '#admin/bundle.ts';
 import type { listCalls, showCall } from '#admin/calls.ts';
+import type { eraseEntry } from '#admin/erasure.ts';
 import type { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
@@ -29,6 +30,7 @@ export interface Deeds {
   readonly readLedger: typeof readLedger;
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;
+  readonly eraseEntry: typeof eraseEntry;
   readonly activateBundle: typeof activateBundle;
   readonly showBundle: typeof showBundle;
 }

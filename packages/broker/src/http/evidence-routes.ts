@@ -7,6 +7,11 @@ const log = {
   description: 'Name of the log; by default the one of your tenant.',
 } as const;
 
+/** What is not a number names no entry: it is answered like one that does not exist. */
+function entryNumber(text: string): number {
+  return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : -1;
+}
+
 export const evidenceRoutes: readonly Route[] = [
   {
     id: 'readLedger',
@@ -45,9 +50,25 @@ export const evidenceRoutes: readonly Route[] = [
     async handle(asking) {
       const { deeds, world } = asking.reach;
       const { log, seq } = asking.params;
-      // What is not a number names no entry: it is answered like one that does not exist.
-      const number = /^(0|[1-9][0-9]{0,14})$/.test(seq!) ? Number(seq) : -1;
-      return answer(await deeds.showReceipt(world, personOf(asking), log!, number));
+      return answer(await deeds.showReceipt(world, personOf(asking), log!, entryNumber(seq!)));
+    },
+  },
+  {
+    id: 'erasePayload',
+    method: 'POST',
+    path: '/v1/ledger/entries/{log}/{seq}/erase',
+    summary:
+      'Erases the payload of an entry with every copy in the store, and records who did it and why; the entry and all proofs stay.',
+    who: ['admin'],
+    body: { schema: 'ErasureRequest' },
+    answers: { 200: 'Erasure' },
+    problems: ['not_found', 'conflict'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const { log, seq } = asking.params;
+      const { reason } = asking.body as { readonly reason: string };
+      const wanted = { log: log!, seq: entryNumber(seq!), reason };
+      return answer(await deeds.eraseEntry(world, personOf(asking), wanted));
     },
   },
   {

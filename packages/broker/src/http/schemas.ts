@@ -61,6 +61,7 @@ export const requestSchemas = {
     },
     ['reason'],
   ),
+  ErasureRequest: closed({ reason: text(500, 'Why it is erased; kept with who did it.') }),
   HaltRequest: closed(
     {
       scope: { type: 'string', enum: ['agent', 'tool', 'tenant', 'everything'] },
@@ -235,6 +236,19 @@ export const answerSchemas = {
     },
     ['payload'],
   ),
+  Erasure: closed({
+    log: { type: 'string' },
+    seq: { type: 'integer', minimum: 0 },
+    kind: { type: 'string', description: 'Kind of the entry whose payload was erased.' },
+    by: { type: 'string' },
+    at_ms: time,
+    recorded_as: { type: 'integer', minimum: 0, description: 'The entry that says who erased it and why.' },
+    gone_from_files: {
+      type: 'boolean',
+      description:
+        'False where a reader kept the write-ahead log from being emptied; the next checkpoint does.',
+    },
+  }),
   Checkpoint: closed({ log: { type: 'string' }, checkpoint: { type: 'string' }, vkey: { type: 'string' } }),
   BundleView: closed(
     {

@@ -16,6 +16,7 @@ export type EntryKind =
   | 'run.ended'
   | 'halt.set'
   | 'halt.lifted'
+  | 'payload.erased'
   | 'bundle.activated'
   | 'bundle.refused'
   | 'broker.started';

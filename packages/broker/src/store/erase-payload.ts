@@ -14,7 +14,7 @@ export async function erasePayload(tx: Tx, log: string, seq: number): Promise<Er
   );
   if (row === undefined) return 'nothing';
   const { kind, facts } = JSON.parse(row.entry) as { readonly kind: string; readonly facts: JsonObject };
-  if ((await inUse(tx, kind, facts)) !== undefined) return 'in_use';
+  if ((await neededBy(tx, kind, facts)) !== null) return 'in_use';
   const { changes } = await tx.run('delete from payloads where log = ? and seq = ?', log, seq);
   if (typeof facts.call === 'string') {
     await tx.run('update calls set deed = null, reply = null where id = ?', facts.call);
@@ -28,15 +28,18 @@ export async function erasePayload(tx: Tx, log: string, seq: number): Promise<Er
   return changes > 0 ? 'erased' : 'nothing';
 }
 
-function inUse(tx: Tx, kind: string, { call, run }: JsonObject): Promise<object | undefined> {
+/** What still needs the payload of an entry: a call that is not over, or a live run. Null when nothing does. */
+export async function neededBy(tx: Tx, kind: string, { call, run }: JsonObject): Promise<string | null> {
   if (typeof call === 'string') {
-    return tx.get(
-      `select 1 as it from calls where id = ? and status in ('held', 'running', 'in_doubt')`,
+    const found = await tx.get<{ status: string }>(
+      `select status from calls where id = ? and status in ('held', 'running', 'in_doubt')`,
       call,
     );
+    return found === undefined ? null : `call ${call}, which is ${found.status}`;
   }
   if (kind === 'run.opened' && typeof run === 'string') {
-    return tx.get('select 1 as it from runs where id = ? and ended_at_ms is null', run);
+    const found = await tx.get('select 1 as it from runs where id = ? and ended_at_ms is null', run);
+    return found === undefined ? null : `run ${run}, which is open`;
   }
-  return Promise.resolve(undefined);
+  return null;
 }

@@ -16,6 +16,12 @@ export interface SessionRequest {
   readonly session: true;
 }
 
+/** Copies the write-ahead log back into the file and empties it; runs between two transactions. */
+export interface CheckpointRequest {
+  readonly id: number;
+  readonly checkpoint: true;
+}
+
 /** One step of a session. */
 export interface StepRequest {
   readonly id: number;
@@ -38,7 +44,7 @@ export interface EndRequest {
   readonly end: 'keep' | 'drop';
 }
 
-export type Request = UnitRequest | SessionRequest | StepRequest | EndRequest;
+export type Request = UnitRequest | SessionRequest | CheckpointRequest | StepRequest | EndRequest;
 
 /** Answer to a request by its id, or to one step of a session. */
 export type Told =

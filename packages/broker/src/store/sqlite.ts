@@ -122,6 +122,10 @@ export class SqliteStore implements Store {
     return this.#enqueue(null, (id) => ({ id, unit, input })) as Promise<OutputOf<N>>;
   }
 
+  emptyLog(): Promise<boolean> {
+    return this.#enqueue(null, (id) => ({ id, checkpoint: true })) as Promise<boolean>;
+  }
+
   write<T>(work: (tx: WriteTx) => Promise<T>): Promise<T> {
     // A session's steps follow at once: the writer waits for each.
     const session = new Session(work, (request) => this.#writer.postMessage([request]));

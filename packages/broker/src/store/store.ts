@@ -14,6 +14,11 @@ export interface Store {
   perform<N extends UnitName>(unit: N, input: InputOf<N>): Promise<OutputOf<N>>;
   /** Runs `work` against committed state; it must not write. */
   read<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Copies the write-ahead log into the file and empties it, so that what was erased is in no file any more.
+   * Answers false where a reader kept it from doing so: nothing is lost, and it may be asked for again.
+   */
+  emptyLog(): Promise<boolean>;
   /** Commits what waits, then closes. */
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import type { Appender } from './appender.ts';
 import { type Connection, ConnectionTx } from './connection.ts';
 import {
   type Act,
+  type CheckpointRequest,
   type EndRequest,
   failureOf,
   type Reply,
@@ -46,7 +47,7 @@ export class Writer {
   readonly #appender: Appender;
   readonly #line: Line;
   readonly #standings = new Standings();
-  readonly #queue: (UnitRequest | SessionRequest)[] = [];
+  readonly #queue: (UnitRequest | SessionRequest | CheckpointRequest)[] = [];
   #draining = false;
   #session: Session | null = null;
   #commits = 0;
@@ -62,7 +63,7 @@ export class Writer {
   /** Takes what has arrived: units wait for their turn, steps belong to the session under way. */
   take(requests: readonly Request[]): void {
     for (const request of requests) {
-      if ('unit' in request || 'session' in request) this.#queue.push(request);
+      if ('unit' in request || 'session' in request || 'checkpoint' in request) this.#queue.push(request);
       else if ('step' in request) this.#step(request);
       else if (this.#session?.id === request.id) this.#session.end(request.end);
     }
@@ -71,8 +72,24 @@ export class Writer {
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    while (this.#queue.length > 0) await this.#commitBatch();
+    while (this.#queue.length > 0) {
+      const [next] = this.#queue;
+      if (next !== undefined && 'checkpoint' in next) this.#checkpoint(next);
+      else await this.#commitBatch();
+    }
     this.#draining = false;
+  }
+
+  /** Answers false where a reader still needs the log: then it stays, and may be asked for again. */
+  #checkpoint({ id }: CheckpointRequest): void {
+    this.#queue.shift();
+    try {
+      const row = this.#connection.prepare('pragma wal_checkpoint(truncate)').get();
+      this.#tell([{ ok: true, id, value: row?.busy === 0 }]);
+    } catch (error) {
+      const reason = `the log cannot be copied back: ${(error as Error).message}`;
+      this.#tell([{ ok: false, id, error: failureOf(new StoreUnavailable(reason)) }]);
+    }
   }
 
   /**

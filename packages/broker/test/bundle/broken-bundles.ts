@@ -457,4 +457,44 @@ credential:
       ],
     },
   ],
+  ['no countersign.yaml', { 'countersign.yaml': null }],
+  [
+    'a broken countersign.yaml, whose labels, context and tenants are not missed elsewhere',
+    { 'countersign.yaml': [['labels: [customer]', 'lables: [customer]\ntenants: [desk]']] },
+  ],
+  [
+    'a countersign.yaml that does not parse',
+    { 'countersign.yaml': [['labels: [customer]', 'labels: [customer']] },
+  ],
+  [
+    'a declared context key with a mistake of its own',
+    { 'countersign.yaml': [['user: {type: string, maxLength: 64}', 'user: {type: array}']] },
+  ],
+  [
+    'a reference that leads nowhere',
+    {
+      'tools/read_ticket.yaml': [
+        ['ticket: {type: string, pattern: "^ZD-[0-9]{1,10}$"}', 'ticket: {$ref: "#/$defs/ticket"}'],
+      ],
+    },
+  ],
+  [
+    'references that lead nowhere, of which the form says nothing',
+    {
+      'tools/read_ticket.yaml': [
+        [
+          'ticket: {type: string, pattern: "^ZD-[0-9]{1,10}$"}',
+          'ticket: {$ref: "#/$defs/ticket"}\n  $defs:\n    ticket: {items: [{$ref: "#/$defs/none"}]}',
+        ],
+      ],
+    },
+  ],
+  [
+    'a schema with a keyword of the wrong form',
+    { 'tools/read_ticket.yaml': [['ticket: {type: string,', 'ticket: {type: strin, maxLength: many,']] },
+  ],
+  [
+    'a schema with a bound and no type',
+    { 'tools/read_ticket.yaml': [['ticket: {type: string,', 'ticket: {']] },
+  ],
 ];

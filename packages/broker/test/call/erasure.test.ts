@@ -86,3 +86,74 @@ test('what a waiting call or a live run needs is not erased, and nobody decides 
   assert.match(String(refused.body['detail']), /has been erased/);
   assert.equal(desk.refunds(), 0);
 });
+
+/** Numbers of the entries that have a payload, by kind. */
+async function entriesOf(kind: string): Promise<number[]> {
+  const { store } = desk.broker.world;
+  const rows = await store.read((tx) =>
+    tx.all<{ seq: number; entry: string }>('select seq, entry from entries where log = ?', LOG),
+  );
+  return rows.filter(({ entry }) => JSON.parse(entry).kind === kind).map(({ seq }) => seq);
+}
+
+const erase = (who: string, seq: number, reason = 'a customer asked') =>
+  desk.send(who, 'POST', `/v1/ledger/entries/${encodeURIComponent(LOG)}/${seq}/erase`, { reason });
+
+test('an admin erases an entry while the broker runs: recorded with who and why, gone from the files at once', async () => {
+  const halt = { scope: 'agent', target: 'other-bot', reason: CANARIES.halt };
+  await desk.send('ben', 'POST', '/v1/halts', halt);
+  const [seq] = await entriesOf('halt.set');
+  assert.ok(onDisk().includes(CANARIES.halt), 'control: it is there before');
+  for (const who of ['ana', 'dora', 'bot']) assert.equal((await erase(who, seq!)).status, 403, who);
+  assert.ok(onDisk().includes(CANARIES.halt), 'control: nobody else erases');
+
+  const { store } = desk.broker.world;
+  const other = { scope: 'tool', target: 'refund', reason: 'canary-in-the-log' };
+  await desk.send('ben', 'POST', '/v1/halts', other);
+  const last = (await entriesOf('halt.set')).at(-1)!;
+  assert.equal(await store.write((tx) => erasePayload(tx, LOG, last)), 'erased');
+  assert.ok(
+    onDisk().includes('canary-in-the-log'),
+    'control: erased alone, it is in the write-ahead log still',
+  );
+
+  const erased = await erase('ben', seq!);
+  assert.equal(erased.status, 200);
+  assert.ok(!onDisk().includes('canary-in-the-log'));
+  const [recorded] = await entriesOf('payload.erased');
+  const { at_ms, ...rest } = erased.body;
+  const said = { log: LOG, seq, kind: 'halt.set', by: 'ben', recorded_as: recorded, gone_from_files: true };
+  assert.deepEqual(rest, said);
+  assert.ok(!onDisk().includes(CANARIES.halt), 'gone without a restart');
+  const page = await desk.send('ben', 'GET', `/v1/ledger/entries?from=${recorded}&limit=1`);
+  const [entry] = page.body['entries'] as { entry: string; payload: string }[];
+  assert.deepEqual(JSON.parse(entry!.entry).facts, { erased: seq });
+  assert.deepEqual(JSON.parse(entry!.payload), { by: 'ben', reason: 'a customer asked' });
+
+  const again = await erase('ben', seq!);
+  assert.equal(again.status, 409);
+  assert.match(String(again.body['detail']), /erased before/);
+  const record = await erase('ben', recorded!);
+  assert.equal(record.status, 409, 'the record of an erasure stays');
+  assert.deepEqual(
+    (await entriesOf('payload.erased')).length,
+    1,
+    'what is refused erases and records nothing',
+  );
+  assert.equal((await erase('ben', 999_999)).status, 404);
+  await desk.restart();
+  const { vkey } = desk.broker.world.signer;
+  assert.deepEqual(verifyLedger(join(desk.root, 'data/countersign.db'), vkey).failures, []);
+});
+
+test('a refused erasure names the call or the run that needs the payload', async () => {
+  const { run, call_id } = await playStory();
+  const [opened] = await entriesOf('run.opened');
+  const [held] = await entriesOf('call.held');
+  const byRun = await erase('ben', opened!);
+  assert.equal(byRun.status, 409);
+  assert.match(String(byRun.body['detail']), new RegExp(`run ${run.run_id}, which is open`));
+  const byCall = await erase('ben', held!);
+  assert.match(String(byCall.body['detail']), new RegExp(`call ${call_id}, which is held`));
+  assert.deepEqual(await entriesOf('payload.erased'), []);
+});

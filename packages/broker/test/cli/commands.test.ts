@@ -140,6 +140,25 @@ test('a halt names its scope, target and reason', async () => {
   assert.equal(out, 'Stopped: agent refunds. To let it go on: countersign lift hlt_1');
 });
 
+test('an erasure names log, entry and reason, and says what is gone and where it is recorded', async () => {
+  const erased = { log: 'tenant/acme', seq: 7, kind: 'halt.set', by: 'ana', at_ms: 0, recorded_as: 9 };
+  broker.answer = () => ({ status: 200, body: { ...erased, gone_from_files: true } });
+  const ran = await asAna(['ledger', 'erase', 'tenant/acme', '7', '--reason', 'a customer asked']);
+  assert.equal(ran.code, 0, ran.err);
+  assert.match(
+    ran.out,
+    /entry 7 of tenant\/acme \(halt\.set\); recorded as entry 9\. It is gone from the files/,
+  );
+  const [asked] = broker.asked.filter(({ method }) => method === 'POST');
+  assert.equal(asked?.path, '/v1/ledger/entries/tenant%2Facme/7/erase');
+  assert.deepEqual(asked?.body, { reason: 'a customer asked' });
+
+  broker.answer = () => ({ status: 200, body: { ...erased, gone_from_files: false } });
+  const later = await asAna(['ledger', 'erase', 'tenant/acme', '7', '--reason', 'a customer asked']);
+  assert.match(later.out, /the next checkpoint removes it/);
+  assert.equal((await asAna(['ledger', 'erase', 'tenant/acme', '7'])).code, 2, 'a reason must be given');
+});
+
 test('a new key is private, never overwrites one, and prints only the public half', async () => {
   const file = join(folder, 'new.jwk');
   const { code, out } = await run(['keys', 'new', '--out', file]);

@@ -330,4 +330,10 @@ test('a server that is reached over HTTP keeps its address, and its header moves
   assert.deepEqual(inside.value.transport, {
     http: { url: 'http://127.0.0.1:9000/mcp', allow_private: true },
   });
+  const own = draftConnector({ ...server, url: 'http://10.0.0.7/mcp', headers: {} }, world) as ConnectorDraft;
+  assert.deepEqual(own.value.transport, {
+    http: { url: 'http://10.0.0.7/mcp', allow_private: ['10.0.0.7'] },
+  });
+  const clear = draftConnector({ ...server, url: 'http://wiki.example/mcp', headers: {} }, world);
+  assert.match('refused' in clear ? clear.refused : '', /plain http/);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import fc from 'fast-check';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import { createAddressCheck } from '#connectors/checked-address.ts';
+import { createAddressCheck, createPlainCheck } from '#connectors/checked-address.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { headerValue, judgeDiscover } from '#connectors/mcp/protocol.ts';
 import { createEventReader } from '#connectors/mcp/read-events.ts';
@@ -59,6 +59,20 @@ test('public addresses may be dialled, private ones only when allowed, dangerous
   for (const address of ['10.2.0.1', '127.0.0.1', '169.254.1.1', '::ffff:10.1.2.3'])
     assert.notEqual(listed(address), null, address);
   assert.match(strict('example.com') ?? '', /not an IP address/);
+});
+
+test('plain http goes to loopback that is allowed and to private addresses that are listed, never further', () => {
+  const listed = createPlainCheck(['10.1.0.0/16', '8.8.8.0/24', '::1']);
+  for (const address of ['10.1.2.3', '::1']) assert.equal(listed(address), null, address);
+  for (const address of ['127.0.0.1', '10.2.0.1', '8.8.4.4']) assert.notEqual(listed(address), null, address);
+  assert.match(listed('8.8.8.8') ?? '', /public/, 'a list opens no public address to plain http');
+  assert.equal(createAddressCheck(['8.8.8.0/24'])('8.8.8.8'), null, 'control: over TLS it is dialled');
+  const open = createPlainCheck(true);
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1']) assert.equal(open(address), null, address);
+  assert.match(open('10.1.2.3') ?? '', /only where allow_private lists it/);
+  assert.equal(createAddressCheck(true)('10.1.2.3'), null, 'control: over TLS it is dialled');
+  for (const address of ['127.0.0.1', '::1', '10.1.2.3', '8.8.8.8'])
+    assert.notEqual(createPlainCheck(false)(address), null, address);
 });
 
 test('an event stream reads the same however it is cut', () => {

@@ -9,6 +9,8 @@ export interface Exhibits {
   readonly deed_digest: string;
   readonly halt: string;
   readonly log: string;
+  /** Number of an entry whose payload nothing needs. */
+  readonly entry: number;
 }
 
 export interface RouteCase {
@@ -183,6 +185,15 @@ export const routeCases: readonly RouteCase[] = [
     absent: ({ log }) => `/v1/ledger/receipts/${encodeURIComponent(log)}/999999`,
   },
   {
+    id: 'erasePayload',
+    method: 'POST',
+    path: ({ log, entry }) => `/v1/ledger/entries/${encodeURIComponent(log)}/${entry}/erase`,
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga'],
+    absent: ({ log }) => `/v1/ledger/entries/${encodeURIComponent(log)}/999999/erase`,
+  },
+  {
     id: 'latestCheckpoint',
     method: 'GET',
     path: ({ log }) => `/v1/ledger/checkpoint?log=${encodeURIComponent(log)}`,
@@ -218,7 +229,19 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
     body: { scope: 'agent', target: 'idle-agent', reason: 'test' },
   });
   return {
+    entry: await lastHalt(broker),
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },
     ...{ deed_digest: shown.json.deed_digest as string, log: 'tenant/default' },
   };
+}
+
+/** The newest entry of a halt. */
+async function lastHalt(broker: HttpBroker): Promise<number> {
+  let last = -1;
+  for (let from = 0; ; from += 1000) {
+    const page = await broker.ask('GET', `/v1/ledger/entries?from=${from}&limit=1000`, { as: 'olga' });
+    const entries = page.json.entries as readonly { readonly seq: number; readonly entry: string }[];
+    for (const { seq, entry } of entries) if (JSON.parse(entry).kind === 'halt.set') last = seq;
+    if (entries.length < 1000) return last;
+  }
 }

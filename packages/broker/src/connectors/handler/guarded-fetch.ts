@@ -2,7 +2,7 @@
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import { Agent, request } from 'undici';
 import { createRedactor, type Redactor } from '#rules/redact-secrets.ts';
-import { checkEndpoint, createAddressCheck, createCheckedConnect } from '../checked-address.ts';
+import { checkEndpoint, createConnectorConnect } from '../checked-address.ts';
 import type { Credential } from '../connector.ts';
 import type { HandlerSettings } from './handler-options.ts';
 
@@ -24,9 +24,8 @@ const NOT_SENT = /^(UND_ERR_CONNECT_TIMEOUT|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHO
 
 /** One dispatcher for all calls of a connector: sockets are kept, decisions are not. */
 export function createFetchAgent(rules: FetchRules): Agent {
-  const check = createAddressCheck(rules.allow_private);
   return new Agent({
-    connect: createCheckedConnect(check, CONNECT_MS),
+    connect: createConnectorConnect(rules.allow_private, CONNECT_MS),
     connections: 32,
     maxResponseSize: rules.response_bytes,
   });

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { Pool } from 'undici';
 import type { Refusal } from '#rules/credential.ts';
-import { type AllowPrivate, createAddressCheck, createCheckedConnect } from '../checked-address.ts';
+import { type AllowPrivate, createConnectorConnect } from '../checked-address.ts';
 import { type Post, type Posted, post } from './exchange.ts';
 import { listenModern, SessionWatches, type Watch } from './http-watch.ts';
 import { type KeptStream, keepStream } from './keep-stream.ts';
@@ -80,7 +80,7 @@ class HttpLink implements McpLink {
     this.#pool = new Pool(options.url.origin, {
       connections: options.connections,
       pipelining: 1,
-      connect: createCheckedConnect(createAddressCheck(options.allow_private), CONNECT_TIMEOUT_MS),
+      connect: createConnectorConnect(options.allow_private, CONNECT_TIMEOUT_MS),
     });
     this.#onOther = (message) => this.#handleOther(message);
   }

@@ -1,10 +1,11 @@
 // Reads the options of an MCP connector file into typed settings, refusing what it does not know.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
-import { type AllowPrivate, checkEndpoint } from '../checked-address.ts';
+import type { AllowPrivate } from '../checked-address.ts';
 import { ConnectorRefused } from '../connector-deps.ts';
 import { type Limits, readLimits } from '../isolation/limits.ts';
 import type { Isolation, Program } from '../isolation.ts';
+import { addressMistakes } from './check-address.ts';
 import type { Passing } from './listen.ts';
 import { type Era, LEGACY, MODERN } from './protocol.ts';
 
@@ -78,12 +79,10 @@ function readTransport(name: string, value: Json | undefined): McpTransport {
 
 function readHttp(name: string, http: JsonObject): McpTransport {
   known(name, http, ['url', 'allow_private', 'connections']);
-  const allow = http['allow_private'] ?? false;
-  if (typeof allow !== 'boolean' && !isTexts(allow))
-    refuse(name, 'allow_private must be true, false or a list of addresses or CIDR ranges');
-  const allow_private = allow as AllowPrivate;
-  const url = checkEndpoint(text(name, 'url', http['url']), allow_private);
-  if (typeof url === 'string') refuse(name, url);
+  const [mistake] = addressMistakes(http);
+  if (mistake !== undefined) refuse(name, `${mistake.message}; ${mistake.hint}`);
+  const allow_private = (http['allow_private'] ?? false) as AllowPrivate;
+  const url = new URL(http['url'] as string);
   const connections = http['connections'] ?? DEFAULTS.connections;
   if (
     typeof connections !== 'number' ||

@@ -5,7 +5,7 @@ import type { ConnectorSpec } from '#bundle/bundle.ts';
 import { compileExpression } from '#rules/cel.ts';
 import type { Expression } from '#rules/expression.ts';
 import { bindsOf, type Tool } from '#rules/tool.ts';
-import { createAddressCheck, createCheckedConnect } from '../checked-address.ts';
+import { createConnectorConnect } from '../checked-address.ts';
 import type { Attempt, Connector, Drift, Reply } from '../connector.ts';
 import { type ConnectorDeps, DEFAULT_RESPONSE_BYTES } from '../connector-deps.ts';
 import { redactReply } from '../redact-reply.ts';
@@ -41,7 +41,7 @@ class OpenapiConnector implements Connector {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
-    const connect = createCheckedConnect(createAddressCheck(options.allow_private), CONNECT_TIMEOUT_MS);
+    const connect = createConnectorConnect(options.allow_private, CONNECT_TIMEOUT_MS);
     this.#pools = new Map(
       options.servers.map((base) => {
         const { connections } = options;
