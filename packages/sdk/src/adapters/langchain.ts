@@ -51,25 +51,15 @@ function structuredTool(
         // A graph that is resumed does the task again: the same request at the same place is the same call. One that is
         // resumed too early stops again.
         while (outcome.status === 'held' && stopped(interrupt, outcome))
-          outcome = await lookUp(set, outcome, 0, signal);
+          outcome = await set.afterDecision(outcome, signal);
         // People have just decided.
-        if (outcome.status === 'running') outcome = await lookUp(set, outcome, RUNNING_S, signal);
+        if (outcome.status === 'running') outcome = await set.afterDecision(outcome, signal);
       }
       const id = config?.toolCall?.id;
       return id === undefined ? plainly(outcome) : messageOf(outcome, id, tool.name);
     },
   });
 }
-
-/** How long a graph that goes on waits for a deed that the broker is at. */
-const RUNNING_S = 30;
-
-const lookUp = (
-  set: ToolSet,
-  { call_id = '' }: Outcome,
-  timeout_s: number,
-  signal: AbortSignal | undefined,
-) => set.waitFor(call_id, { timeout_s, signal });
 
 /**
  * Throws what stops the graph; true once it was resumed. False where it cannot be stopped, as without a checkpointer:

@@ -43,7 +43,7 @@ function functionTool(set: ToolSet, offered: OfferedTool, { interrupt = false }:
     async execute(input, context, details) {
       const { signal, toolCall } = details ?? {};
       const outcome = asked.take(context, toolCall?.callId) ?? (await call(input, context, signal));
-      return (interrupt ? await afterDecision(set, outcome, signal) : outcome).text;
+      return (interrupt ? await set.afterDecision(outcome, signal) : outcome).text;
     },
     // Only aborts and mistakes in the program come here: the run should end with them.
     errorFunction: null,
@@ -65,15 +65,6 @@ class Asked {
     calls?.delete(callId ?? '');
     return outcome;
   }
-}
-
-/** How long a run that goes on waits for a deed that the broker is at. */
-const RUNNING_S = 30;
-
-async function afterDecision(set: ToolSet, outcome: Outcome, signal?: AbortSignal): Promise<Outcome> {
-  const { status, call_id = '' } = outcome;
-  const now = status === 'held' ? await set.waitFor(call_id, { timeout_s: 0, signal }) : outcome;
-  return now.status === 'running' ? set.waitFor(call_id, { timeout_s: RUNNING_S, signal }) : now;
 }
 
 type OpenSchema = {

@@ -34,6 +34,13 @@ export function isWaiting(outcome: Outcome): boolean {
   return outcome.status === 'held' || outcome.status === 'running';
 }
 
+/** The broker is at it: the call runs, or people have approved it and the broker is about to make it. */
+export function isUnderWay({ status, approval }: Outcome): boolean {
+  if (status === 'running') return true;
+  const asks = approval?.asks ?? [];
+  return status === 'held' && asks.length > 0 && asks.every(({ approved, quorum }) => approved >= quorum);
+}
+
 /**
  * For frameworks that take structure: the tool's own result, or an object that cannot be mistaken for one, with
  * `status`, `message`, `call_id`, and what names the approval or the problem.

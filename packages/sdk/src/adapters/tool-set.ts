@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import type { Effect, ToolView } from '@countersign/contract/wire.ts';
 import type { Countersign, WaitOptions } from '../countersign.ts';
 import {
+  isUnderWay,
   isWaiting,
   type Outcome,
   outcomeOfAnswer,
@@ -46,6 +47,10 @@ export interface Asking extends Place {
   readonly traceparent?: string | undefined;
 }
 
+/** How long an agent that goes on waits for a deed that the broker is at. */
+const UNDER_WAY_S = 30;
+/** How long a decision takes to have its effect, with much to spare. */
+const DECIDED_S = 3;
 /** What the status tool waits for when the model names nothing, and at most. */
 const STATUS_WAIT_S = 20;
 const STATUS_WAIT_MAX_S = 60;
@@ -131,6 +136,17 @@ export class ToolSet {
   waitFor(call_id: string, options: WaitOptions = {}): Promise<Outcome> {
     const tool = this.#waiting.get(call_id)?.tool ?? 'the call';
     return this.#outcome(tool, 'lookup', () => this.#countersign.waitFor(call_id, options));
+  }
+
+  /**
+   * A waiting call once somebody says that people have decided: waits for a deed that the broker is at, and else only
+   * as long as a decision takes to have its effect.
+   */
+  async afterDecision(waiting: Outcome, signal?: AbortSignal): Promise<Outcome> {
+    const { call_id = '' } = waiting;
+    const now =
+      waiting.status === 'held' ? await this.waitFor(call_id, { timeout_s: DECIDED_S, signal }) : waiting;
+    return isUnderWay(now) ? this.waitFor(call_id, { timeout_s: UNDER_WAY_S, signal }) : now;
   }
 
   /** Waits for all calls that wait. What is still undecided when the time is over keeps its waiting status. */
