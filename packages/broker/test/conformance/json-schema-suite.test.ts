@@ -117,13 +117,15 @@ function groupsOf(folder: string, only?: string): { readonly name: string; reado
 function compiled(schema: Json): ((data: Json) => boolean) | string[] {
   const whole = isJsonObject(schema) ? schema : { allOf: [schema] };
   let tried = compileSchema(whole);
-  if (!tried.ok && tried.faults.every((fault) => /\(strictTypes\)$/.test(fault.message)))
+  if (!tried.ok && tried.faults.every((fault) => TYPES_MISSING.test(fault.message)))
     tried = compileSchema(spelt(whole, ALL_TYPES) as JsonObject);
   if (!tried.ok) return tried.faults.map((fault) => fault.message);
   const { check } = tried;
   return (data) => check(data).length === 0;
 }
 
+/** Refusals for want of a type, and of nothing else. */
+const TYPES_MISSING = /^"\w+" needs "type: \w+" beside it$|^(missing|applicable) type|^type "\w+" not allowed|union type/;
 const ALL_TYPES: readonly string[] = ['array', 'boolean', 'null', 'number', 'object', 'string'];
 /** Schemas of the same value keep the types of the schema around them. */
 const SAME = new Set(['allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas']);
