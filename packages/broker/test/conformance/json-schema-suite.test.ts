@@ -125,7 +125,8 @@ function compiled(schema: Json): ((data: Json) => boolean) | string[] {
 }
 
 /** Refusals for want of a type, and of nothing else. */
-const TYPES_MISSING = /^"\w+" needs "type: \w+" beside it$|^(missing|applicable) type|^type "\w+" not allowed|union type/;
+const TYPES_MISSING =
+  /^"\w+" needs "type: \w+" beside it$|^(missing|applicable) type|^type "\w+" not allowed|union type/;
 const ALL_TYPES: readonly string[] = ['array', 'boolean', 'null', 'number', 'object', 'string'];
 /** Schemas of the same value keep the types of the schema around them. */
 const SAME = new Set(['allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas']);
