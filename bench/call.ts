@@ -1,12 +1,11 @@
 // The bench of one call: the same tool called directly, through a bare SDK proxy and through Countersign with
 // everything on, in alternating rounds of one run. `--without-broker` leaves the governed side out.
-import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
 import { checkLedger, type LedgerCheck } from './check-ledger.ts';
 import { type Load, load, type Measured, type Target } from './load.ts';
 import { type FsyncFloor, measureFsync } from './measure-fsync.ts';
-import { medianOf, results, writeResult } from './report.ts';
+import { medianOf, writeResult } from './report.ts';
+import { runBench } from './run-bench.ts';
 import { type Governed, startBroker } from './start-broker.ts';
 import { type Running, startServer } from './start-process.ts';
 
@@ -37,17 +36,9 @@ interface Round {
 }
 
 const withBroker = !process.argv.includes('--without-broker');
-// Not the system's folder for temporary files: that may be memory, and durability would cost nothing there.
-const root = mkdtempSync(join(results, 'run-'));
-const started: Running[] = [];
-try {
-  await run();
-} finally {
-  for (const running of started.reverse()) await running.stop();
-  rmSync(root, { recursive: true, force: true });
-}
+await runBench(run);
 
-async function run(): Promise<void> {
+async function run(root: string, started: Running[]): Promise<void> {
   const upstream = await startServer('upstream.ts', []);
   started.push(upstream);
   const url = mcpUrl(upstream.port);

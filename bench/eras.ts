@@ -1,11 +1,10 @@
 // The bench of the two eras: the same call in revision 2026-07-28 and in a session of 2025-11-25, through a bare SDK
 // proxy and through Countersign, in alternating rounds of one run.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { checkLedger } from './check-ledger.ts';
 import { type Load, load, lookup, type Measured, type Question, type Target } from './load.ts';
 import { lookupOrder, orderId } from './order.ts';
-import { medianOf, printTable, results, writeResult } from './report.ts';
+import { medianOf, printTable, writeResult } from './report.ts';
+import { runBench } from './run-bench.ts';
 import { startBroker } from './start-broker.ts';
 import { type Running, startServer } from './start-process.ts';
 
@@ -13,14 +12,7 @@ const ROUNDS = 3;
 const BUSY: Load = { callers: 64, requests: 3_000, warmup: 300 };
 const SLOWER: Load = { callers: 64, requests: 1_000, warmup: 100 };
 
-const root = mkdtempSync(join(results, 'run-'));
-const started: Running[] = [];
-try {
-  await run();
-} finally {
-  for (const running of started.reverse()) await running.stop();
-  rmSync(root, { recursive: true, force: true });
-}
+await runBench(run);
 
 interface Side {
   readonly target: Target;
@@ -28,7 +20,7 @@ interface Side {
   readonly load: Load;
 }
 
-async function run(): Promise<void> {
+async function run(root: string, started: Running[]): Promise<void> {
   const upstream = await startServer('upstream.ts', []);
   started.push(upstream);
   const url = new URL(`http://127.0.0.1:${upstream.port}/mcp`);

@@ -1,14 +1,13 @@
 // The bench of tools/list: a thousand tools and a hundred agents, each list made by asking policy about every tool,
 // beside an official SDK server that lists its thousand tools to anybody.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { toolDigest } from '../packages/broker/src/connectors/mcp/tool-definition.ts';
 import { getToken } from './get-token.ts';
 import { type Load, load, META, type Measured, type Question, type Target } from './load.ts';
 import { manyTools, TOOLS } from './many-tools.ts';
 import { lookupOrder } from './order.ts';
-import { medianOf, printTable, results, writeResult } from './report.ts';
+import { medianOf, printTable, writeResult } from './report.ts';
+import { runBench } from './run-bench.ts';
 import { startBroker } from './start-broker.ts';
 import { type Running, startServer } from './start-process.ts';
 
@@ -19,16 +18,9 @@ const SHOWN = 30;
 const BUSY: Load = { callers: 64, requests: 3_000, warmup: 300 };
 const SLOWER: Load = { callers: 64, requests: 150, warmup: 15 };
 
-const root = mkdtempSync(join(results, 'run-'));
-const started: Running[] = [];
-try {
-  await run();
-} finally {
-  for (const running of started.reverse()) await running.stop();
-  rmSync(root, { recursive: true, force: true });
-}
+await runBench(run);
 
-async function run(): Promise<void> {
+async function run(root: string, started: Running[]): Promise<void> {
   const rival = await startServer('sdk-list-server.ts', []);
   const upstream = await startServer('upstream.ts', []);
   started.push(rival, upstream);

@@ -1,13 +1,12 @@
 // The bench of a stdio upstream: the same server, called by an official stdio client in this process, through a proxy
 // made of the official SDK, and through Countersign, in alternating rounds of one run.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { checkLedger } from './check-ledger.ts';
 import { type Load, load, type Measured, type Target } from './load.ts';
 import { lookupOrder, type Order, orderId, orderOf } from './order.ts';
-import { medianOf, printTable, results, writeResult } from './report.ts';
+import { medianOf, printTable, writeResult } from './report.ts';
+import { runBench } from './run-bench.ts';
 import { startBroker } from './start-broker.ts';
 import { type Running, startServer } from './start-process.ts';
 
@@ -20,16 +19,9 @@ const READ = ['stdio-upstream', 'order.ts', '../package.json', '../node_modules'
   (path) => new URL(path, import.meta.url).pathname,
 );
 
-const root = mkdtempSync(join(results, 'run-'));
-const started: Running[] = [];
-try {
-  await run();
-} finally {
-  for (const running of started.reverse()) await running.stop();
-  rmSync(root, { recursive: true, force: true });
-}
+await runBench(run);
 
-async function run(): Promise<void> {
+async function run(root: string, started: Running[]): Promise<void> {
   const proxy = await startServer('sdk-proxy.ts', ['stdio', SERVER]);
   started.push(proxy);
   const isolation = process.argv.includes('--isolation=none')
