@@ -13,6 +13,9 @@ const CHECKS = [
   { name: 'lint and format', command: ['biome', 'ci', '--reporter=summary', '.'] },
 ] as const;
 
+/** A whole run takes about seven minutes on two slow cores. One that hangs is ended, and says where. */
+const MOST_MS = 24 * 60_000;
+
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -34,7 +37,16 @@ const files = globSync('packages/*/{src,test}/**/*.test.ts', { cwd: root })
   .sort()
   .map((file) => join(root, file));
 
-const stream = run({ files, concurrency: 2, timeout: 600_000 });
+const hanging = new AbortController();
+const unfinished = new Set(files);
+const stream = run({ files, concurrency: 2, timeout: 300_000, signal: hanging.signal });
+const watch = setTimeout(() => {
+  process.stdout.write(
+    `\nFAILED: not over after ${MOST_MS / 60_000} minutes: ${[...unfinished].join(' ')}\n`,
+  );
+  hanging.abort();
+  setTimeout(() => finish(failed + unfinished.size), 5_000);
+}, MOST_MS);
 stream.on('test:pass', (event) => {
   if (event.details.type === 'suite' || isFile(event.name)) return;
   if (event.skip !== undefined && event.skip !== false) skipped++;
@@ -43,11 +55,23 @@ stream.on('test:pass', (event) => {
 stream.on('test:fail', (event) => {
   if (event.details.type !== 'suite') failed++;
 });
-stream.compose(new spec()).pipe(process.stdout);
-stream.on('end', () => {
-  process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
-  process.exitCode = failed === 0 ? 0 : 1;
+stream.on('test:complete', (event) => {
+  if (isFile(event.name) && event.file !== undefined) unfinished.delete(event.file);
 });
+const report = stream.compose(new spec());
+report.pipe(process.stdout, { end: false });
+report.on('end', () => {
+  clearTimeout(watch);
+  finish(failed);
+});
+
+/** What a test left running keeps no run alive: that the counts are printed ends it. */
+function finish(failures: number): void {
+  process.stdout.write(
+    `\n${passed} passed, ${failures} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`,
+    () => process.exit(failures === 0 ? 0 : 1),
+  );
+}
 
 /** A file that runs as a process of its own is reported as a test too; it is not one. */
 function isFile(name: string): boolean {

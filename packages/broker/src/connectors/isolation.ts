@@ -33,6 +33,8 @@ export interface Launch {
   readonly cwd: string;
   /** Kernel filter that the started program reads from `FILTER_FD`; null: none. See `isolation/spawn-launch.ts`. */
   readonly filter: Buffer | null;
+  /** It is started by bubblewrap, which tells of its sandbox. */
+  readonly sandboxed: boolean;
   /** Removes secrets of the environment from a line for the log. */
   redact(line: string): string;
   /** Removes the scratch folder. */
@@ -192,7 +194,16 @@ async function scratchLaunch(
   const scratch = await mkdtemp(join('/tmp', 'countersign-child-'));
   const list = typeof args === 'function' ? args(scratch) : args;
   const dispose = (): Promise<void> => rm(scratch, { recursive: true, force: true });
-  return { command, args: [...list], env: { ...env }, cwd: scratch, filter: null, redact, dispose };
+  return {
+    command,
+    args: [...list],
+    env: { ...env },
+    cwd: scratch,
+    filter: null,
+    sandboxed: false,
+    redact,
+    dispose,
+  };
 }
 
 async function fixedLaunch(
@@ -203,5 +214,5 @@ async function fixedLaunch(
   filter: Buffer | null,
 ): Promise<Launch> {
   const dispose = (): Promise<void> => Promise.resolve();
-  return { command, args: [...args], env: { ...env }, cwd: '/', filter, redact, dispose };
+  return { command, args: [...args], env: { ...env }, cwd: '/', filter, sandboxed: true, redact, dispose };
 }

@@ -32,12 +32,13 @@ export async function runProcess(launch: Launch, input: string, bounds: Bounds):
 }
 
 function run(launch: Launch, input: string, bounds: Bounds): Promise<Ended> {
+  if (bounds.signal.aborted) return Promise.resolve({ kind: 'not_started', reason: 'cancelled' });
   const child = spawnLaunch(launch);
   return new Promise((resolve) => {
     let why: Extract<Ended, { kind: 'ended' }> | null = null;
     const end = (reason: string, timed_out: boolean, overflowed = false): void => {
       why ??= { kind: 'ended', reason, timed_out, overflowed };
-      child.kill('SIGKILL');
+      child.killWhole();
     };
     const onAbort = (): void => end('cancelled', false);
     const timer = setTimeout(() => end('no answer in time', true), bounds.timeout_ms);

@@ -1,9 +1,8 @@
 // One isolated process for one call of a handler: started beforehand, given the call, ended with its answer.
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { StopSignal } from '../connector.ts';
 import type { ConnectorLog } from '../connector-deps.ts';
-import { spawnLaunch } from '../isolation/spawn-launch.ts';
+import { type IsolatedProcess, spawnLaunch } from '../isolation/spawn-launch.ts';
 import type { Launch } from '../isolation.ts';
 import { tooDeep } from '../json-depth.ts';
 import { createLineReader } from '../mcp/stdio-child.ts';
@@ -26,7 +25,7 @@ const STDERR_LINES = 20;
 const STDERR_LINE_BYTES = 500;
 
 export class HandlerProcess {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #child: IsolatedProcess;
   #fetch: HandlerRun['fetch'] | null = null;
   #settle: ((outcome: Outcome) => void) | null = null;
   #gone: string | null = null;
@@ -60,6 +59,7 @@ export class HandlerProcess {
 
   /** Called once. Never rejects; the process is ended afterwards. */
   async run({ message, timeout_ms, signal, fetch }: HandlerRun): Promise<Outcome> {
+    if (signal.aborted) this.#end('cancelled');
     if (this.#gone !== null) return { kind: 'gone', reason: this.#gone, timed_out: false };
     this.#fetch = fetch;
     let timedOut = false;
@@ -88,7 +88,7 @@ export class HandlerProcess {
   #end(reason: string): void {
     if (this.#gone === null) {
       this.#gone = reason;
-      this.#child.kill('SIGKILL');
+      this.#child.killWhole();
     }
     this.#answer({ kind: 'gone', reason, timed_out: false });
   }
@@ -130,7 +130,7 @@ function textOf(value: Json | undefined): string {
   return String(value).slice(0, 300);
 }
 
-function logStderr(child: ChildProcessWithoutNullStreams, name: string, log: ConnectorLog): void {
+function logStderr(child: IsolatedProcess, name: string, log: ConnectorLog): void {
   let left = STDERR_LINES;
   const reader = createLineReader(
     STDERR_LINE_BYTES,

@@ -18,6 +18,8 @@ const SYSTEM = [
   '/etc/ssl/openssl.cnf',
 ];
 const SCRATCH = '/tmp/scratch';
+/** Where bubblewrap tells the process id of the sandbox's first process. See `spawn-launch.ts`. */
+export const INFO_FD = 4;
 
 /**
  * The sandbox: all namespaces new (network included, so there is not even a loopback to the host), no
@@ -52,6 +54,8 @@ export function bwrapArgs(
   const scratchSize = limits === null ? [] : ['--size', String(limits.file_mb * 1024 * 1024)];
   return [
     ...LOCKED,
+    '--info-fd',
+    String(INFO_FD),
     ...(filterFd === null ? [] : ['--seccomp', String(filterFd)]),
     ...SYSTEM.flatMap(systemMount),
     '--proc',

@@ -1,7 +1,6 @@
 // Keeps one child process with a line protocol alive: starts it isolated, reads lines, restarts it with back-off.
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { ConnectorLog } from '../connector-deps.ts';
-import { spawnLaunch } from '../isolation/spawn-launch.ts';
+import { type IsolatedProcess, spawnLaunch } from '../isolation/spawn-launch.ts';
 import type { Launch } from '../isolation.ts';
 
 export interface StdioChildOptions {
@@ -27,7 +26,7 @@ const STDERR_LINES_PER_START = 50;
 
 export class StdioChild {
   readonly #options: StdioChildOptions;
-  #process: ChildProcessWithoutNullStreams | null = null;
+  #process: IsolatedProcess | null = null;
   #starting: Promise<string | null> | null = null;
   #launched: Launch | null = null;
   #startedAt = 0;
@@ -70,7 +69,7 @@ export class StdioChild {
     const child = this.#process;
     if (child === null) return;
     this.#gone(child, reason);
-    child.kill('SIGKILL');
+    child.killWhole();
   }
 
   async close(): Promise<void> {
@@ -103,7 +102,7 @@ export class StdioChild {
     }
   }
 
-  #listen(child: ChildProcessWithoutNullStreams): void {
+  #listen(child: IsolatedProcess): void {
     const lines = createLineReader(this.#options.line_bytes, this.#options.onLine, () =>
       this.end(`it wrote a line longer than ${this.#options.line_bytes} bytes`),
     );
@@ -116,7 +115,7 @@ export class StdioChild {
     child.on('close', (code, signal) => this.#gone(child, `it ended with ${signal ?? `code ${code}`}`));
   }
 
-  #logStderr(child: ChildProcessWithoutNullStreams): void {
+  #logStderr(child: IsolatedProcess): void {
     let left = STDERR_LINES_PER_START;
     const { name, log } = this.#options;
     const reader = createLineReader(
@@ -132,7 +131,7 @@ export class StdioChild {
     });
   }
 
-  #gone(child: ChildProcessWithoutNullStreams, reason: string): void {
+  #gone(child: IsolatedProcess, reason: string): void {
     if (this.#process !== child) return;
     this.#process = null;
     const launch = this.#launched;
