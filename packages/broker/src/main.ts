@@ -11,6 +11,7 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import { type Activation, recordActivation } from '#admin/bundle.ts';
 import { refreshHalts } from '#admin/halts.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
+import { systemClock } from '#call/clock.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { RunCache } from '#call/run-cache.ts';
@@ -58,7 +59,7 @@ export class BundleRefused extends Error {
 /** Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken. */
 export async function startBroker(options: ServeOptions): Promise<Broker> {
   const log = createLog(options.log_level);
-  const clock = { now: (): number => Date.now() };
+  const clock = systemClock;
   const random = pooledRandom();
   const folder = resolve(options.bundle);
   const loaded = await readBundle(folder, clock.now());

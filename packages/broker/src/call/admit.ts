@@ -3,7 +3,7 @@ import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
 import type { Admission as Asking, NotAdmitted } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
-import { callRow, deedOf, keysSince } from './call-row.ts';
+import { admittedDeedOf, callRow, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
@@ -59,8 +59,11 @@ function askingOf(call: Decided, world: World): Asking {
           },
     call:
       call.proof.kind === 'resumed'
-        ? { resumed: call.id, deed: deedOf(call), revision }
-        : callRow(call, 'running', now),
+        ? { resumed: call.id, deed: admittedDeedOf(call), revision }
+        : {
+            ...callRow(call, 'running', now),
+            ...(call.tool.effect === 'read' ? {} : { deed: admittedDeedOf(call) }),
+          },
     keys_since_ms: keysSince(call),
     labels: call.tool.output.labels,
     entry: draftEntry({

@@ -3,7 +3,7 @@ import { canonicalize } from '@countersign/contract/canonical.ts';
 import { sha256Hex } from '@countersign/contract/digest.ts';
 import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { NewCall } from '#store/calls.ts';
-import type { Validated } from './call.ts';
+import type { Decided, Validated } from './call.ts';
 
 /** The row of a call that was resolved and validated. Deeds are kept, so that held calls can be resumed. */
 export function callRow(call: Validated, status: CallStatus, now_ms: number): NewCall {
@@ -35,6 +35,20 @@ function isRepeatable(call: Validated, status: CallStatus): boolean {
 /** Canonical JSON of what a held call needs to enter the walk again. */
 export function deedOf(call: Validated): string {
   return canonicalize({ args: call.input.args, claimed: call.input.claimed });
+}
+
+/**
+ * Canonical JSON of what settling an admitted write needs where its broker was lost in the middle, and what undoing it
+ * needs afterwards.
+ */
+export function admittedDeedOf({ input, prepared, deed }: Decided): string {
+  const { resources, pinned, cost, credentialScope } = deed;
+  return canonicalize({
+    args: input.args,
+    claimed: input.claimed,
+    prepared,
+    deed: { resources, pinned, cost, credential_scope: credentialScope },
+  });
 }
 
 /** What stays the same when a model asks again with another reason: tool and arguments, in this run. */

@@ -6,13 +6,13 @@ import type { Credentials } from '#credentials/create-credentials.ts';
 import type { Identity } from '#identity/identity.ts';
 import type { Store } from '#store/store.ts';
 import type { Log } from '#telemetry/log.ts';
+import type { Clock } from './clock.ts';
 import type { HaltBoard } from './halt-board.ts';
 import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
 
 export interface World {
-  /** Milliseconds since the epoch. */
-  readonly clock: { now(): number };
+  readonly clock: Clock;
   readonly random: (bytes: number) => Uint8Array;
   readonly log: Log;
   readonly store: Store;
