@@ -8,6 +8,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { noteSigner } from '@countersign/contract/note.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
+import { systemClock } from '#call/clock.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
@@ -252,7 +253,12 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const say = (message: string, fields?: object) =>
     void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   let url = setup.public_url ?? '';
-  const shared = { store, bundle: () => bundle, clock: Date, random: (bytes: number) => randomBytes(bytes) };
+  const shared = {
+    store,
+    bundle: () => bundle,
+    clock: systemClock,
+    random: (bytes: number) => randomBytes(bytes),
+  };
   const tokens = createIdentity({ ...shared, keyFile: '', key, issuer: () => url });
   const world: World = {
     ...shared,
