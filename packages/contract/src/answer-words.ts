@@ -24,7 +24,9 @@ export function answerWords(answer: CallAnswer): string {
     case 'failed':
       return `Not done. ${problemWords(problem)}`;
     case 'in_doubt':
-      return `It is not known whether "${tool}" was done. Do not repeat it: it might be done twice. People look into it; ${comeBack} later. ${problemWords(problem)}`;
+      return `It is not known whether "${tool}" was done. Do not repeat it: it might be done twice. It is being found out; ${comeBack} later. ${problemWords(problem)}`;
+    case 'compensated':
+      return `"${tool}" was done, and has been undone since.`;
     case 'unverified':
       return `"${tool}" was sent, but reading back does not agree. Do not repeat it; tell a person. ${problemWords(problem)}`;
   }

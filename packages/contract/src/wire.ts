@@ -11,13 +11,26 @@ export interface CallRequest {
   readonly context?: JsonObject;
   /** Judge the call and say what would happen; nothing is admitted and nothing is executed. */
   readonly dry_run?: boolean;
+  /** Nothing is sent for this call later than so many milliseconds from now. What was sent is waited for. */
+  readonly timeout_ms?: number;
 }
 
 /**
  * State of a call. `running` = admitted, not settled. `failed` = known not to have happened.
- * `unverified` = the deed was sent and the read-back disagrees. `in_doubt` = the outcome is unknown.
+ * `unverified` = the deed was sent and the read-back disagrees. `in_doubt` = the outcome is unknown. `compensated` =
+ * the deed was done, and undone by another call.
  */
-export type CallStatus = 'held' | 'running' | 'succeeded' | 'failed' | 'refused' | 'in_doubt' | 'unverified';
+export const CALL_STATUSES = [
+  'held',
+  'running',
+  'succeeded',
+  'failed',
+  'refused',
+  'in_doubt',
+  'unverified',
+  'compensated',
+] as const;
+export type CallStatus = (typeof CALL_STATUSES)[number];
 
 /** One rule that asks for people, as the caller and the approver see it. */
 export interface ApprovalAsk {
@@ -55,6 +68,24 @@ export interface CallAnswer {
   readonly side_effect?: { readonly id?: string; readonly url?: string };
   /** The answer to a repeated request: the deed was not done again. */
   readonly replayed?: true;
+  /** For people: what is being done about a call in doubt. */
+  readonly doubt?: {
+    readonly since_ms: number;
+    /** How often it was looked for. */
+    readonly tries: number;
+    /** When it is looked for next; absent: a person has to say what became of it. */
+    readonly next_at_ms?: number;
+    readonly why: string;
+  };
+}
+
+/** POST /v1/calls/{id}/resolution: what a person found out about a call in doubt or unverified. */
+export interface ResolutionRequest {
+  readonly outcome: 'succeeded' | 'failed';
+  /** How that is known: a reference to the outside system's own record, in a sentence. */
+  readonly evidence: string;
+  /** What the deed left in the outside world. */
+  readonly side_effect_id?: string;
 }
 
 /** A tool as its agent sees it. */

@@ -30,6 +30,8 @@ export interface CallOptions {
   /** Seconds to wait for a held or running call before it is answered as it stands. 0 by default. */
   readonly wait_s?: number | undefined;
   /** Judge only: nothing is executed and nothing is admitted. */
+  /** Nothing is sent to the outside system later than so many milliseconds from now. */
+  readonly timeout_ms?: number | undefined;
   readonly dryRun?: boolean | undefined;
   /** W3C trace context of the caller's span, sent along as it is. */
   readonly traceparent?: string | undefined;
@@ -74,13 +76,14 @@ export class Countersign {
    * `idempotencyKey` makes that safe.
    */
   async call(tool: string, args: JsonObject, options: CallOptions = {}): Promise<CallAnswer> {
-    const { context, idempotencyKey, wait_s, dryRun, signal } = options;
+    const { context, idempotencyKey, wait_s, dryRun, timeout_ms, signal } = options;
     const traceparent = options.traceparent ?? this.#traceparent?.();
     const body = {
       tool,
       args,
       ...(context === undefined ? {} : { context }),
       ...(dryRun === true ? { dry_run: true } : {}),
+      ...(timeout_ms === undefined ? {} : { timeout_ms }),
     };
     const headers = {
       ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),

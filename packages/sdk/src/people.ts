@@ -8,6 +8,7 @@ import type {
   HaltRequest,
   HaltView,
   Receipt,
+  ResolutionRequest,
   RunView,
   ToolView,
 } from '@countersign/contract/wire.ts';
@@ -108,6 +109,13 @@ export class People {
   /** One call as it stands. */
   showCall(callId: string): Promise<CallAnswer> {
     return this.#session.request('GET', `/v1/calls/${encodeURIComponent(callId)}`);
+  }
+
+  /** Says what became of a call in doubt or unverified. For operators. */
+  resolveCall(callId: string, request: ResolutionRequest): Promise<CallAnswer> {
+    return this.#session.request('POST', `/v1/calls/${encodeURIComponent(callId)}/resolution`, {
+      body: request,
+    });
   }
 
   /** Runs, newest first. */

@@ -4,8 +4,10 @@ import { answerOf } from '#call/answer.ts';
 import { readAmbientRun } from '#call/read-run.ts';
 import type { World } from '#call/world.ts';
 import type { Caller } from '#identity/identity.ts';
-import type { Agent } from '#rules/principal.ts';
+import type { Agent, Principal } from '#rules/principal.ts';
 import { getCall, listCalls as listRows, type StoredCall } from '#store/calls.ts';
+import { getDoubt } from '#store/doubts.ts';
+import type { Tx } from '#store/tx.ts';
 import { hasRole, notFound, ok, type Result } from './result.ts';
 
 const UNFINISHED: readonly CallStatus[] = ['held', 'running'];
@@ -32,7 +34,9 @@ export async function showCall(
     const known = row !== undefined && (await maySee(world, viewer, row));
     if (!known || !UNFINISHED.includes(row.status) || world.clock.now() >= until_ms) {
       listening.abort();
-      return known ? ok(await world.store.read((tx) => answerOf(tx, row, world))) : notFound();
+      return known
+        ? ok(await world.store.read((tx) => seenBy(tx, viewer.principal, row, world)))
+        : notFound();
     }
     await changed;
   }
@@ -69,10 +73,20 @@ export async function listCalls(
         ...(filter.before === undefined ? {} : { before: filter.before }),
       });
       const answers: CallAnswer[] = [];
-      for (const row of rows) answers.push(await answerOf(tx, row, world));
+      for (const row of rows) answers.push(await seenBy(tx, principal, row, world));
       return answers;
     }),
   );
+}
+
+/** People see besides what is being done about a call in doubt. */
+async function seenBy(tx: Tx, principal: Principal, row: StoredCall, world: World): Promise<CallAnswer> {
+  const answer = await answerOf(tx, row, world);
+  const doubt =
+    row.status === 'in_doubt' && principal.kind === 'person' ? await getDoubt(tx, row.id) : undefined;
+  if (doubt === undefined) return answer;
+  const { since_ms, tries, next_at_ms, why } = doubt;
+  return { ...answer, doubt: { since_ms, tries, ...(next_at_ms === null ? {} : { next_at_ms }), why } };
 }
 
 async function maySee(world: World, { principal, run_id }: Viewer, row: StoredCall): Promise<boolean> {

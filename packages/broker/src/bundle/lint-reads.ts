@@ -117,6 +117,8 @@ function checkAsked(use: Use, length: number, manifest: Manifest, found: Found, 
 
 function checkPinned(use: Use, manifest: Manifest, found: Found): void {
   if (use.path[0] !== 'prepared' || use.path.length < 2 || !PINNED_SECTIONS.includes(use.section)) return;
+  // Reads the step anew, after the deed.
+  if (use.pointer.startsWith('/idempotency/alreadyDone/')) return;
   const pins = manifest.uses.filter((it) => it.section === 'pin');
   if (pins.some((pin) => startsWith(use.path, pin.path))) return;
   const name = use.path.join('.');

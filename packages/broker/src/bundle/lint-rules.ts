@@ -72,6 +72,11 @@ export const lintRules = {
     why: 'After a lost reply somebody must be able to find out, without doing it twice.',
     waivable: 'imported',
   },
+  'retry-is-safe': {
+    what: 'A write is tried again after an unknown outcome only by a strategy that makes sending again safe.',
+    why: 'What may have been carried out must not be carried out twice.',
+    waivable: 'never',
+  },
   'irreversible-compensates': {
     what: 'Every irreversible tool names compensate, if only manual.',
     why: 'On the day it goes wrong, the way back must be written down.',

@@ -1,5 +1,6 @@
 // Holds a compiled manifest against the lint rules; a waiver sets a rule aside only where its row allows.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { isSafeToResend, SAFE_TO_RESEND } from '#rules/tool.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { choicesOf } from './lint-addresses.ts';
 import { unlabelledText } from './lint-output.ts';
@@ -37,8 +38,10 @@ export interface LintWorld {
 }
 
 const BUILT_IN_LABELS: readonly string[] = ['untrusted', 'private', 'secret'];
-const SAFE_RESEND: readonly string[] = ['header', 'client-id', 'precondition', 'upsert'];
 const DESCRIPTION_MAX = 160;
+/** Statuses behind which a write may have been carried out. */
+const mayBeDone = (cause: unknown): boolean =>
+  typeof cause === 'number' && (cause === 408 || (cause >= 500 && cause !== 501 && cause !== 505));
 /** What the broker's built-in tools begin with. */
 const RESERVED = 'countersign_';
 
@@ -185,12 +188,29 @@ function lintWrite({ tool, value }: Manifest, found: Found): void {
   missing('write-idempotency', 'idempotency', 'what makes a repeat safe');
   missing('write-verify', 'verify', 'a read-back with expectations');
   missing('write-side-effect', 'sideEffect', 'the id of what the deed leaves behind');
-  if (tool.lookup === undefined && !SAFE_RESEND.includes(tool.idempotency?.strategy ?? '')) {
+  if (tool.lookup === undefined && !isSafeToResend(tool)) {
     found(
       'write-lookup',
       '/effect',
       'after a lost reply nobody can tell whether it happened',
-      `name lookup, or a strategy that makes sending again safe (${SAFE_RESEND.join(', ')})`,
+      `name lookup, or a strategy that makes sending again safe (${SAFE_TO_RESEND.join(', ')})`,
+    );
+  }
+  const doubtful = tool.retry?.on.find((cause) => cause === 'unknown' || mayBeDone(cause));
+  if (doubtful !== undefined && !isSafeToResend(tool)) {
+    const hint = `leave it out, or name a strategy that makes sending again safe (${SAFE_TO_RESEND.join(', ')})`;
+    found('retry-is-safe', '/retry/on', `after ${doubtful} the deed may have been carried out`, hint);
+  }
+  if (
+    tool.idempotency?.strategy === 'marker' &&
+    tool.idempotency.onUnknown === 'retry' &&
+    tool.lookup === undefined
+  ) {
+    found(
+      'retry-is-safe',
+      '/idempotency/onUnknown',
+      'nothing tells whether the deed happened',
+      'name lookup',
     );
   }
   if (tool.effect === 'irreversible')

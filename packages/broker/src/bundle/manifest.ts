@@ -5,12 +5,13 @@ import type { Effect } from '@countersign/contract/wire.ts';
 import { compileExpression, compileTemplate, type Place } from '#rules/cel.ts';
 import type { Expression, Template } from '#rules/expression.ts';
 import { type Check, compileSchema } from '#rules/json-schema.ts';
-import type { Bind, Tool } from '#rules/tool.ts';
+import type { Bind, Idempotency, Tool } from '#rules/tool.ts';
 import { parseDuration } from './duration.ts';
-import type { Mistakes, Position } from './mistake.ts';
+import { hintFor, type Mistakes, type Position } from './mistake.ts';
 import { splitOpenapi } from './openapi-files.ts';
 import type { Source } from './parse-yaml.ts';
 import { splitCommand } from './program-connectors.ts';
+import { durationOf, readAgain, retryOf } from './retry-rules.ts';
 
 /** One member chain that an expression of a manifest reads, for lint. */
 export interface Use {
@@ -40,6 +41,9 @@ export interface Manifest {
 }
 
 const TIMEOUT_DEFAULT_MS = 10_000;
+/** Stripe keeps keys for a day at least, and is among the shortest. */
+const KEEP_DEFAULT_MS = 24 * 3_600_000;
+const SETTLE_DEFAULT_MS = 60_000;
 const CREDENTIAL_TTL_DEFAULT_MS = 300_000;
 
 /** `value` has the right shape (tool.schema.json). Null when expressions or schemas in it are broken. */
@@ -127,12 +131,10 @@ class Compiler {
   /** What only some tools carry; absent keys stay absent. */
   #deed(): Pick<
     Tool,
-    'cost' | 'credential' | 'idempotency' | 'sideEffect' | 'verify' | 'lookup' | 'compensate'
+    'cost' | 'credential' | 'idempotency' | 'retry' | 'sideEffect' | 'verify' | 'lookup' | 'compensate'
   > {
-    const { cost, credential, idempotency, sideEffect, verify, lookup, compensate } = this.#value as Record<
-      string,
-      JsonObject | undefined
-    >;
+    const { cost, credential, idempotency, retry, sideEffect, verify, lookup, compensate } = this
+      .#value as Record<string, JsonObject | undefined>;
     return {
       ...(cost && {
         cost: {
@@ -150,12 +152,8 @@ class Compiler {
               : parseDuration(credential.max_ttl as string),
         },
       }),
-      ...(idempotency && {
-        idempotency: {
-          strategy: idempotency.strategy as NonNullable<Tool['idempotency']>['strategy'],
-          ...this.#optional('key', '/idempotency/key', idempotency.key, 'idempotency'),
-        },
-      }),
+      ...(idempotency && { idempotency: this.#idempotency(idempotency) }),
+      ...(retry && { retry: retryOf(retry) }),
       ...(sideEffect && {
         sideEffect: {
           ...this.#optional('id', '/sideEffect/id', sideEffect.id, 'sideEffect'),
@@ -168,6 +166,7 @@ class Compiler {
           expect: (verify.expect as readonly Json[]).map((each, index) =>
             this.#expression(`/verify/expect/${index}`, each, 'verifyExpect'),
           ),
+          retry: readAgain((verify.retry ?? {}) as JsonObject),
         },
       }),
       ...(lookup && {
@@ -175,6 +174,8 @@ class Compiler {
           bind: this.#bind('/lookup/bind', lookup.bind as JsonObject, 'lookup', true),
           found: this.#expression('/lookup/found', lookup.found, 'lookupFound'),
           ...this.#optional('id', '/lookup/id', lookup.id, 'lookupFound'),
+          consistency: (lookup.consistency ?? 'immediate') as 'immediate' | 'eventual',
+          settle_ms: durationOf(lookup.settle, SETTLE_DEFAULT_MS),
         },
       }),
       ...(compensate && {
@@ -185,6 +186,31 @@ class Compiler {
             ? {}
             : { args: this.#template('/compensate/args', compensate.args, 'compensate') }),
           ...(compensate.runbook === undefined ? {} : { runbook: compensate.runbook as string }),
+        },
+      }),
+    };
+  }
+
+  #idempotency(value: JsonObject): Idempotency {
+    const strategy = value.strategy as Idempotency['strategy'];
+    const already = value.alreadyDone as JsonObject | undefined;
+    const steps = this.#list('prepare').map((step) => step.id as string);
+    if (already !== undefined && !steps.includes(already.read as string)) {
+      const message = `no prepare step "${String(already.read)}"`;
+      this.#wrong('/idempotency/alreadyDone/read', 0, message, hintFor(String(already.read), steps));
+    }
+    return {
+      strategy,
+      ...this.#optional('key', '/idempotency/key', value.key, 'idempotency'),
+      keep_ms: durationOf(value.keep, KEEP_DEFAULT_MS),
+      onUnknown:
+        (value.onUnknown as Idempotency['onUnknown'] | undefined) ??
+        (strategy === 'marker' ? 'quarantine' : 'retry'),
+      ...(already && {
+        alreadyDone: {
+          read: already.read as string,
+          expr: this.#expression('/idempotency/alreadyDone/expr', already.expr, 'idempotency'),
+          on: already.on as NonNullable<Idempotency['alreadyDone']>['on'],
         },
       }),
     };

@@ -18,7 +18,7 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (call.talk?.left() === true)
     return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
   const durable = admitDurably(call, world);
-  const admission = { durable } as unknown as Admission;
+  const admission = admissionOf(durable, false);
   // What people approved is done once: such a read waits until its approval is spent.
   if (call.tool.effect === 'read' && call.approval === null) {
     // The rejection is taken up in settle; until then it must not count as unhandled.
@@ -27,6 +27,11 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   }
   return durable.then((admittance) => (admittance.ok ? { go: { ...call, admission } } : admittance.step));
 };
+
+/** Of `admit`, and of a call that it admitted before and that is taken up again from its row. */
+export function admissionOf(durable: Promise<Admittance>, recovering: boolean): Admission {
+  return { durable, recovering } as Admission;
+}
 
 /** Runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */
 async function admitDurably(call: Decided, world: World): Promise<Admittance> {
@@ -59,10 +64,10 @@ function askingOf(call: Decided, world: World): Asking {
           },
     call:
       call.proof.kind === 'resumed'
-        ? { resumed: call.id, deed: admittedDeedOf(call), revision }
+        ? { resumed: call.id, deed: admittedDeedOf(call, now), revision }
         : {
             ...callRow(call, 'running', now),
-            ...(call.tool.effect === 'read' ? {} : { deed: admittedDeedOf(call) }),
+            ...(call.tool.effect === 'read' ? {} : { deed: admittedDeedOf(call, now) }),
           },
     keys_since_ms: keysSince(call),
     labels: call.tool.output.labels,

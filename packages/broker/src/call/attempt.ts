@@ -9,6 +9,12 @@ import type { Bind } from '#rules/tool.ts';
 import type { Validated } from './call.ts';
 import type { World } from './world.ts';
 
+export interface AttemptLimits {
+  /** Default: the tool's. */
+  readonly timeout_ms?: number;
+  readonly talk?: Talk;
+}
+
 /** Sends once. A template that cannot be filled is `not_sent`: nothing left the broker. */
 export async function attemptOnce(
   call: Validated,
@@ -17,7 +23,7 @@ export async function attemptOnce(
   mode: 'read' | 'write',
   credential: Credential | null,
   world: World,
-  talk?: Talk,
+  { timeout_ms = call.tool.timeout_ms, talk }: AttemptLimits = {},
 ): Promise<Reply> {
   const connector = world.connector(call.bundle, call.tool.connector);
   if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
@@ -36,7 +42,7 @@ export async function attemptOnce(
     operation: bind.operation,
     inputs: inputs as JsonObject,
     credential,
-    timeout_ms: call.tool.timeout_ms,
+    timeout_ms,
     signal: watched,
     ...(talk === undefined ? {} : { talk }),
   });

@@ -41,13 +41,14 @@ export function deedOf(call: Validated): string {
  * Canonical JSON of what settling an admitted write needs where its broker was lost in the middle, and what undoing it
  * needs afterwards.
  */
-export function admittedDeedOf({ input, prepared, deed }: Decided): string {
+export function admittedDeedOf({ input, prepared, deed }: Decided, admitted_at_ms: number): string {
   const { resources, pinned, cost, credentialScope } = deed;
   return canonicalize({
     args: input.args,
     claimed: input.claimed,
     prepared,
     deed: { resources, pinned, cost, credential_scope: credentialScope },
+    admitted_at_ms,
   });
 }
 

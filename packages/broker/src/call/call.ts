@@ -31,6 +31,8 @@ export interface Asked {
   readonly idempotencyKey: string | null;
   readonly dryRun: boolean;
   readonly receivedAt_ms: number;
+  /** Nothing is sent for the caller after this, in milliseconds since the epoch; absent: it waits as long as it takes. */
+  readonly deadlineAt_ms?: number;
   /** Present while the caller waits on the line. */
   readonly talk?: Talk;
 }
@@ -122,6 +124,8 @@ export interface Admission {
   readonly [admitted]: true;
   /** Resolves once intent and declared labels are on disk; answers why not, when admission failed. */
   readonly durable: Promise<Admittance>;
+  /** The call was admitted before, its outcome stayed unknown, and is being found out now. */
+  readonly recovering: boolean;
 }
 
 export type Admittance =
@@ -134,10 +138,14 @@ export interface Minted extends Admitted {
 
 export interface Executed extends Minted {
   readonly reply: Reply;
+  /** Attempts at the deed. */
+  readonly attempts: number;
+  /** How a deed was found whose reply was lost; null when its reply came, or it was not found. */
+  readonly found: 'look-up' | 'already-done' | 'read-back' | null;
   readonly sideEffect: { readonly id?: string; readonly url?: string } | null;
 }
 
 export interface Verified extends Executed {
-  /** `none`: nothing to verify (reads, failed writes). */
-  readonly verification: 'none' | 'agrees' | 'disagrees';
+  /** `none`: nothing to verify (reads, failed writes). `found`: the read that found the deed is all that there is. */
+  readonly verification: 'none' | 'agrees' | 'disagrees' | 'found';
 }

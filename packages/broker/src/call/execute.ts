@@ -1,81 +1,87 @@
-// Execute: the deed, once. What cannot be known is told as such and never repeated.
+// Execute: the deed, once. What cannot be known is told as such and never repeated blindly.
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
-import type { Reply, Talk } from '#connectors/connector.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { Reply } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
 import { redactFields } from '#rules/output.ts';
-import { attemptOnce, readOnce } from './attempt.ts';
-import type { Executed, Minted } from './call.ts';
+import type { Admitted, Executed, Minted } from './call.ts';
+import { type Found, findDeed, mayBeDone, readAlreadyDone } from './find-deed.ts';
 import { haltProblem } from './gate.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
+import { type Tried, tryDeed } from './try-deed.ts';
 import type { World } from './world.ts';
 
 /**
- * Asks for halts right before the attempt. A write's reply is made durable before anything interprets it. An
- * unknown outcome is looked up by call id, where the manifest says how. Every outcome goes on to be settled.
+ * Asks for halts right before each attempt. A write's reply is made durable before anything interprets it. An unknown
+ * outcome is looked for in the outside world, where the manifest says how. Every outcome goes on to be settled.
  */
 export const execute: Stage<Minted, Executed> = async (call, world) => {
+  const stop = stopOf(call, world);
+  if (stop !== null) return { stop };
   const scope = { ...scopeOf(call, world), cost: call.deed.cost };
-  const halted = haltProblem(call, world);
-  if (halted !== null) return { stop: halted };
-  const reply = await perform(call, scope, world);
-  const stopped = reply.kind === 'not_sent' ? haltProblem(call, world) : null;
+  const tried = await tryDeed(call, scope, world);
+  const stopped = tried.reply.kind === 'not_sent' ? stopOf(call, world) : null;
   if (stopped !== null) return { stop: stopped };
-  return { go: { ...call, reply, sideEffect: sideEffectOf(call, reply, scope, world) } };
+  const found = call.tool.effect === 'read' ? null : await lookFor(call, tried.reply, scope, world);
+  return { go: await executed(call, tried, found, scope, world) };
 };
 
-async function perform(call: Minted, scope: Scope, world: World): Promise<Reply> {
+/** The call with what became of it: redacted, durable where it is a write, with its side effect. */
+export async function executed(
+  call: Minted,
+  { reply: answered, attempts }: Tried,
+  found: Found | null,
+  scope: Scope,
+  world: World,
+): Promise<Executed> {
+  const reply = redactReply(
+    found === null ? answered : { kind: 'ok', response: found.response },
+    call.tool.output.redact,
+  );
+  if (call.tool.effect !== 'read')
+    await keepReply(call, { reply, found: found?.by ?? null, id: found?.id ?? null }, world);
+  const sideEffect = sideEffectOf(call, reply, found?.id ?? null, scope, world);
+  return { ...call, reply, attempts, found: found?.by ?? null, sideEffect };
+}
+
+/** What is kept of an upstream's reply in the row of its call, so that a crash after it leaves nothing in doubt. */
+export interface KeptReply {
+  readonly reply: Reply;
+  readonly found: Found['by'] | null;
+  readonly id: string | null;
+}
+
+/** Why nothing may be sent now: a halt, a caller that has left, or its time that is over. */
+function stopOf(call: Minted, world: World): Problem | null {
+  const halted = haltProblem(call, world);
+  if (halted !== null) return halted;
   if (call.talk?.left() === true)
-    return { kind: 'not_sent', reason: 'cancelled by the caller before it was sent' };
-  const write = call.tool.effect !== 'read';
-  const mode = write ? 'write' : 'read';
-  let reply = await attemptOnce(call, call.tool.bind, scope, mode, call.credential, world, talkOf(call));
-  if (reply.kind === 'unknown' && write) reply = await lookUp(call, reply, scope, world);
-  const redacted = redactReply(reply, call.tool.output.redact);
-  if (write) await keepReply(call, redacted, world);
-  return redacted;
+    return problem('conflict', 'The caller left before this was done; nothing was done.');
+  if (call.deadlineAt_ms !== undefined && world.clock.now() >= call.deadlineAt_ms)
+    return problem('tool_timeout', 'The time that you gave was over before this was sent; nothing was done.');
+  return null;
+}
+
+async function lookFor(call: Minted, reply: Reply, scope: Scope, world: World): Promise<Found | null> {
+  if (reply.kind === 'unknown') {
+    const search = await findDeed(call, scope, world);
+    return typeof search === 'string' ? null : search;
+  }
+  if (reply.kind !== 'rejected' || !mayBeDone(call.tool, reply.hint?.status ?? 0)) return null;
+  const search = await readAlreadyDone(call, scope, world);
+  return typeof search === 'string' ? null : search;
 }
 
 /** A store that fails now must not lose what is known: the outcome is recorded from memory, or the call is in doubt. */
-async function keepReply(call: Minted, reply: Reply, world: World): Promise<void> {
-  const text = canonicalize(reply as unknown as Json);
+async function keepReply(call: Minted, kept: KeptReply, world: World): Promise<void> {
+  const text = canonicalize(kept as unknown as Json);
   try {
     await world.store.perform('keepReply', { id: call.id, reply: text });
   } catch (error) {
     world.log.error('a reply could not be kept', { call: call.id, why: (error as Error).message });
   }
-}
-
-/** A read may run while its intent is being committed: what the upstream tells waits, as its result does. */
-function talkOf({ talk, admission }: Minted): Talk | undefined {
-  if (talk === undefined) return talk;
-  const { notice, ask } = talk;
-  if (notice === null && ask == null) return talk;
-  const admitted = admission.durable.then(
-    (admittance) => admittance.ok,
-    () => false,
-  );
-  return {
-    ...talk,
-    demand: (demand) => talk.demand(demand),
-    notice: notice === null ? null : (each) => void admitted.then((ok) => (ok ? notice(each) : undefined)),
-    ask: ask == null ? null : async (each) => ((await admitted) ? ask(each) : null),
-  };
-}
-
-/** Finds the deed by its call id. Not found is no proof of absence: it may still be under way. */
-async function lookUp(call: Minted, unknown: Reply, scope: Scope, world: World): Promise<Reply> {
-  const { lookup } = call.tool;
-  if (lookup === undefined) return unknown;
-  const found = await readOnce(call, lookup.bind, scope, world);
-  if (found.kind !== 'ok') return unknown;
-  try {
-    if (lookup.found.evaluate({ ...scope, lookup: found.response }) !== true) return unknown;
-  } catch {
-    return unknown;
-  }
-  return found;
 }
 
 function redactReply(reply: Reply, pointers: readonly string[]): Reply {
@@ -89,18 +95,28 @@ function isReference(value: unknown, longest: number): boolean {
   return typeof value === 'string' && value.length <= longest && /^[\x21-\x7e]+$/.test(value);
 }
 
-function sideEffectOf(call: Minted, reply: Reply, scope: Scope, world: World): Executed['sideEffect'] {
+/** `foundId`: what a look-up told, where the answer that found the deed is not the deed's own. */
+export function sideEffectOf(
+  call: Admitted,
+  reply: Reply,
+  foundId: string | null,
+  scope: Scope,
+  world: World,
+): Executed['sideEffect'] {
   const { sideEffect } = call.tool;
-  if (reply.kind !== 'ok' || sideEffect === undefined) return null;
+  const known = isReference(foundId, 200) ? { id: String(foundId) } : null;
+  if (reply.kind !== 'ok' || sideEffect === undefined) return known;
   try {
     const id = sideEffect.id?.evaluate({ ...scope, response: reply.response });
     const url = sideEffect.url?.evaluate({ ...scope, response: reply.response });
     return {
+      ...known,
       ...(isReference(id, 200) ? { id: String(id) } : {}),
       ...(isReference(url, 2_000) ? { url: String(url) } : {}),
     };
   } catch (error) {
-    world.log.warn('no side effect id in the reply', { call: call.id, why: (error as Error).message });
-    return null;
+    if (known === null)
+      world.log.warn('no side effect id in the reply', { call: call.id, why: (error as Error).message });
+    return known;
   }
 }

@@ -5,6 +5,7 @@ import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import type { Reply } from '#connectors/connector.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
 import { labelsOfFields, projectOutput } from '#rules/output.ts';
+import type { RetryHint } from '#rules/retry.ts';
 import { quoteForeign } from '#rules/summary.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
 import { tenantLog } from './logs.ts';
@@ -78,9 +79,9 @@ function outcomeOf(call: Verified, world: World): Outcome {
     // What a system says about a refusal is foreign text, and may hold whatever its fields may hold.
     const all = [...declared, 'untrusted', ...call.tool.output.fields.flatMap((field) => field.labels)];
     const labels = [...new Set(all)].sort();
-    return { labels, discovered: labels, ...failure(call, reply) };
+    return { labels, discovered: labels, ...failure(call, reply, world) };
   }
-  if (reply.kind !== 'ok') return { ...none, ...failure(call, reply) };
+  if (reply.kind !== 'ok') return { ...none, ...failure(call, reply, world) };
   const discovered = labelsOfFields(reply.response, call.tool.output.fields);
   const labels = discovered.length === 0 ? declared : [...new Set([...declared, ...discovered])].sort();
   const scope = {
@@ -108,10 +109,18 @@ function outcomeOf(call: Verified, world: World): Outcome {
 function failure(
   call: Verified,
   reply: Exclude<Reply, { kind: 'ok' }>,
+  world: World,
 ): { status: FinalStatus; problem: Problem } {
   const { name, effect } = call.tool;
   switch (reply.kind) {
     case 'rejected': {
+      if (reply.hint?.transient === true) {
+        const detail = `"${name}" was not carried out: the system behind it is busy.`;
+        return {
+          status: 'failed',
+          problem: problem('upstream_unavailable', detail, retryAt(reply.hint, world)),
+        };
+      }
       // What a system says is foreign text: quoted, cut, escaped.
       const detail = `The system behind "${name}" refused: ${quoteForeign(reply.reason)}`;
       return { status: 'failed', problem: problem('tool_rejected', detail) };
@@ -122,6 +131,7 @@ function failure(
         problem: problem(
           'upstream_unavailable',
           `"${name}" was not carried out: its system could not be reached.`,
+          retryAt(reply.hint, world),
         ),
       };
     case 'unknown': {
@@ -132,10 +142,15 @@ function failure(
           problem: problem(code, `"${name}" did not answer; reading again is safe.`),
         };
       }
-      const detail = `It is not known whether "${name}" was carried out. Do not repeat it; a person will settle it.`;
+      const detail = `It is not known whether "${name}" was carried out. Do not repeat it; it is being found out.`;
       return { status: 'in_doubt', problem: problem('in_doubt', detail) };
     }
   }
+}
+
+function retryAt(hint: RetryHint | undefined, world: World): { retry_at_ms?: number } {
+  const wait_ms = hint?.retry_after_ms;
+  return wait_ms === undefined ? {} : { retry_at_ms: world.clock.now() + wait_ms };
 }
 
 function answerFor(
@@ -175,6 +190,7 @@ async function recordOutcome(
     ...(discovered.length === 0
       ? {}
       : { discovered: { run: { id, tenant, agent, ambient }, labels: discovered } }),
+    ...(answer.status === 'in_doubt' || call.admission.recovering ? { doubt: { tenant } } : {}),
     outcome: {
       status: answer.status as FinalStatus,
       at_ms: now,
@@ -197,10 +213,14 @@ async function recordOutcome(
         status: answer.status,
         tool: call.tool.name,
         ...(verification === undefined || verification === 'none' ? {} : { verification }),
+        ...(call.attempts === undefined || call.attempts === 1 ? {} : { attempts: call.attempts }),
+        ...(call.found == null ? {} : { found: call.found }),
+        ...(call.admission.recovering ? { recovered: true } : {}),
       },
       payload: { answer: answer as unknown as Json, ...exchangedOf(call) },
     }),
   });
   for (const id of grown) world.runs.drop(id);
   world.signals.notify(call.id);
+  if (answer.status === 'in_doubt') world.signals.notify('doubts');
 }

@@ -1,18 +1,8 @@
 // `countersign calls`: what agents asked for and what became of it, above all what nobody knows the outcome of.
-import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
-import { type Command, Option } from 'commander';
+import { CALL_STATUSES, type CallAnswer, type CallStatus } from '@countersign/contract/wire.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { printable, printableFields, printableJson, printableTable } from './printable.ts';
-
-const STATUSES: readonly CallStatus[] = [
-  'held',
-  'running',
-  'succeeded',
-  'failed',
-  'refused',
-  'in_doubt',
-  'unverified',
-];
 
 interface ListOptions extends ConnectionOptions {
   readonly status?: CallStatus;
@@ -23,10 +13,17 @@ interface ListOptions extends ConnectionOptions {
   readonly limit: string;
 }
 
+interface ResolveOptions extends ConnectionOptions {
+  readonly succeeded?: boolean;
+  readonly failed?: boolean;
+  readonly evidence: string;
+  readonly sideEffect?: string;
+}
+
 export function callsCommands(program: Command, world: CliWorld): void {
   const group = program.command('calls').description('what agents asked for, and what became of it');
   withConnection(group.command('list').description('calls, newest first'))
-    .addOption(new Option('--status <status>', 'only these').choices(STATUSES))
+    .addOption(new Option('--status <status>', 'only these').choices(CALL_STATUSES))
     .addOption(new Option('--in-doubt', 'only those whose outcome nobody knows').conflicts('status'))
     .option('--agent <name>', 'only of this agent')
     .option('--run <id>', 'only of this run')
@@ -38,6 +35,27 @@ export function callsCommands(program: Command, world: CliWorld): void {
       const call = await connect(options, world).showCall(id);
       world.terminal.out(options.json ? printableJson(call) : describe(call));
     },
+  );
+  withConnection(
+    group.command('resolve <call>').description('say what became of a call that nobody knows the outcome of'),
+  )
+    .addOption(new Option('--succeeded', 'it was done').conflicts('failed'))
+    .option('--failed', 'it was not done')
+    .requiredOption('--evidence <text>', 'how that is known, e.g. the record in the outside system')
+    .option('--side-effect <id>', 'what it left in the outside world')
+    .action((id: string, options: ResolveOptions) => resolve(id, options, world));
+}
+
+async function resolve(id: string, options: ResolveOptions, world: CliWorld): Promise<void> {
+  if (options.succeeded !== true && options.failed !== true)
+    throw new InvalidArgumentError('say --succeeded or --failed');
+  const call = await connect(options, world).resolveCall(id, {
+    outcome: options.succeeded === true ? 'succeeded' : 'failed',
+    evidence: options.evidence,
+    ...(options.sideEffect === undefined ? {} : { side_effect_id: options.sideEffect }),
+  });
+  world.terminal.out(
+    options.json ? printableJson(call) : `Resolved: ${printable(call.call_id)} ${call.status}.`,
   );
 }
 
@@ -56,14 +74,23 @@ async function list(options: ListOptions, world: CliWorld): Promise<void> {
 }
 
 function said(call: CallAnswer): string {
+  if (call.doubt !== undefined) return doubtOf(call.doubt);
   if (call.problem !== undefined) return `${call.problem.code}: ${call.problem.detail}`;
   if (call.approval !== undefined) return `waits for approval ${call.approval.approval_id}`;
   return call.side_effect?.url ?? call.side_effect?.id ?? '';
 }
 
+function doubtOf({ next_at_ms, tries, why }: NonNullable<CallAnswer['doubt']>): string {
+  const reason = why === '' ? '' : `: ${why}`;
+  return next_at_ms === undefined
+    ? `a person has to resolve it${reason}`
+    : `looked for ${tries} times, again at ${new Date(next_at_ms).toISOString()}${reason}`;
+}
+
 function describe(call: CallAnswer): string {
-  const { result, problem, approval, ...rest } = call;
+  const { result, problem, approval, doubt, ...rest } = call;
   const lines = [printableFields(rest)];
+  if (doubt !== undefined) lines.push('', `In doubt: ${printable(doubtOf(doubt))}`);
   if (problem !== undefined) lines.push('', `Problem: ${printable(`${problem.code}: ${problem.detail}`)}`);
   if (approval !== undefined) lines.push('', `Waits for approval ${printable(approval.approval_id)}`);
   if (result !== undefined) lines.push('', 'Result:', `  ${printableJson(result)}`);

@@ -1,6 +1,7 @@
 // The one small interface behind which every binding kind reaches an outside system.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Credential } from '#rules/credential.ts';
+import type { RetryHint } from '#rules/retry.ts';
 import type { Tool } from '#rules/tool.ts';
 
 export type { Credential };
@@ -86,13 +87,18 @@ export interface Attempt {
  * What became of one attempt.
  * `ok`: carried out, `response` is the upstream's answer. `rejected`: the upstream answered that it did not do it.
  * `not_sent`: known not to have reached the upstream (safe to repeat). `unknown`: sent, no answer (never repeat a
- * write blindly). `reason` is for people and the log, free of secrets.
+ * write blindly). `reason` is for people and the log, free of secrets; `hint` is what it means for trying again.
  */
 export type Reply =
   | { readonly kind: 'ok'; readonly response: Json }
-  | { readonly kind: 'rejected'; readonly reason: string; readonly detail?: Json }
-  | { readonly kind: 'not_sent'; readonly reason: string }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly timed_out: boolean };
+  | { readonly kind: 'rejected'; readonly reason: string; readonly detail?: Json; readonly hint?: RetryHint }
+  | { readonly kind: 'not_sent'; readonly reason: string; readonly hint?: RetryHint }
+  | {
+      readonly kind: 'unknown';
+      readonly reason: string;
+      readonly timed_out: boolean;
+      readonly hint?: RetryHint;
+    };
 
 /** Why a tool is paused, or null when the outside definition is still the reviewed one. */
 export type Drift = { readonly reason: string } | null;

@@ -1,9 +1,24 @@
 // Routes of calls and tools: what agents do all day.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
-import type { CallAnswer, CallRequest, CallStatus } from '@countersign/contract/wire.ts';
+import {
+  CALL_STATUSES,
+  type CallAnswer,
+  type CallRequest,
+  type CallStatus,
+  type ResolutionRequest,
+} from '@countersign/contract/wire.ts';
 import type { CallFilter, Viewer } from '#admin/calls.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
-import { type Answered, type Asking, agentOf, answer, principalOf, type Reach, type Route } from './route.ts';
+import {
+  type Answered,
+  type Asking,
+  agentOf,
+  answer,
+  personOf,
+  principalOf,
+  type Reach,
+  type Route,
+} from './route.ts';
 
 const WAIT_S_MAX = 60;
 const wait = {
@@ -78,7 +93,7 @@ export const callRoutes: readonly Route[] = [
     query: {
       status: {
         type: 'string',
-        enum: ['held', 'running', 'succeeded', 'failed', 'refused', 'in_doubt', 'unverified'],
+        enum: [...CALL_STATUSES],
       },
       agent: { type: 'string', maxLength: 128 },
       run: { type: 'string', maxLength: 64 },
@@ -90,6 +105,21 @@ export const callRoutes: readonly Route[] = [
       const filter = { limit: 50, ...asking.query } as CallFilter;
       const { deeds, world } = asking.reach;
       return answer(await deeds.listCalls(world, viewerOf(asking), filter), (calls) => ({ calls }));
+    },
+  },
+  {
+    id: 'resolveCall',
+    method: 'POST',
+    path: '/v1/calls/{id}/resolution',
+    summary: 'Says what became of a call that is in doubt or unverified, with the evidence.',
+    who: ['operator', 'admin'],
+    body: { schema: 'ResolutionRequest' },
+    answers: { 200: 'CallAnswer' },
+    problems: ['not_found', 'conflict'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const request = asking.body as ResolutionRequest;
+      return answer(await deeds.resolveCall(world, personOf(asking), asking.params.id!, request));
     },
   },
   {
@@ -137,6 +167,7 @@ async function postCall(asking: Asking): Promise<Answered> {
     claimed: request.context ?? {},
     idempotencyKey: key.key,
     dryRun: request.dry_run ?? false,
+    ...(request.timeout_ms === undefined ? {} : { deadlineAt_ms: world.clock.now() + request.timeout_ms }),
   });
   const performed = await deeds.performCall(asked, world);
   if (performed.kind === 'problem') return performed;

@@ -6,6 +6,7 @@ import { listCalls, showCall } from '#admin/calls.ts';
 import { eraseEntry } from '#admin/erasure.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
@@ -19,6 +20,7 @@ const deeds: Deeds = {
   ...{ openRun, showRun, listRuns, endRun, listApprovals, showApproval, vote },
   ...{
     setHalt,
+    resolveCall,
     liftHalt,
     listHalts,
     readLedger,

@@ -5,6 +5,7 @@ import type { listCalls, showCall } from '#admin/calls.ts';
 import type { eraseEntry } from '#admin/erasure.ts';
 import type { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
@@ -15,6 +16,7 @@ export interface Deeds {
   readonly performCall: typeof performCall;
   readonly showCall: typeof showCall;
   readonly listCalls: typeof listCalls;
+  readonly resolveCall: typeof resolveCall;
   readonly listTools: typeof listTools;
   readonly findTool: typeof findTool;
   readonly openRun: typeof openRun;

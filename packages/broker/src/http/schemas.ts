@@ -1,6 +1,7 @@
 // JSON Schemas (2020-12) of what crosses the HTTP door: requests are checked by them, OpenAPI publishes them all.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
+import { CALL_STATUSES } from '@countersign/contract/wire.ts';
 
 const text = (maxLength: number, description?: string): JsonObject => ({
   type: 'string',
@@ -40,8 +41,14 @@ export const requestSchemas = {
         description: 'What the model claims about the circumstances. Never bound context.',
       },
       dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
+      timeout_ms: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 3_600_000,
+        description: 'Nothing is sent for this call later than that. What was sent is waited for.',
+      },
     },
-    ['context', 'dry_run'],
+    ['context', 'dry_run', 'timeout_ms'],
   ),
   RunRequest: closed(
     {
@@ -60,6 +67,14 @@ export const requestSchemas = {
       reason: text(2_000),
     },
     ['reason'],
+  ),
+  ResolutionRequest: closed(
+    {
+      outcome: { type: 'string', enum: ['succeeded', 'failed'], description: 'failed: it did not happen.' },
+      evidence: text(2_000, 'How that is known; kept with who said it.'),
+      side_effect_id: text(200, 'What the deed left in the outside world.'),
+    },
+    ['side_effect_id'],
   ),
   ErasureRequest: closed({ reason: text(500, 'Why it is erased; kept with who did it.') }),
   HaltRequest: closed(
@@ -135,7 +150,7 @@ export const answerSchemas = {
       tool: { type: 'string' },
       status: {
         type: 'string',
-        enum: ['held', 'running', 'succeeded', 'failed', 'refused', 'in_doubt', 'unverified'],
+        enum: [...CALL_STATUSES],
       },
       dry_run: { const: true },
       result: { description: 'What the tool answered, by its output schema.' },
@@ -149,8 +164,15 @@ export const answerSchemas = {
       labels: names,
       side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
       replayed: { const: true },
+      doubt: {
+        ...closed({ since_ms: time, tries: { type: 'integer' }, next_at_ms: time, why: { type: 'string' } }, [
+          'next_at_ms',
+        ]),
+        description:
+          'For people: what is being done about a call in doubt. Without next_at_ms a person has to say what became of it.',
+      },
     },
-    ['dry_run', 'result', 'problem', 'approval', 'side_effect', 'replayed'],
+    ['dry_run', 'result', 'problem', 'approval', 'side_effect', 'replayed', 'doubt'],
   ),
   CallList: listOf('calls', ref('CallAnswer')),
   ToolView: closed(

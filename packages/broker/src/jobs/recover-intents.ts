@@ -1,10 +1,11 @@
-// At start: an intent without an outcome is in doubt, and is listed for people; a read is simply failed.
+// At start: an intent without an outcome is in doubt, and is looked for from then on; a read is simply failed.
 import type { Json } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { closeCall, getCall, listUnsettled, type StoredCall } from '#store/calls.ts';
+import { openDoubt } from '#store/doubts.ts';
 import { appendEntry } from '#store/ledger.ts';
 
 /** Runs before any door opens, so that every `running` row is one that a crash has left. Answers how many. */
@@ -28,7 +29,10 @@ async function recoverOne(world: World, row: StoredCall): Promise<void> {
   const read = row.effect === 'read';
   const why = read
     ? problem('upstream_unavailable', 'The broker stopped during this read; reading again is safe.')
-    : problem('in_doubt', 'The broker stopped during this call. Do not repeat it; a person will settle it.');
+    : problem(
+        'in_doubt',
+        'The broker stopped during this call and finds out what became of it. Do not repeat it.',
+      );
   const status = read ? 'failed' : 'in_doubt';
   const answer: CallAnswer = {
     call_id: row.id,
@@ -48,5 +52,8 @@ async function recoverOne(world: World, row: StoredCall): Promise<void> {
       payload: { answer: answer as unknown as Json },
     });
     await closeCall(tx, row.id, { status, at_ms: now, settled_log: log, settled_seq: seq });
+    if (!read) await openDoubt(tx, row.id, row.tenant, now);
   });
+  world.signals.notify(row.id);
+  world.signals.notify('doubts');
 }

@@ -5,9 +5,11 @@ import { logs, signCheckpoint } from '#store/ledger.ts';
 import { closeDecided } from './close-held.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
+import { settleDoubts } from './settle-doubts.ts';
 
 const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
+const DOUBTS_EVERY_MS = 1_000;
 const STRANDED_EVERY_MS = 5_000;
 const PURGE_EVERY_MS = 60_000;
 
@@ -31,6 +33,7 @@ export function runJobs(world: World): Jobs {
       resumings.add(resuming);
       void resuming.finally(() => resumings.delete(resuming));
     }),
+    loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>

@@ -1,5 +1,6 @@
 // What the list says of the built-in tool that looks up a call.
 import { CALL_STATUS_TOOL } from '@countersign/contract/answer-words.ts';
+import { CALL_STATUSES } from '@countersign/contract/wire.ts';
 
 /** Reserved: no tool of a bundle is served under this name. */
 export const CALL_STATUS = CALL_STATUS_TOOL;
@@ -7,8 +8,6 @@ export const CALL_STATUS = CALL_STATUS_TOOL;
 export const WAIT_DEFAULT_S = 20;
 /** Official clients give up on a request after 60 s, so a wait never lasts longer. */
 export const WAIT_MAX_S = 60;
-
-const STATUSES = ['held', 'running', 'succeeded', 'failed', 'refused', 'in_doubt', 'unverified'];
 
 /** The tool as `tools/list` shows it, written once. */
 export const CALL_STATUS_LISTED = JSON.stringify({
@@ -29,7 +28,7 @@ export const CALL_STATUS_LISTED = JSON.stringify({
     type: 'object',
     required: ['status', 'call_id', 'tool'],
     properties: {
-      status: { type: 'string', enum: STATUSES },
+      status: { type: 'string', enum: [...CALL_STATUSES] },
       call_id: { type: 'string' },
       tool: { type: 'string' },
       result: { description: 'What the tool answered, once the call succeeded.' },

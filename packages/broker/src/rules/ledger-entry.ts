@@ -9,6 +9,7 @@ export type EntryKind =
   | 'call.refused'
   | 'call.held'
   | 'call.in_doubt'
+  | 'call.resolved'
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'

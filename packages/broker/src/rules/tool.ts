@@ -4,6 +4,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { Effect } from '@countersign/contract/wire.ts';
 import type { Expression, Template } from './expression.ts';
+import type { RetryRule } from './retry.ts';
 
 /** How one operation of a connector is reached: a fixed part, reviewed, and inputs filled per call. */
 export interface Bind {
@@ -25,6 +26,24 @@ export interface PrepareStep {
 }
 
 export type IdempotencyStrategy = 'header' | 'client-id' | 'precondition' | 'upsert' | 'marker';
+
+/** How the outside system recognises a repeat, and so what may be done where it is not known what happened. */
+export interface Idempotency {
+  readonly strategy: IdempotencyStrategy;
+  readonly key?: Expression;
+  /** Strategies but marker: how long after the first attempt sending again is safe. */
+  readonly keep_ms: number;
+  /** Where the outcome stays unknown: send again, or leave it to a person. Marker sends again only after its look-up. */
+  readonly onUnknown: 'retry' | 'quarantine';
+  /** A fresh read by which a refusal or a lost reply turns out to be the deed itself. */
+  readonly alreadyDone?: {
+    /** Id of the prepare step that is read again, as `prepared.<id>`. */
+    readonly read: string;
+    readonly expr: Expression;
+    /** HTTP statuses of refusals after which it is asked; `unknown`: also after a lost reply. */
+    readonly on: readonly ('unknown' | number)[];
+  };
+}
 
 export interface Tool {
   readonly name: string;
@@ -54,12 +73,28 @@ export interface Tool {
   readonly cost?: { readonly minor: Expression; readonly currency: Expression };
   readonly bind: Bind;
   readonly credential?: { readonly provider: string; readonly scope: Template; readonly max_ttl_ms: number };
-  readonly idempotency?: { readonly strategy: IdempotencyStrategy; readonly key?: Expression };
+  readonly idempotency?: Idempotency;
+  /** Absent: one attempt. */
+  readonly retry?: RetryRule;
+  /** Of one attempt. */
   readonly timeout_ms: number;
   readonly sideEffect?: { readonly id?: Expression; readonly url?: Expression };
-  readonly verify?: { readonly bind: Bind; readonly expect: readonly Expression[] };
+  readonly verify?: {
+    readonly bind: Bind;
+    readonly expect: readonly Expression[];
+    /** Systems that show a deed only after a while are read again: attempts in all, and the waits between them. */
+    readonly retry: Pick<RetryRule, 'attempts' | 'base_ms' | 'max_ms'>;
+  };
   /** Finds the deed by call id where a lost reply left it unknown. */
-  readonly lookup?: { readonly bind: Bind; readonly found: Expression; readonly id?: Expression };
+  readonly lookup?: {
+    readonly bind: Bind;
+    readonly found: Expression;
+    readonly id?: Expression;
+    /** So long after the last attempt a deed that is not found was not done. */
+    readonly settle_ms: number;
+    /** Whether the deed may be found only after a while, so that it is asked for until `settle_ms` is over. */
+    readonly consistency: 'immediate' | 'eventual';
+  };
   readonly compensate?: {
     readonly kind: 'tool' | 'soft' | 'manual';
     readonly tool?: string;
@@ -82,6 +117,19 @@ export interface Tool {
   readonly egress: readonly string[];
   /** The sentence an approver reads: literal words and expressions, joined by the walk. */
   readonly summary: readonly (string | Expression)[];
+}
+
+/** Strategies by which sending the same deed again cannot do it twice. */
+export const SAFE_TO_RESEND: readonly IdempotencyStrategy[] = [
+  'header',
+  'client-id',
+  'precondition',
+  'upsert',
+];
+
+/** Whether sending the same deed again cannot do it twice, by the strategy that its manifest names. */
+export function isSafeToResend({ effect, idempotency }: Pick<Tool, 'effect' | 'idempotency'>): boolean {
+  return effect === 'read' || (idempotency !== undefined && SAFE_TO_RESEND.includes(idempotency.strategy));
 }
 
 /** Every bind of a tool: the deed's own, and those of its fresh reads, read-back and lookup. */

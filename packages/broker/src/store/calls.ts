@@ -178,6 +178,27 @@ export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise
   return changes === 1;
 }
 
+/** A person says what became of a call: in doubt or unverified before, and nothing else. False when it was neither. */
+export async function resolveCall(
+  tx: Tx,
+  id: string,
+  fields: Omit<Settlement, 'status'> & { readonly status: 'succeeded' | 'failed' },
+): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update calls set status = ?, updated_at_ms = ?, side_effect_id = coalesce(?, side_effect_id),
+       settled_log = ?, settled_seq = ? where id = ? and status in ('in_doubt', 'unverified')`,
+    ...[
+      fields.status,
+      fields.at_ms,
+      fields.side_effect_id ?? null,
+      fields.settled_log,
+      fields.settled_seq,
+      id,
+    ],
+  );
+  return changes === 1;
+}
+
 export interface CallFilter {
   readonly tenant: string;
   readonly agent?: string;
@@ -212,11 +233,6 @@ export async function listCalls(tx: Tx, filter: CallFilter): Promise<StoredCall[
 /** Calls that were admitted and have no outcome: what recovery looks at after a crash. Oldest first. */
 export async function listUnsettled(tx: Tx): Promise<StoredCall[]> {
   return tx.all<StoredCall>(`${SELECT} where status = 'running' order by id`);
-}
-
-/** Calls whose outcome is unknown, of all tenants. Oldest first. */
-export async function listInDoubt(tx: Tx): Promise<StoredCall[]> {
-  return tx.all<StoredCall>(`${SELECT} where status = 'in_doubt' order by id`);
 }
 
 /** How many calls of an agent wait for people. */

@@ -2,6 +2,7 @@
 import type { Draft } from '#rules/ledger-entry.ts';
 import type { Run } from '#rules/run.ts';
 import { closeCall, type Settlement } from './calls.ts';
+import { closeDoubt, openDoubt } from './doubts.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
 import type { WriteTx } from './tx.ts';
@@ -14,18 +15,24 @@ export interface Settling {
     readonly labels: readonly string[];
   };
   readonly outcome: Omit<Settlement, 'settled_log' | 'settled_seq'>;
+  /** The tenant of a call whose outcome is unknown now, or was: it is looked for from now on, or not any more. */
+  readonly doubt?: { readonly tenant: string };
   readonly entry: Draft;
 }
 
 /** Joins what was discovered, appends the outcome, closes the call. Answers the ids of the runs whose labels grew. */
 export async function settleCall(
   tx: WriteTx,
-  { call_id, discovered, outcome, entry }: Settling,
+  { call_id, discovered, outcome, doubt, entry }: Settling,
   standings: Standings,
 ): Promise<readonly string[]> {
   const grown = discovered === undefined ? [] : await taint(tx, discovered.run, discovered.labels);
   if (grown.length > 0) standings.forget();
   const { log, seq } = await tx.append(entry);
   await closeCall(tx, call_id, { ...outcome, settled_log: log, settled_seq: seq });
+  if (doubt !== undefined) {
+    if (outcome.status === 'in_doubt') await openDoubt(tx, call_id, doubt.tenant, outcome.at_ms);
+    else await closeDoubt(tx, call_id);
+  }
   return grown;
 }

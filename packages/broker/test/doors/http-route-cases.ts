@@ -1,9 +1,14 @@
 // One row a route: a request that works, who may make it, and which of its parts name something that exists.
+import { randomBytes } from 'node:crypto';
+import { newId } from '@countersign/contract/ids.ts';
+import { insertCall } from '#store/calls.ts';
 import type { HttpBroker } from './http-broker.ts';
 
 /** What exists in tenant `default` before the rows are tried. */
 export interface Exhibits {
   readonly call: string;
+  /** A call whose outcome is not known. */
+  readonly doubtful: string;
   readonly run: string;
   readonly approval: string;
   readonly deed_digest: string;
@@ -151,6 +156,15 @@ export const routeCases: readonly RouteCase[] = [
     who: ['paul'],
     absent: () => `/v1/approvals/apr_${NOBODY}/votes`,
   },
+  {
+    id: 'resolveCall',
+    method: 'POST',
+    path: ({ doubtful }) => `/v1/calls/${doubtful}/resolution`,
+    body: () => ({ outcome: 'failed', evidence: 'The desk has no such deed.' }),
+    status: 200,
+    who: ['olga'],
+    absent: () => `/v1/calls/call_${NOBODY}/resolution`,
+  },
   { id: 'listHalts', method: 'GET', path: () => '/v1/halts', status: 200, who: ['olga', 'far-fran'] },
   {
     id: 'setHalt',
@@ -230,9 +244,23 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
   });
   return {
     entry: await lastHalt(broker),
+    doubtful: await leaveInDoubt(broker, run),
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },
     ...{ deed_digest: shown.json.deed_digest as string, log: 'tenant/default' },
   };
+}
+
+async function leaveInDoubt(broker: HttpBroker, run: string): Promise<string> {
+  const now = Date.now();
+  const id = newId('call', now, randomBytes);
+  await broker.world.store.write((tx) =>
+    insertCall(tx, {
+      ...{ id, run, tenant: 'default', agent: 'desk-agent', door: 'http', status: 'in_doubt' },
+      ...{ tool: 'refund', tool_version: '1.0.0', tool_digest: 'sha256:refund', effect: 'write' },
+      ...{ revision: 'sha256:test', request_digest: '', created_at_ms: now, updated_at_ms: now },
+    }),
+  );
+  return id;
 }
 
 /** The newest entry of a halt. */

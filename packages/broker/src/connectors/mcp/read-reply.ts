@@ -5,6 +5,8 @@ import { tooDeep } from '../json-depth.ts';
 import type { Outcome } from './protocol.ts';
 
 const REASON_LENGTH = 500;
+/** HTTP statuses of a server that did nothing because it has too much to do. */
+const BUSY: readonly number[] = [429, 503];
 const NOTHING: Reply = { kind: 'unknown', reason: 'the result is not a tool result', timed_out: false };
 
 export function readReply(outcome: Outcome): Reply {
@@ -21,7 +23,12 @@ export function readReply(outcome: Outcome): Reply {
             : { code: outcome.code, data: outcome.data },
       };
     case 'refused':
-      return { kind: 'rejected', reason: shorten(outcome.reason), detail: { status: outcome.status } };
+      return {
+        kind: 'rejected',
+        reason: shorten(outcome.reason),
+        detail: { status: outcome.status },
+        hint: { status: outcome.status, ...(BUSY.includes(outcome.status) ? { transient: true } : {}) },
+      };
     case 'not_sent':
       return { kind: 'not_sent', reason: shorten(outcome.reason) };
     case 'unknown':

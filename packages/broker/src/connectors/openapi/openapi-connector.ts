@@ -91,7 +91,7 @@ class OpenapiConnector implements Connector {
       signal: attempt.signal,
       response_bytes: this.#deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
     });
-    const read = readAnswer(exchanged, operation, attempt.mode);
+    const read = readAnswer(exchanged, operation, attempt.mode, this.#deps.clock.now());
     const reply =
       'reply' in read ? read.reply : this.#judge(read.answer, operation, attempt.operation, attempt.mode);
     return redactReply(reply, attempt.credential);

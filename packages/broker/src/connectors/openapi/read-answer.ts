@@ -5,6 +5,7 @@ import type { Reply } from '../connector.ts';
 import { tooDeep } from '../json-depth.ts';
 import { bareType, isJsonType, type Operation } from './compile-operation.ts';
 import type { Exchanged } from './exchange.ts';
+import { readRetryHint } from './read-retry-hint.ts';
 
 export interface Answer {
   readonly status: number;
@@ -19,10 +20,11 @@ export function readAnswer(
   exchanged: Exchanged,
   operation: Operation,
   mode: 'read' | 'write',
+  now_ms: number,
 ): { readonly answer: Answer } | { readonly reply: Reply } {
   if (exchanged.kind === 'not_sent' || exchanged.kind === 'unknown') return { reply: exchanged };
   const { status, headers } = exchanged;
-  if (status < 200 || status > 299) return { reply: refusal(exchanged, mode) };
+  if (status < 200 || status > 299) return { reply: refusal(exchanged, mode, now_ms) };
   if (exchanged.kind === 'broken') return { reply: useless(exchanged.reason, mode) };
   const response = parseBody(exchanged.body, headers, operation.mediaTypes(status) ?? []);
   if (typeof response === 'string') return { reply: useless(response, mode) };
@@ -54,17 +56,16 @@ export function useless(reason: string, mode: 'read' | 'write'): Reply {
 function refusal(
   exchanged: Extract<Exchanged, { kind: 'answered' | 'broken' }>,
   mode: 'read' | 'write',
+  now_ms: number,
 ): Reply {
   const { status, headers } = exchanged;
+  const hint = readRetryHint(status, headers, now_ms);
   const said = exchanged.kind === 'answered' ? messageIn(exchanged.body, headers) : null;
   const redirect = status >= 300 && status < 400 ? '; redirects are not followed' : '';
   const reason = `HTTP ${status}${said === null ? '' : `: ${said}`}${redirect}`;
   if (mode === 'write' && !refusesByStatus(status, headers))
-    return { kind: 'unknown', reason, timed_out: false };
-  const wait = headers['retry-after'];
-  const retry_after =
-    typeof wait === 'string' && /^[\x20-\x7e]{1,64}$/.test(wait) ? { retry_after: wait } : {};
-  return { kind: 'rejected', reason, detail: { status, ...retry_after } };
+    return { kind: 'unknown', reason, timed_out: false, hint };
+  return { kind: 'rejected', reason, detail: { status }, hint };
 }
 
 /**

@@ -217,7 +217,7 @@ class PostgresConnector implements Connector {
     const state = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
     if (flight.overflowed)
       return { kind: 'rejected', reason: `the answer is larger than ${this.#settings.response_bytes} bytes` };
-    if (error instanceof SqlRefused) return { kind: 'rejected', reason: message };
+    if (error instanceof SqlRefused) return { kind: 'rejected', reason: message, hint: FOR_GOOD };
     // An answer to the commit is an answer; a server that ends, or a lost connection, is none.
     if (flight.committing && (state === null || CONNECTION_STATES.test(state)))
       return {
@@ -228,7 +228,9 @@ class PostgresConnector implements Connector {
     if (state === null) return { kind: 'not_sent', reason: `the connection was lost: ${message}` };
     if (message.includes(CALLS_TABLE))
       return { kind: 'not_sent', reason: `${message}; ${this.#howToMakeTable()}` };
-    return { kind: PASSING_STATES.test(state) ? 'not_sent' : 'rejected', reason: message };
+    return PASSING_STATES.test(state)
+      ? { kind: 'not_sent', reason: message }
+      : { kind: 'rejected', reason: message, hint: FOR_GOOD };
   }
 
   #howToMakeTable(): string {
@@ -237,6 +239,9 @@ class PostgresConnector implements Connector {
     return `an administrator makes it with: create table ${table} (call_id text primary key, response text not null, at_ms bigint not null); grant select, insert, update on ${table} to ${user}`;
   }
 }
+
+/** A write begins with the row of its call: had it been done before, that would have been answered. */
+const FOR_GOOD = { conclusive: true } as const;
 
 /** Classes of SQLSTATE: connection exceptions, and a server that is told to end. */
 const CONNECTION_STATES = /^(08...|57P0[1-5])$/;

@@ -324,15 +324,18 @@ function isBusy(error: unknown): boolean {
   return [BUSY, LOCKED].includes(sqliteCode(error));
 }
 
+/** A write begins with the row of its call: had it been done before, that would have been answered. */
+const FOR_GOOD = { conclusive: true } as const;
+
 /** The transaction is rolled back (or none was open) when this is asked: nothing happened. */
 function refusal(error: unknown): Extract<Reply, { kind: 'rejected' | 'not_sent' }> {
   if (isBusy(error)) return { kind: 'not_sent', reason: 'the database is locked by another writer' };
-  if (error instanceof SqlRefused) return { kind: 'rejected', reason: error.message };
+  if (error instanceof SqlRefused) return { kind: 'rejected', reason: error.message, hint: FOR_GOOD };
   const message = error instanceof Error ? error.message : String(error);
   if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE')
     return { kind: 'rejected', reason: 'an integer in the answer is beyond 2^53 and has no exact JSON form' };
   const cannotOpen = sqliteCode(error) === 14;
   return cannotOpen
     ? { kind: 'not_sent', reason: message }
-    : { kind: 'rejected', reason: message.slice(0, 300) };
+    : { kind: 'rejected', reason: message.slice(0, 300), hint: FOR_GOOD };
 }

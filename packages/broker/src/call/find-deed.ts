@@ -1,0 +1,96 @@
+// Finds out whether a deed was done whose outcome no reply tells: by its look-up, by a fresh read, or by its read-back.
+import type { Json } from '@countersign/contract/json.ts';
+import type { Expression, Scope } from '#rules/expression.ts';
+import type { Tool } from '#rules/tool.ts';
+import { readOnce } from './attempt.ts';
+import type { Admitted } from './call.ts';
+import type { World } from './world.ts';
+
+export interface Found {
+  readonly by: 'look-up' | 'already-done' | 'read-back';
+  /** What the read answered that found it. */
+  readonly response: Json;
+  /** Its id in the outside world, where the look-up tells it. */
+  readonly id?: string;
+}
+
+/**
+ * `absent`: every way of asking answered, and none found it; that is no proof of absence before the look-up's settle
+ * time is over, since it may still be under way. `unclear`: one could not be asked. `unasked`: there is none.
+ */
+export type Search = Found | 'absent' | 'unclear' | 'unasked';
+
+export async function findDeed(call: Admitted, scope: Scope, world: World): Promise<Search> {
+  const answers: Search[] = [];
+  for (const ask of [lookUp, readAlreadyDone, readBack]) {
+    const answer = await ask(call, scope, world);
+    if (typeof answer !== 'string') return answer;
+    answers.push(answer);
+  }
+  if (answers.includes('unclear')) return 'unclear';
+  return answers.includes('absent') ? 'absent' : 'unasked';
+}
+
+/** Whether a refusal with this status may be the deed itself, by the manifest. */
+export function mayBeDone({ idempotency }: Tool, status: number | 'unknown'): boolean {
+  return idempotency?.alreadyDone?.on.includes(status) === true;
+}
+
+async function lookUp(call: Admitted, scope: Scope, world: World): Promise<Search> {
+  const { lookup } = call.tool;
+  if (lookup === undefined) return 'unasked';
+  const seen = await readOnce(call, lookup.bind, scope, world);
+  if (seen.kind !== 'ok') return 'unclear';
+  const after = { ...scope, lookup: seen.response };
+  const found = holds([lookup.found], after);
+  if (found !== true) return found === false ? 'absent' : 'unclear';
+  const id = lookup.id === undefined ? undefined : answerOf(lookup.id, after);
+  const known = typeof id === 'string' || typeof id === 'number' ? { id: String(id) } : {};
+  return { by: 'look-up', response: seen.response, ...known };
+}
+
+/** The prepare step, read again: is what was to be done the case? */
+export async function readAlreadyDone(call: Admitted, scope: Scope, world: World): Promise<Search> {
+  const already = call.tool.idempotency?.alreadyDone;
+  const step = call.tool.prepare.find((each) => each.id === already?.read);
+  if (already === undefined || step === undefined) return 'unasked';
+  const seen = await readOnce(call, step.bind, scope, world);
+  if (seen.kind !== 'ok' || step.checkOutput(seen.response).length > 0) return 'unclear';
+  const prepared = { ...(scope.prepared as object), [step.id]: seen.response };
+  const done = holds([already.expr], { ...scope, prepared });
+  if (done !== true) return done === false ? 'absent' : 'unclear';
+  return { by: 'already-done', response: seen.response };
+}
+
+/** Only a read-back that needs nothing of the lost reply can find the deed. */
+async function readBack(call: Admitted, scope: Scope, world: World): Promise<Search> {
+  const { verify } = call.tool;
+  if (verify === undefined || needsReply(verify)) return 'unasked';
+  const seen = await readOnce(call, verify.bind, scope, world);
+  if (seen.kind !== 'ok') return 'unclear';
+  if (holds(verify.expect, { ...scope, verify: seen.response }) !== true) return 'absent';
+  return { by: 'read-back', response: seen.response };
+}
+
+/** Whether a read-back reads what the deed answered. */
+export function needsReply({ bind, expect }: NonNullable<Tool['verify']>): boolean {
+  const reads = [bind.inputs.reads, ...expect.map((each) => each.reads)];
+  return reads.some((each) => each.has('response') || each.has('sideEffect'));
+}
+
+/** Null when one of them cannot be told. */
+function holds(expressions: readonly Expression[], scope: Scope): boolean | null {
+  try {
+    return expressions.every((each) => each.evaluate(scope) === true);
+  } catch {
+    return null;
+  }
+}
+
+function answerOf(expression: Expression, scope: Scope): unknown {
+  try {
+    return expression.evaluate(scope);
+  } catch {
+    return undefined;
+  }
+}

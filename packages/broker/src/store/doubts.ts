@@ -1,0 +1,51 @@
+// Doubts: calls whose outcome is unknown, and when they are looked for next.
+import type { Tx } from './tx.ts';
+
+export interface Doubt {
+  readonly call_id: string;
+  readonly tenant: string;
+  /** When the outcome was recorded as unknown: no attempt began later, but for those that `tries` counts. */
+  readonly since_ms: number;
+  /** How often it was looked for. */
+  readonly tries: number;
+  /** Null: it is left to a person. */
+  readonly next_at_ms: number | null;
+  /** Why it is not settled yet, for people; free of secrets. */
+  readonly why: string;
+}
+
+const SELECT = 'select call_id, tenant, since_ms, tries, next_at_ms, why from doubts';
+
+/** Begins to look for a call, at once; does nothing when it is looked for already. */
+export async function openDoubt(tx: Tx, call_id: string, tenant: string, at_ms: number): Promise<void> {
+  await tx.run(
+    `insert into doubts (call_id, tenant, since_ms, tries, next_at_ms, why) values (?, ?, ?, 0, ?, '')
+     on conflict do nothing`,
+    ...[call_id, tenant, at_ms, at_ms],
+  );
+}
+
+export async function getDoubt(tx: Tx, call_id: string): Promise<Doubt | undefined> {
+  return tx.get<Doubt>(`${SELECT} where call_id = ?`, call_id);
+}
+
+/** Those whose time has come, the longest waiting first. */
+export async function dueDoubts(tx: Tx, now_ms: number, limit: number): Promise<Doubt[]> {
+  return tx.all<Doubt>(`${SELECT} where next_at_ms <= ? order by next_at_ms, call_id limit ?`, now_ms, limit);
+}
+
+/** Looked for and not settled: when next, or null for a person. */
+export async function postponeDoubt(
+  tx: Tx,
+  call_id: string,
+  { tries, next_at_ms, why }: Pick<Doubt, 'tries' | 'next_at_ms' | 'why'>,
+): Promise<void> {
+  await tx.run(
+    'update doubts set tries = ?, next_at_ms = ?, why = ? where call_id = ?',
+    ...[tries, next_at_ms, why, call_id],
+  );
+}
+
+export async function closeDoubt(tx: Tx, call_id: string): Promise<void> {
+  await tx.run('delete from doubts where call_id = ?', call_id);
+}
