@@ -1,5 +1,6 @@
 // Finds out whether a deed was done whose outcome no reply tells: by its look-up, by a fresh read, or by its read-back.
 import type { Json } from '@countersign/contract/json.ts';
+import type { Reply } from '#connectors/connector.ts';
 import type { Expression, Scope } from '#rules/expression.ts';
 import type { Tool } from '#rules/tool.ts';
 import { readOnce } from './attempt.ts';
@@ -67,9 +68,16 @@ async function readBack(call: Admitted, scope: Scope, world: World): Promise<Sea
   const { verify } = call.tool;
   if (verify === undefined || needsReply(verify)) return 'unasked';
   const seen = await readOnce(call, verify.bind, scope, world);
-  if (seen.kind !== 'ok') return 'unclear';
+  if (seen.kind !== 'ok') return isNotThere(seen) ? 'absent' : 'unclear';
   if (holds(verify.expect, { ...scope, verify: seen.response }) !== true) return 'absent';
   return { by: 'read-back', response: seen.response };
+}
+
+/** The system answered, and has nothing there: no row, 404. A refusal to tell is no such answer. */
+function isNotThere(reply: Reply): boolean {
+  if (reply.kind !== 'rejected') return false;
+  const { status, transient = false } = reply.hint ?? {};
+  return !transient && (status === undefined || status === 404 || status === 410);
 }
 
 /** Whether a read-back reads what the deed answered. */
