@@ -4,6 +4,7 @@ import type { Issue } from '@countersign/contract/problem.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
+import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
 
 export interface Settings {
@@ -31,6 +32,7 @@ export interface Settings {
     readonly depth: number;
     readonly result_bytes: number;
   };
+  readonly quotas: readonly Quota[];
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {

@@ -9,6 +9,7 @@ import { parseDuration } from './duration.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
+import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
 
 export interface CompiledSettings {
@@ -100,6 +101,7 @@ export function compileSettings(
         depth: limits.depth ?? DEFAULTS.depth,
         result_bytes: limits.result_bytes ?? DEFAULTS.result_bytes,
       },
+      quotas: quotasOf((value.quotas ?? []) as readonly JsonObject[], wrong),
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },

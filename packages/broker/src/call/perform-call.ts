@@ -98,8 +98,8 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
       ? refused(call, settled.stop, at, { executed: before }, world)
       : answered(settled.answer);
   }
-  if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
-    // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
+  if (asked.proof.kind === 'resumed' && passes(step.stop)) {
+    // What people approved is not lost to what passes: it goes on waiting, and is resumed again.
     return { kind: 'problem', problem: step.stop };
   }
   if (step.known !== undefined) {
@@ -108,6 +108,11 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   const executed = before || step.executed === true;
   const decided = step.decided === undefined ? {} : { decided: step.decided };
   return refused(call, step.stop, at, { executed, ...decided }, world);
+}
+
+/** Whether waiting alone may undo this end of an approved call. */
+function passes({ code }: Problem): boolean {
+  return code === 'upstream_unavailable' || code === 'quota_exceeded';
 }
 
 /** A fault of the store or of ours. Before admission nothing happened; after it, a write may have been done. */

@@ -1,5 +1,6 @@
 // Calls: one row for every deed that was asked for, from the first word to the last.
 import type { CallStatus, Effect } from '@countersign/contract/wire.ts';
+import { settleReservations } from './quotas.ts';
 import type { SqlValue, Tx } from './tx.ts';
 
 export interface StoredCall {
@@ -167,15 +168,20 @@ export interface Settlement {
   readonly settled_seq: number;
 }
 
-/** Writes the outcome. False when the call was already over: an outcome is never overwritten. */
+/**
+ * Writes the outcome, and posts or releases what the call took of quotas. False when the call was already over: an
+ * outcome is never overwritten.
+ */
 export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
-  const { changes } = await tx.run(
+  const closed = await tx.get<{ reserved: number | null }>(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = ?, side_effect_url = ?,
-       settled_log = ?, settled_seq = ? where id = ? and ${OPEN}`,
+       settled_log = ?, settled_seq = ? where id = ? and ${OPEN} returning reserved`,
     ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
     ...[fields.side_effect_url ?? null, fields.settled_log, fields.settled_seq, id],
   );
-  return changes === 1;
+  if (closed === undefined) return false;
+  if (closed.reserved !== null) await settleReservations(tx, id, fields.status);
+  return true;
 }
 
 /** A person says what became of a call: in doubt or unverified before, and nothing else. False when it was neither. */

@@ -199,6 +199,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
       runs: { ambient_idle_ms: 1_800_000 },
       idempotency: { keep_ms: 3_600_000 },
+      quotas: [],
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },
       activation: { quorum: 0 },
       waivers: [],
