@@ -185,6 +185,22 @@ export interface HaltView extends HaltRequest {
   readonly at_ms: number;
 }
 
+/** How far one holder has used up a quota in one window. */
+export interface QuotaView {
+  readonly quota: string;
+  readonly of: 'calls' | 'writes';
+  readonly per: 'agent' | 'tool' | 'run';
+  /** Name of the agent or tool, or id of the run, whose count this is. */
+  readonly subject: string;
+  readonly limit: number;
+  /** Taken for good. */
+  readonly used: number;
+  /** Taken by calls whose outcome is not known yet, among them those in doubt. */
+  readonly reserved: number;
+  readonly window: 'minute' | 'day';
+  readonly window_ends_at_ms: number;
+}
+
 /** What was erased: the payload of one entry, with every copy of it in the store. The entry itself stays. */
 export interface Erasure {
   readonly log: string;

@@ -230,6 +230,22 @@ export const answerSchemas = {
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),
+  QuotaView: closed({
+    quota: { type: 'string' },
+    of: { type: 'string', enum: ['calls', 'writes'] },
+    per: { type: 'string', enum: ['agent', 'tool', 'run'] },
+    subject: { type: 'string', description: 'Name of the agent or tool, or id of the run.' },
+    limit: { type: 'integer', minimum: 1 },
+    used: { type: 'integer', minimum: 0 },
+    reserved: {
+      type: 'integer',
+      minimum: 0,
+      description: 'Taken by calls whose outcome is not known yet, among them those in doubt.',
+    },
+    window: { type: 'string', enum: ['minute', 'day'] },
+    window_ends_at_ms: time,
+  }),
+  QuotaList: listOf('quotas', ref('QuotaView')),
   LedgerPage: closed({
     log: { type: 'string' },
     entries: {
