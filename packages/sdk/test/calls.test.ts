@@ -72,8 +72,8 @@ test('every code of the contract is thrown as its own typed problem', async () =
     await assert.rejects(agent.call('refund', {}), (error) => {
       assert.ok(CountersignProblem.is(error, thrown));
       assert.deepEqual(
-        [error.code, error.status, error.retry, error.detail],
-        [thrown, problems[thrown].status, problems[thrown].retry, 'Why.'],
+        [error.code, error.status, error.retry, error.next, error.detail],
+        [thrown, problems[thrown].status, problems[thrown].retry, problems[thrown].next, 'Why.'],
       );
       return true;
     });

@@ -57,6 +57,7 @@ export const callRoutes: readonly Route[] = [
       'too_many_holds',
       'halted',
       'quota_exceeded',
+      'loop_detected',
       'budget_exceeded',
       'credential_unavailable',
       'upstream_unavailable',

@@ -129,6 +129,13 @@ export const answerSchemas = {
         title: { type: 'string' },
         status: { type: 'integer' },
         retry: { type: 'string', enum: ['never', 'same', 'later', 'after_approval'] },
+        next: {
+          type: 'string',
+          enum: ['retry', 'wait', 'change', 'hand_over'],
+          description:
+            'What the agent should do: the same call again; wait (until `retry_at_ms`, where it is known) and ' +
+            'then the same call; something else; or stop and hand over to a person.',
+        },
         detail: { type: 'string' },
         issues: {
           type: 'array',
