@@ -3,6 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
+import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
@@ -33,6 +34,7 @@ export interface Settings {
     readonly result_bytes: number;
   };
   readonly quotas: readonly Quota[];
+  readonly loops: LoopLimits;
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {

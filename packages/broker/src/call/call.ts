@@ -68,7 +68,12 @@ export interface Gated extends Recalled {
   readonly gate: 'passed';
 }
 
-export interface Prepared extends Gated {
+export interface Counted extends Gated {
+  /** Equal calls of the run within the window, this one included; 0 where nothing is counted. */
+  readonly repeats: number;
+}
+
+export interface Prepared extends Counted {
   readonly prepared: JsonObject;
   /** Labels of the prepared facts. */
   readonly preparedLabels: readonly string[];

@@ -12,6 +12,7 @@ import { gate } from './gate.ts';
 import { grants } from './grants.ts';
 import { holdCall } from './hold.ts';
 import { label } from './label.ts';
+import { isWatched, loops, toldOf } from './loops.ts';
 import { mint } from './mint.ts';
 import { prepare } from './prepare.ts';
 import { recall } from './recall.ts';
@@ -30,6 +31,7 @@ export const judgement = chain<Asked>()
   .stage('validate', validate)
   .stage('recall', recall)
   .stage('gate', gate)
+  .stage('loops', loops)
   .stage('prepare', prepare)
   .stage('label', label)
   .stage('grants', grants)
@@ -59,6 +61,15 @@ export function askCall(world: World, request: Omit<Asked, 'id' | 'receivedAt_ms
 
 /** Walks a call from the request to its answer. Never throws. */
 export async function performCall(asked: Asked, world: World): Promise<Performed> {
+  const performed = await performRounds(asked, world);
+  if (isWatched(asked)) {
+    const answer = performed.kind === 'answer' ? performed.answer : null;
+    world.loops.leave(asked.id, answer, world.clock.now(), world.bundle().settings.loops);
+  }
+  return performed;
+}
+
+async function performRounds(asked: Asked, world: World): Promise<Performed> {
   let executed = false;
   try {
     for (let round = 1; round <= MOST_ROUNDS; round++) {
@@ -185,7 +196,7 @@ async function refused(
   world: World,
 ): Promise<Performed> {
   if (!isAuthenticated(call)) return { kind: 'problem', problem: why };
-  return answered(await refuseCall(call, why, at, circumstances, world));
+  return answered(await refuseCall(call, toldOf(call, why, world), at, circumstances, world));
 }
 
 /** Something changed under the call: what was remembered of its run is read anew. */
