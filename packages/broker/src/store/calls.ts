@@ -190,19 +190,15 @@ export async function resolveCall(
   id: string,
   fields: Omit<Settlement, 'status'> & { readonly status: 'succeeded' | 'failed' },
 ): Promise<boolean> {
-  const { changes } = await tx.run(
+  const resolved = await tx.get<{ reserved: number | null }>(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = coalesce(?, side_effect_id),
-       settled_log = ?, settled_seq = ? where id = ? and status in ('in_doubt', 'unverified')`,
-    ...[
-      fields.status,
-      fields.at_ms,
-      fields.side_effect_id ?? null,
-      fields.settled_log,
-      fields.settled_seq,
-      id,
-    ],
+       settled_log = ?, settled_seq = ? where id = ? and status in ('in_doubt', 'unverified') returning reserved`,
+    ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
+    ...[fields.settled_log, fields.settled_seq, id],
   );
-  return changes === 1;
+  if (resolved === undefined) return false;
+  if (resolved.reserved !== null) await settleReservations(tx, id, fields.status);
+  return true;
 }
 
 export interface CallFilter {

@@ -71,18 +71,19 @@ export async function reserve(
   if (claims.length > 0) await tx.run('update calls set reserved = 1 where id = ?', call_id);
 }
 
-/** Posts or releases what a call reserved, as its new status says; what was settled before stays so. */
+/**
+ * Posts or releases what a call reserved, as its new status says. A write that was posted unverified is given back once
+ * a person knows that it was not done.
+ */
 export async function settleReservations(tx: Tx, call_id: string, status: CallStatus): Promise<void> {
-  const open = await tx.all<StoredReservation>(
-    `select * from reservations where call_id = ? and state = 'reserved'`,
-    call_id,
-  );
-  for (const { tenant, amount, counts, ...at } of open) {
+  for (const { tenant, amount, counts, state: was, ...at } of await reservationsOf(tx, call_id)) {
     const state = settlementOf(counts, status);
-    if (state === 'reserved') continue;
+    if (state === was || state === 'reserved' || was === 'released') continue;
+    const reserved = was === 'reserved' ? amount : 0;
+    const posted = (state === 'posted' ? amount : 0) - (was === 'posted' ? amount : 0);
     await tx.run(
       `update quota_use set reserved = reserved - ?, posted = posted + ? where ${COUNTER}`,
-      ...[amount, state === 'posted' ? amount : 0, ...counterOf(tenant, at)],
+      ...[reserved, posted, ...counterOf(tenant, at)],
     );
     await tx.run(
       'update reservations set state = ? where call_id = ? and quota = ?',

@@ -4,7 +4,6 @@ import { afterEach, test } from 'node:test';
 import type { CallAnswer, QuotaView } from '@countersign/contract/wire.ts';
 import type { Clock } from '#call/clock.ts';
 import type { Connector, Reply } from '#connectors/connector.ts';
-import { closeCall } from '#store/calls.ts';
 import type { BundleFiles } from '../harness.ts';
 import { type Desk, FILES, startDesk } from './desk.ts';
 
@@ -47,11 +46,9 @@ function reply(change: (real: Reply, mode: 'read' | 'write') => Reply): void {
   connector.attempt = async (request) => change(await attempt.call(connector, request), request.mode);
 }
 
-/** Settles a call that is in doubt, as recovery or a person does. */
-const resolve = (id: string, status: 'succeeded' | 'failed') =>
-  desk.broker.world.store.write((tx) =>
-    closeCall(tx, id, { status, at_ms: 1, settled_log: 'tenant/acme', settled_seq: 0 }),
-  );
+/** A person says what became of a call in doubt. */
+const resolve = (id: string, outcome: 'succeeded' | 'failed') =>
+  desk.send('ben', 'POST', `/v1/calls/${id}/resolution`, { outcome, evidence: 'The desk says so.' });
 
 test('of fifty calls at once exactly as many are done as the quota allows', async () => {
   desk = await startDesk(withQuotas(TEN_MAILS));

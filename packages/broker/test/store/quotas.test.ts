@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Claim, claimsOf, type Quota, settlementOf } from '../../src/rules/quota.ts';
 import { admitCall } from '../../src/store/admit-call.ts';
-import { closeCall, insertCall, type Settlement } from '../../src/store/calls.ts';
+import { closeCall, insertCall, resolveCall, type Settlement } from '../../src/store/calls.ts';
 import * as quotas from '../../src/store/quotas.ts';
 import { insertRun } from '../../src/store/runs.ts';
 import type { SqliteStore } from '../../src/store/sqlite.ts';
@@ -57,6 +57,23 @@ test('a settled write posts, a failed one gives its write back and not its call,
   assert.deepEqual(await uses(store), [
     ['calls', 2, 1],
     ['writes', 1, 1],
+  ]);
+});
+
+test('an unverified write counts until a person knows that it was not done', async (t) => {
+  const { store } = await openFresh(t);
+  const found = (id: string, status: 'succeeded' | 'failed') =>
+    store.write((tx) => resolveCall(tx, id, { ...settled(status), status }));
+  for (const id of ['call_1', 'call_2']) {
+    await take(store, id, claims(NOW_MS));
+    await close(store, id, 'unverified');
+  }
+  assert.equal((await take(store, 'call_3', claims(NOW_MS)))?.quota, 'writes');
+  await found('call_1', 'succeeded');
+  await found('call_2', 'failed');
+  assert.deepEqual(await uses(store), [
+    ['calls', 2, 0],
+    ['writes', 1, 0],
   ]);
 });
 
