@@ -11,6 +11,11 @@ export interface CallRequest {
   readonly context?: JsonObject;
   /** Judge the call and say what would happen; nothing is admitted and nothing is executed. */
   readonly dry_run?: boolean;
+  /**
+   * Step of the plan that this call is, at most 64 characters. Where the broker makes keys of a call's content, a repeat
+   * at the same step of a run is done once, and the same wish at another step is another deed.
+   */
+  readonly step?: string;
   /** Nothing is sent for this call later than so many milliseconds from now. What was sent is waited for. */
   readonly timeout_ms?: number;
 }

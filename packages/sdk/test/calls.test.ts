@@ -26,7 +26,7 @@ const held = {
 
 test('a call sends tool, arguments, claimed context, key and wait, and answers the result', async () => {
   broker.answer = () => ({ body: done });
-  const options = { context: { why: 'late' }, idempotencyKey: 'k-1', wait_s: 5, dryRun: true };
+  const options = { context: { why: 'late' }, idempotencyKey: 'k-1', step: '3', wait_s: 5, dryRun: true };
   const answer = await agent.call('refund', { invoice: 'INV-1' }, options);
   assert.deepEqual(answer, done);
   const [asked] = broker.asked;
@@ -37,6 +37,7 @@ test('a call sends tool, arguments, claimed context, key and wait, and answers t
     args: { invoice: 'INV-1' },
     context: { why: 'late' },
     dry_run: true,
+    step: '3',
   });
 });
 

@@ -27,7 +27,7 @@ export interface Settings {
   };
   readonly tokens: { readonly access_ttl_ms: number; readonly run_ttl_ms: number };
   readonly runs: { readonly ambient_idle_ms: number };
-  readonly idempotency: { readonly keep_ms: number };
+  readonly idempotency: { readonly keep_ms: number; readonly content_key: 'off' | 'writes' };
   readonly limits: {
     readonly body_bytes: number;
     readonly depth: number;

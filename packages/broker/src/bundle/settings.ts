@@ -39,6 +39,7 @@ const DEFAULTS = {
   run_ttl: '8h',
   ambient_idle: '30m',
   keep: '48h',
+  content_key: 'off',
   identical: 20,
   identical_reads: 120,
   failing: 8,
@@ -103,7 +104,10 @@ export function compileSettings(
       },
       tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
-      idempotency: { keep_ms: ms('idempotency', 'keep') },
+      idempotency: {
+        keep_ms: ms('idempotency', 'keep'),
+        content_key: part('idempotency').content_key ?? DEFAULTS.content_key,
+      },
       limits: {
         body_bytes: limits.body_bytes ?? DEFAULTS.body_bytes,
         depth: limits.depth ?? DEFAULTS.depth,

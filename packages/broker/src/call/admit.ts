@@ -104,6 +104,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
       payload: {
         args: call.input.args,
         claimed: call.input.claimed,
+        ...(call.step === undefined ? {} : { step: call.step }),
         // What the caller answered to an upstream's demand goes upstream like an argument.
         ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
         ...(call.tool.effect === 'read'

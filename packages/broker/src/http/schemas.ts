@@ -41,6 +41,10 @@ export const requestSchemas = {
         description: 'What the model claims about the circumstances. Never bound context.',
       },
       dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
+      step: text(
+        64,
+        'Step of the plan: the same wish at another step is another deed (idempotency.content_key).',
+      ),
       timeout_ms: {
         type: 'integer',
         minimum: 1,
@@ -48,7 +52,7 @@ export const requestSchemas = {
         description: 'Nothing is sent for this call later than that. What was sent is waited for.',
       },
     },
-    ['context', 'dry_run', 'timeout_ms'],
+    ['context', 'dry_run', 'step', 'timeout_ms'],
   ),
   RunRequest: closed(
     {

@@ -67,10 +67,12 @@ const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(
   on conflict (tenant, agent, idempotency_key) where idempotency_key is not null do nothing`;
 /** A call that is not over keeps its key, however old. */
 const OPEN = `status in ('held', 'running', 'in_doubt')`;
+/** Nobody can give such a call another key: one that is known not to have been done leaves its key to the next try. */
+const GIVEN_UP = `status = 'failed' and idempotency_key like 'content:%'`;
 
 /**
  * Writes a new call; false when its idempotency key is taken. A key that a finished call used before
- * `keys_since_ms` is free again; without it keys are never freed.
+ * `keys_since_ms` is free again, without it never; so is one made of the content of a call that was not done.
  */
 export async function insertCall(tx: Tx, call: NewCall, keys_since_ms = 0): Promise<boolean> {
   const values: SqlValue[] = COLUMNS.map((column) => call[column] ?? null);
@@ -78,7 +80,7 @@ export async function insertCall(tx: Tx, call: NewCall, keys_since_ms = 0): Prom
   if (changes === 1) return true;
   const freed = await tx.run(
     `update calls set idempotency_key = null
-     where tenant = ? and agent = ? and idempotency_key = ? and created_at_ms < ? and not ${OPEN}`,
+     where tenant = ? and agent = ? and idempotency_key = ? and ((created_at_ms < ? and not ${OPEN}) or (${GIVEN_UP}))`,
     ...[call.tenant, call.agent, call.idempotency_key ?? null, keys_since_ms],
   );
   return freed.changes === 1 && (await tx.run(INSERT, ...values)).changes === 1;
@@ -89,7 +91,7 @@ export async function getCall(tx: Tx, tenant: string, id: string): Promise<Store
   return tx.get<StoredCall>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
 }
 
-/** The call that used a key since then, or that is not over yet. */
+/** The call that used a key since then, or that is not over yet; not one that leaves its key to the next try. */
 export async function findByKey(
   tx: Tx,
   tenant: string,
@@ -98,7 +100,8 @@ export async function findByKey(
   since_ms: number,
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
-    `${SELECT} where tenant = ? and agent = ? and idempotency_key = ? and (created_at_ms >= ? or ${OPEN})`,
+    `${SELECT} where tenant = ? and agent = ? and idempotency_key = ? and (created_at_ms >= ? or ${OPEN})
+       and not (${GIVEN_UP})`,
     ...[tenant, agent, key, since_ms],
   );
 }

@@ -199,7 +199,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
       tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
       runs: { ambient_idle_ms: 1_800_000 },
-      idempotency: { keep_ms: 3_600_000 },
+      idempotency: { keep_ms: 3_600_000, content_key: 'off' },
       quotas: [],
       loops: { identical: 0, identical_reads: 0, failing: 0, window_ms: 1 },
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },

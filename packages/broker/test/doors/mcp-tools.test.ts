@@ -104,6 +104,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
     {
       'countersign/context': { why: 'the customer asked' },
       'countersign/idempotency-key': 'k-1',
+      'countersign/step': '3',
     },
   );
   const [asked] = door.asked;
@@ -113,6 +114,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
   assert.deepEqual(asked!.args, { invoice: 'INV-1' });
   assert.deepEqual(asked!.claimed, { why: 'the customer asked' });
   assert.equal(asked!.idempotencyKey, 'k-1');
+  assert.equal(asked!.step, '3');
   assert.equal(asked!.dryRun, false);
 });
 
@@ -128,7 +130,11 @@ const wrongMeta: readonly (readonly [string, unknown])[] = [
   ['countersign/idempotency-key', 7],
   ['countersign/idempotency-key', 'é'],
   ['countersign/idempotency-key', 'k'.repeat(256)],
+  ['countersign/idempotency-key', 'content:abc'],
   ['countersign/idempotency_key', 'misspelt'],
+  ['countersign/step', ''],
+  ['countersign/step', 3],
+  ['countersign/step', 's'.repeat(65)],
 ];
 for (const [key, value] of wrongMeta) {
   test(`_meta ${key} ${JSON.stringify(value).slice(0, 20)} is refused, and nothing is asked`, async () => {
