@@ -36,6 +36,8 @@ export function writeBundle(
       data_dir: '../data',
       context: { ticket: { type: 'string', pattern: '^ZD-[0-9]+$', maxLength: 16 } },
       approvals: { default: '1 of support-leads' },
+      // A bench is a loop.
+      loops: { identical: 0, identical_reads: 0, failing: 0 },
     },
     'agents/bench-agent.yaml': {
       name: 'bench-agent',

@@ -14,6 +14,7 @@ import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
+import { LoopWatch } from '#call/loop-watch.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
@@ -113,6 +114,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     identity,
     halts: new HaltBoard(),
     runs: new RunCache(),
+    loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(),
     base_url: () => url,

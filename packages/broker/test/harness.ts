@@ -50,6 +50,7 @@ export interface Sent {
 export interface CallMore {
   readonly runToken?: string;
   readonly key?: string;
+  readonly step?: string;
   readonly context?: JsonObject;
   readonly dryRun?: boolean;
   readonly wait_s?: number;
@@ -124,6 +125,7 @@ export async function startTestBroker(
         args,
         ...(more.context === undefined ? {} : { context: more.context }),
         ...(more.dryRun === undefined ? {} : { dry_run: more.dryRun }),
+        ...(more.step === undefined ? {} : { step: more.step }),
       };
       const wait = more.wait_s === undefined ? '' : `?wait=${more.wait_s}`;
       const sent = await test.send(null, 'POST', `/v1/calls${wait}`, request, {

@@ -59,18 +59,19 @@ function lapse(answer: CallAnswer): string {
   return at_ms === undefined ? '' : ` The request to them lapses at ${new Date(at_ms).toISOString()}.`;
 }
 
-function advice(problem: Problem): string {
-  switch (problem.retry) {
-    case 'never':
-      return problem.issues === undefined ? 'Repeating the same call will not help.' : '';
-    case 'same':
+function advice({ next, retry, issues, retry_at_ms }: Problem): string {
+  switch (next) {
+    case 'retry':
       return 'The same call may be made again.';
-    case 'after_approval':
-      return 'Try again once people have decided on the calls that wait.';
-    case 'later':
-      return problem.retry_at_ms === undefined
+    case 'wait':
+      if (retry === 'after_approval') return 'Try again once people have decided on the calls that wait.';
+      return retry_at_ms === undefined
         ? 'Try again later.'
-        : `Try again after ${new Date(problem.retry_at_ms).toISOString()}.`;
+        : `Try again after ${new Date(retry_at_ms).toISOString()}.`;
+    case 'change':
+      return issues === undefined ? 'Repeating the same call will not help.' : '';
+    case 'hand_over':
+      return 'Stop here, and hand over to a person.';
   }
 }
 

@@ -11,6 +11,11 @@ export interface CallRequest {
   readonly context?: JsonObject;
   /** Judge the call and say what would happen; nothing is admitted and nothing is executed. */
   readonly dry_run?: boolean;
+  /**
+   * Step of the plan that this call is, at most 64 characters. Where the broker makes keys of a call's content, a repeat
+   * at the same step of a run is done once, and the same wish at another step is another deed.
+   */
+  readonly step?: string;
   /** Nothing is sent for this call later than so many milliseconds from now. What was sent is waited for. */
   readonly timeout_ms?: number;
 }
@@ -183,6 +188,22 @@ export interface HaltView extends HaltRequest {
   readonly halt_id: string;
   readonly by: string;
   readonly at_ms: number;
+}
+
+/** How far one holder has used up a quota in one window. */
+export interface QuotaView {
+  readonly quota: string;
+  readonly of: 'calls' | 'writes';
+  readonly per: 'agent' | 'tool' | 'run';
+  /** Name of the agent or tool, or id of the run, whose count this is. */
+  readonly subject: string;
+  readonly limit: number;
+  /** Taken for good. */
+  readonly used: number;
+  /** Taken by calls whose outcome is not known yet, among them those in doubt. */
+  readonly reserved: number;
+  readonly window: 'minute' | 'day';
+  readonly window_ends_at_ms: number;
 }
 
 /** What was erased: the payload of one entry, with every copy of it in the store. The entry itself stays. */

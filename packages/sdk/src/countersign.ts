@@ -27,6 +27,11 @@ export interface CallOptions {
   readonly context?: JsonObject | undefined;
   /** Makes a repeat safe: the same key and request answer the first answer, and the deed is done once. */
   readonly idempotencyKey?: string | undefined;
+  /**
+   * Step of the plan that this call is, at most 64 characters. Where the broker makes keys of a call's content, the same
+   * wish at another step is another deed.
+   */
+  readonly step?: string | undefined;
   /** Seconds to wait for a held or running call before it is answered as it stands. 0 by default. */
   readonly wait_s?: number | undefined;
   /** Judge only: nothing is executed and nothing is admitted. */
@@ -76,13 +81,14 @@ export class Countersign {
    * `idempotencyKey` makes that safe.
    */
   async call(tool: string, args: JsonObject, options: CallOptions = {}): Promise<CallAnswer> {
-    const { context, idempotencyKey, wait_s, dryRun, timeout_ms, signal } = options;
+    const { context, idempotencyKey, step, wait_s, dryRun, timeout_ms, signal } = options;
     const traceparent = options.traceparent ?? this.#traceparent?.();
     const body = {
       tool,
       args,
       ...(context === undefined ? {} : { context }),
       ...(dryRun === true ? { dry_run: true } : {}),
+      ...(step === undefined ? {} : { step }),
       ...(timeout_ms === undefined ? {} : { timeout_ms }),
     };
     const headers = {

@@ -7,6 +7,7 @@ import type {
   Erasure,
   HaltRequest,
   HaltView,
+  QuotaView,
   Receipt,
   ResolutionRequest,
   RunView,
@@ -90,6 +91,12 @@ export class People {
   /** The halts in force. */
   async listHalts(): Promise<readonly HaltView[]> {
     return (await this.#session.request<{ halts: HaltView[] }>('GET', '/v1/halts')).halts;
+  }
+
+  /** How far quotas are used up, the fullest first. For operators. */
+  async listQuotas(options: { readonly limit?: number | undefined } = {}): Promise<readonly QuotaView[]> {
+    const query = { ...options };
+    return (await this.#session.request<{ quotas: QuotaView[] }>('GET', '/v1/quotas', { query })).quotas;
   }
 
   /** Calls, newest first. `status: 'in_doubt'` lists those whose outcome is not known. */

@@ -1,5 +1,5 @@
 // What a refusal is to the caller's code: one error class, typed by the contract's problem codes.
-import type { Problem, ProblemCode, Retry } from '@countersign/contract/problem.ts';
+import type { Next, Problem, ProblemCode, Retry } from '@countersign/contract/problem.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 
@@ -8,7 +8,7 @@ export const problemCodes = Object.keys(problems) as readonly ProblemCode[];
 
 /**
  * The broker refused, or the deed did not happen as asked. `code` says which (the table of `problemCodes`), `detail`
- * what was expected and what to do instead, `retry` whether trying again can help.
+ * what was expected and what to do instead, `retry` whether trying again can help, `next` what an agent should do now.
  *
  * ```ts
  * try {
@@ -25,6 +25,8 @@ export class CountersignProblem<Code extends ProblemCode = ProblemCode> extends 
   /** HTTP status of the code. */
   readonly status: number;
   readonly retry: Retry;
+  /** Make the same call again, wait and then make it again, do something else, or stop and hand over to a person. */
+  readonly next: Next;
   readonly detail: string;
   /** Ids of the policies that decided, when a policy refused. */
   readonly policies: readonly string[];
@@ -41,6 +43,7 @@ export class CountersignProblem<Code extends ProblemCode = ProblemCode> extends 
     this.code = problem.code;
     this.status = problem.status;
     this.retry = problem.retry;
+    this.next = problem.next;
     this.detail = problem.detail;
     this.policies = problem.policies ?? [];
     this.callId = problem.call_id ?? answer?.call_id;

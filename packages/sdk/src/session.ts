@@ -166,6 +166,7 @@ function refusedToken(
     title: 'No valid credentials',
     status: 401,
     retry: 'never',
+    next: 'change',
     detail: `"${name}" got no token from ${url}: is it active in the bundle, with the public half of this key, and is this the broker's own URL?${said}`,
   });
 }

@@ -26,7 +26,7 @@ const held = {
 
 test('a call sends tool, arguments, claimed context, key and wait, and answers the result', async () => {
   broker.answer = () => ({ body: done });
-  const options = { context: { why: 'late' }, idempotencyKey: 'k-1', wait_s: 5, dryRun: true };
+  const options = { context: { why: 'late' }, idempotencyKey: 'k-1', step: '3', wait_s: 5, dryRun: true };
   const answer = await agent.call('refund', { invoice: 'INV-1' }, options);
   assert.deepEqual(answer, done);
   const [asked] = broker.asked;
@@ -37,6 +37,7 @@ test('a call sends tool, arguments, claimed context, key and wait, and answers t
     args: { invoice: 'INV-1' },
     context: { why: 'late' },
     dry_run: true,
+    step: '3',
   });
 });
 
@@ -72,8 +73,8 @@ test('every code of the contract is thrown as its own typed problem', async () =
     await assert.rejects(agent.call('refund', {}), (error) => {
       assert.ok(CountersignProblem.is(error, thrown));
       assert.deepEqual(
-        [error.code, error.status, error.retry, error.detail],
-        [thrown, problems[thrown].status, problems[thrown].retry, 'Why.'],
+        [error.code, error.status, error.retry, error.next, error.detail],
+        [thrown, problems[thrown].status, problems[thrown].retry, problems[thrown].next, 'Why.'],
       );
       return true;
     });

@@ -3,7 +3,9 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
+import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
+import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
 
 export interface Settings {
@@ -25,12 +27,14 @@ export interface Settings {
   };
   readonly tokens: { readonly access_ttl_ms: number; readonly run_ttl_ms: number };
   readonly runs: { readonly ambient_idle_ms: number };
-  readonly idempotency: { readonly keep_ms: number };
+  readonly idempotency: { readonly keep_ms: number; readonly content_key: 'off' | 'writes' };
   readonly limits: {
     readonly body_bytes: number;
     readonly depth: number;
     readonly result_bytes: number;
   };
+  readonly quotas: readonly Quota[];
+  readonly loops: LoopLimits;
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {

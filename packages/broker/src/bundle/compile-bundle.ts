@@ -19,6 +19,7 @@ import { parseYaml, type Source } from './parse-yaml.ts';
 import { passedReads } from './passed-reads.ts';
 import { BASELINE_FILE, compilePolicies, whyUnreachable } from './policies.ts';
 import { compilePrincipals, type PrincipalFile, type Principals } from './principals.ts';
+import { checkQuotas } from './quotas.ts';
 import { type FileTexts, readFiles } from './read-files.ts';
 import { type CompiledSettings, compileSettings } from './settings.ts';
 import { compileTests } from './test-cases.ts';
@@ -81,6 +82,12 @@ export function compileBundle(
   }
   const { manifests, untyped } = compileManifests(files, connectors, compiled, options, mistakes);
   const tools = manifests.map((it) => it.tool);
+  const { source, value } = files.settings;
+  checkQuotas(
+    (value?.quotas ?? []) as readonly JsonObject[],
+    { agents: files.named('agent'), toolNames: files.named('tool'), tools },
+    (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint),
+  );
   const policyTexts = new Map(files.policies);
   policyTexts.set(
     BASELINE_FILE,

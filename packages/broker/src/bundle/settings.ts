@@ -9,6 +9,7 @@ import { parseDuration } from './duration.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
+import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
 
 export interface CompiledSettings {
@@ -38,10 +39,18 @@ const DEFAULTS = {
   run_ttl: '8h',
   ambient_idle: '30m',
   keep: '48h',
+  content_key: 'off',
+  identical: 20,
+  identical_reads: 120,
+  failing: 8,
+  window: '10m',
   body_bytes: 1_048_576,
   depth: 32,
   result_bytes: 4_194_304,
 } as const;
+
+/** Keys of the file that hold a duration. */
+type Duration = 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep' | 'window';
 
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
@@ -60,7 +69,7 @@ export function compileSettings(
   const part = (key: string): Record<string, never> => (value[key] ?? {}) as never;
   const wrong = (pointer: string, message: string, hint?: string): void =>
     mistakes.error(source.file, source.at(pointer), message, hint);
-  const ms = (section: string, key: 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep'): number =>
+  const ms = (section: string, key: Duration): number =>
     parseDuration((part(section)[key] as string | undefined) ?? DEFAULTS[key]);
 
   const access_ttl_ms = ms('tokens', 'access_ttl');
@@ -74,6 +83,7 @@ export function compileSettings(
   }
   const listen = part('listen');
   const limits = part('limits');
+  const loops = part('loops');
   const approvals = part('approvals');
   const tenants = (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants;
   const labels = (value.labels as readonly string[] | undefined) ?? [];
@@ -94,11 +104,21 @@ export function compileSettings(
       },
       tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
-      idempotency: { keep_ms: ms('idempotency', 'keep') },
+      idempotency: {
+        keep_ms: ms('idempotency', 'keep'),
+        content_key: part('idempotency').content_key ?? DEFAULTS.content_key,
+      },
       limits: {
         body_bytes: limits.body_bytes ?? DEFAULTS.body_bytes,
         depth: limits.depth ?? DEFAULTS.depth,
         result_bytes: limits.result_bytes ?? DEFAULTS.result_bytes,
+      },
+      quotas: quotasOf((value.quotas ?? []) as readonly JsonObject[], wrong),
+      loops: {
+        identical: loops.identical ?? DEFAULTS.identical,
+        identical_reads: loops.identical_reads ?? DEFAULTS.identical_reads,
+        failing: loops.failing ?? DEFAULTS.failing,
+        window_ms: ms('loops', 'window'),
       },
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),

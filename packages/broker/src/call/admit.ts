@@ -1,7 +1,8 @@
 // Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
-import type { Admission as Asking, NotAdmitted } from '#store/admit-call.ts';
+import { type Claim, claimsOf } from '#rules/quota.ts';
+import type { AdmittedAs, Admission as Asking } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { admittedDeedOf, callRow, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
@@ -9,18 +10,25 @@ import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
 /**
- * Looks once more at everything that `decide` saw (halts, labels, run, bundle, key, approval), spends the approval,
- * joins the declared output labels to the run and writes the intent. A write goes on only when that is on disk. A
- * read goes on at once, and `settle` releases its result only when it is.
+ * Looks once more at everything that `decide` saw (halts, labels, run, bundle, key, approval), takes what the call needs
+ * of quotas, spends the approval, joins the declared output labels to the run and writes the intent. A write goes on
+ * only when that is on disk. A read goes on at once, and `settle` releases its result only when it is. Ends with
+ * `halted`, `quota_exceeded`, `run_ended` or `conflict`.
  */
 export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
   if (call.talk?.left() === true)
     return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
-  const durable = admitDurably(call, world);
+  const now = world.clock.now();
+  const claims = claimsOf(
+    call.bundle.settings.quotas,
+    { agent: call.agent.name, tool: call.tool.name, run: call.run.id, write: call.tool.effect !== 'read' },
+    now,
+  );
+  const durable = admitDurably(call, claims, now, world);
   const admission = admissionOf(durable, false);
-  // What people approved is done once: such a read waits until its approval is spent.
-  if (call.tool.effect === 'read' && call.approval === null) {
+  // What people approved is done once, and what a quota may refuse not at all: such reads wait for their admission.
+  if (call.tool.effect === 'read' && call.approval === null && claims.length === 0) {
     // The rejection is taken up in settle; until then it must not count as unhandled.
     durable.catch(() => undefined);
     return { go: { ...call, admission } };
@@ -34,18 +42,22 @@ export function admissionOf(durable: Promise<Admittance>, recovering: boolean): 
 }
 
 /** Runs whose labels grew are forgotten once that is on disk, and so is a run that has ended. */
-async function admitDurably(call: Decided, world: World): Promise<Admittance> {
-  const admitted = await world.store.perform('admitCall', askingOf(call, world));
+async function admitDurably(
+  call: Decided,
+  claims: readonly Claim[],
+  now_ms: number,
+  world: World,
+): Promise<Admittance> {
+  const admitted = await world.store.perform('admitCall', askingOf(call, claims, now_ms));
   if (!admitted.ok) {
     if (admitted.why === 'run_ended') world.runs.drop(call.run.id);
-    return { ok: false, step: stepOf(call, admitted.why) };
+    return { ok: false, step: stepOf(call, admitted) };
   }
   for (const id of admitted.grown) world.runs.drop(id);
   return { ok: true, log: tenantLog(call.agent.tenant), seq: admitted.seq };
 }
 
-function askingOf(call: Decided, world: World): Asking {
-  const now = world.clock.now();
+function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking {
   const { id, tenant, agent, ambient } = call.run;
   const { approvalId, expiresAt_ms } = call.grants;
   const revision = call.bundle.revision;
@@ -70,6 +82,7 @@ function askingOf(call: Decided, world: World): Asking {
             ...(call.tool.effect === 'read' ? {} : { deed: admittedDeedOf(call, now) }),
           },
     keys_since_ms: keysSince(call),
+    claims,
     labels: call.tool.output.labels,
     entry: draftEntry({
       log: tenantLog(tenant),
@@ -91,6 +104,7 @@ function askingOf(call: Decided, world: World): Asking {
       payload: {
         args: call.input.args,
         claimed: call.input.claimed,
+        ...(call.step === undefined ? {} : { step: call.step }),
         // What the caller answered to an upstream's demand goes upstream like an argument.
         ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
         ...(call.tool.effect === 'read'
@@ -107,12 +121,17 @@ function askingOf(call: Decided, world: World): Asking {
   };
 }
 
-function stepOf(call: Decided, why: NotAdmitted): Extract<Admittance, { ok: false }>['step'] {
+type Refused = Extract<AdmittedAs, { ok: false }>;
+
+function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: false }>['step'] {
+  const { why } = refused;
   switch (why) {
     case 'run_ended':
       return stop(problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`));
     case 'halted':
       return stop(problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.'));
+    case 'quota_exceeded':
+      return stop(quotaProblem(call, refused.full));
     case 'approval_gone':
       return stop(problem('conflict', 'The approval of this call was spent or withdrawn.'));
     case 'not_waiting':
@@ -123,6 +142,15 @@ function stepOf(call: Decided, why: NotAdmitted): Extract<Admittance, { ok: fals
     case 'approval_expired':
       return { again: why };
   }
+}
+
+/** Names the quota and when it opens again, and nothing of who used it up. */
+function quotaProblem(call: Decided, { quota, limit, window_end_ms }: Claim): Problem {
+  const rule = call.bundle.settings.quotas.find(({ name }) => name === quota)!;
+  const detail =
+    `The quota "${quota}" is used up: at most ${limit} ${rule.of} for each ${rule.per} and ${rule.window}. ` +
+    `Nothing was done. Wait until ${new Date(window_end_ms).toISOString()}, or hand over to a person.`;
+  return problem('quota_exceeded', detail, { retry_at_ms: window_end_ms });
 }
 
 function stop(why: Problem): { readonly stop: Problem } {

@@ -29,6 +29,8 @@ export interface Asked {
   /** What the model says about the circumstances; never mistaken for bound context. */
   readonly claimed: JsonObject;
   readonly idempotencyKey: string | null;
+  /** The step of its plan that the caller says this is: the same wish at another step is another deed. */
+  readonly step?: string;
   readonly dryRun: boolean;
   readonly receivedAt_ms: number;
   /** Nothing is sent for the caller after this, in milliseconds since the epoch; absent: it waits as long as it takes. */
@@ -68,7 +70,12 @@ export interface Gated extends Recalled {
   readonly gate: 'passed';
 }
 
-export interface Prepared extends Gated {
+export interface Counted extends Gated {
+  /** Equal calls of the run within the window, this one included; 0 where nothing is counted. */
+  readonly repeats: number;
+}
+
+export interface Prepared extends Counted {
   readonly prepared: JsonObject;
   /** Labels of the prepared facts. */
   readonly preparedLabels: readonly string[];

@@ -5,6 +5,7 @@ import { newId } from '@countersign/contract/ids.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { isContentKey } from '#rules/content-key.ts';
 import { insertApproval, setStatus, wasRejected } from '#store/approvals.ts';
 import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.ts';
 import { appendEntry } from '#store/ledger.ts';
@@ -87,9 +88,7 @@ class KeyTaken extends Error {}
 async function earlierAnswer(tx: WriteTx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
   const digest = argsDigest(call);
-  // With a key of its own a repeat is a request of its own: its key must always get the same answer.
-  const twin =
-    call.idempotencyKey === null ? await findHeldTwin(tx, tenant, name, call.run.id, digest) : undefined;
+  const twin = isItsOwn(call) ? undefined : await findHeldTwin(tx, tenant, name, call.run.id, digest);
   if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
   if (await wasRejected(tx, tenant, name, call.run.id, digest)) {
     const detail = 'A person rejected this very call in this run. Do not ask again; do something else.';
@@ -104,6 +103,14 @@ async function earlierAnswer(tx: WriteTx, call: Decided, world: World): Promise<
       `${open} calls of this agent wait for people already; wait for these first.`,
     ),
   };
+}
+
+/**
+ * With a key of its own, or at a step of its own, a repeat is a request of its own: its key must always get the same
+ * answer.
+ */
+function isItsOwn({ idempotencyKey, step }: Decided): boolean {
+  return idempotencyKey !== null && (step !== undefined || !isContentKey(idempotencyKey));
 }
 
 /** What the approver is shown, kept as it was shown. */

@@ -12,6 +12,7 @@ import { gate } from './gate.ts';
 import { grants } from './grants.ts';
 import { holdCall } from './hold.ts';
 import { label } from './label.ts';
+import { isWatched, loops, toldOf } from './loops.ts';
 import { mint } from './mint.ts';
 import { prepare } from './prepare.ts';
 import { recall } from './recall.ts';
@@ -30,6 +31,7 @@ export const judgement = chain<Asked>()
   .stage('validate', validate)
   .stage('recall', recall)
   .stage('gate', gate)
+  .stage('loops', loops)
   .stage('prepare', prepare)
   .stage('label', label)
   .stage('grants', grants)
@@ -59,6 +61,15 @@ export function askCall(world: World, request: Omit<Asked, 'id' | 'receivedAt_ms
 
 /** Walks a call from the request to its answer. Never throws. */
 export async function performCall(asked: Asked, world: World): Promise<Performed> {
+  const performed = await performRounds(asked, world);
+  if (isWatched(asked)) {
+    const answer = performed.kind === 'answer' ? performed.answer : null;
+    world.loops.leave(asked.id, answer, world.clock.now(), world.bundle().settings.loops);
+  }
+  return performed;
+}
+
+async function performRounds(asked: Asked, world: World): Promise<Performed> {
   let executed = false;
   try {
     for (let round = 1; round <= MOST_ROUNDS; round++) {
@@ -98,8 +109,8 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
       ? refused(call, settled.stop, at, { executed: before }, world)
       : answered(settled.answer);
   }
-  if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
-    // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
+  if (asked.proof.kind === 'resumed' && passes(step.stop)) {
+    // What people approved is not lost to what passes: it goes on waiting, and is resumed again.
     return { kind: 'problem', problem: step.stop };
   }
   if (step.known !== undefined) {
@@ -108,6 +119,11 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   const executed = before || step.executed === true;
   const decided = step.decided === undefined ? {} : { decided: step.decided };
   return refused(call, step.stop, at, { executed, ...decided }, world);
+}
+
+/** Whether waiting alone may undo this end of an approved call. */
+function passes({ code }: Problem): boolean {
+  return code === 'upstream_unavailable' || code === 'quota_exceeded';
 }
 
 /** A fault of the store or of ours. Before admission nothing happened; after it, a write may have been done. */
@@ -180,7 +196,7 @@ async function refused(
   world: World,
 ): Promise<Performed> {
   if (!isAuthenticated(call)) return { kind: 'problem', problem: why };
-  return answered(await refuseCall(call, why, at, circumstances, world));
+  return answered(await refuseCall(call, toldOf(call, why, world), at, circumstances, world));
 }
 
 /** Something changed under the call: what was remembered of its run is read anew. */

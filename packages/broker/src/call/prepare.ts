@@ -7,7 +7,7 @@ import type { PrepareStep } from '#rules/tool.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { taint } from '#store/runs.ts';
 import { readOnce } from './attempt.ts';
-import type { Gated, Prepared } from './call.ts';
+import type { Counted, Prepared } from './call.ts';
 import { haltProblem, unjudgedProblem } from './gate.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
@@ -18,12 +18,12 @@ import type { World } from './world.ts';
  * Ends with `halted`, `upstream_unavailable`, or, when a read answered that there is nothing, `precondition_failed`
  * or `policy_denied`. However it ends, the reads that were tried are recorded and their labels are the run's.
  */
-export const prepare: Stage<Gated, Prepared> = (call, world) =>
+export const prepare: Stage<Counted, Prepared> = (call, world) =>
   call.tool.prepare.length === 0
     ? { go: { ...call, prepared: {}, preparedLabels: [] } }
     : readAndRecord(call, world);
 
-async function readAndRecord(call: Gated, world: World): Promise<Step<Prepared>> {
+async function readAndRecord(call: Counted, world: World): Promise<Step<Prepared>> {
   const tried = await readAll(call, world);
   if (tried.steps.length > 0) await record(call, tried, world);
   // Nothing was decided, whatever rules the caller is told of.
@@ -40,7 +40,7 @@ interface Tried {
   readonly stop: Problem | null;
 }
 
-async function readAll(call: Gated, world: World): Promise<Tried> {
+async function readAll(call: Counted, world: World): Promise<Tried> {
   const prepared: Record<string, Json> = {};
   const sent: PrepareStep[] = [];
   const tried = (stop: Problem | null): Tried => ({
@@ -76,13 +76,13 @@ function failureOf(step: PrepareStep, reply: Reply): Failure | null {
   return { kind: 'nothing', reason: `the facts do not fit their schema: ${issue.pointer} ${issue.message}` };
 }
 
-function stopOf(call: Gated, step: PrepareStep, kind: Failure['kind'], world: World): Problem {
+function stopOf(call: Counted, step: PrepareStep, kind: Failure['kind'], world: World): Problem {
   return kind === 'nothing'
     ? unjudgedProblem(call, `The fresh read "${step.id}" found nothing that this call could act on.`, world)
     : problem('upstream_unavailable', `The fresh read "${step.id}" did not answer; try again later.`);
 }
 
-async function record(call: Gated, { prepared, steps, labels, stop }: Tried, world: World): Promise<void> {
+async function record(call: Counted, { prepared, steps, labels, stop }: Tried, world: World): Promise<void> {
   const grown = await world.store.write(async (tx) => {
     const grew = await taint(tx, call.run, labels);
     await appendEntry(tx, {

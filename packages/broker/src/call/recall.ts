@@ -10,7 +10,8 @@ import type { World } from './world.ts';
 
 /**
  * Keys are per tenant and agent. A replay answers what the first request answered, also while that is held or
- * running; it does not pass by a halt, and a resumed call is never its own replay. Ends with `duplicate_key`.
+ * running; it does not pass by a halt, and a resumed call is never its own replay. A key that was made of a call's
+ * content opens it once more where it is known not to have been done. Ends with `duplicate_key`.
  */
 export const recall: Stage<Validated, Recalled> = (call, world) => {
   const key = call.idempotencyKey;

@@ -61,6 +61,7 @@ export async function restoreCall(row: StoredCall, world: World): Promise<Restor
     input: { args, claimed, requestDigest: () => row.request_digest },
     fresh: true,
     gate: 'passed',
+    repeats: 0,
     prepared,
     preparedLabels: [],
     labels: run.labels,

@@ -3,6 +3,7 @@ import { canonicalize } from '@countersign/contract/canonical.ts';
 import { sha256Hex } from '@countersign/contract/digest.ts';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
+import { contentKeyOf } from '#rules/content-key.ts';
 import type { Resolved, Validated } from './call.ts';
 import type { Stage } from './step.ts';
 
@@ -45,5 +46,19 @@ export const validate: Stage<Resolved, Validated> = (call) => {
     known ??= sha256Hex(canonicalize(request));
     return known;
   };
-  return { go: { ...call, input: { args, claimed, requestDigest } } };
+  const input = { args, claimed, requestDigest };
+  return { go: { ...call, idempotencyKey: keyOf(call, input), input } };
 };
+
+/** A caller's own key; for a write without one, where the bundle says so, the key of its content. */
+function keyOf(call: Resolved, { requestDigest }: Validated['input']): string | null {
+  const { idempotencyKey, tool, bundle, talk } = call;
+  const made = bundle.settings.idempotency.content_key === 'writes' && tool.effect !== 'read';
+  if (idempotencyKey !== null || !made) return idempotencyKey;
+  return contentKeyOf({
+    run: call.run.id,
+    step: call.step ?? null,
+    request_digest: requestDigest(),
+    responses: talk?.responses ?? null,
+  });
+}

@@ -8,6 +8,7 @@ import type { Store } from '#store/store.ts';
 import type { Log } from '#telemetry/log.ts';
 import type { Clock } from './clock.ts';
 import type { HaltBoard } from './halt-board.ts';
+import type { LoopWatch } from './loop-watch.ts';
 import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
 
@@ -29,6 +30,8 @@ export interface World {
   readonly halts: HaltBoard;
   /** Runs as committed. */
   readonly runs: RunCache;
+  /** How often runs repeat themselves and keep failing. */
+  readonly loops: LoopWatch;
   /** Admitted calls whose outcome could not be recorded: a job settles them once the store answers again. */
   readonly stranded: Map<string, { readonly tenant: string }>;
   /** Wakes whoever waits for a call or for work to do. */

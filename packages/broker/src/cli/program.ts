@@ -15,6 +15,7 @@ import { ledgerCommands } from './ledger.ts';
 import { mcpCommand } from './mcp.ts';
 import { pinCommand } from './pin.ts';
 import { printable } from './printable.ts';
+import { quotasCommand } from './quotas.ts';
 import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
 import { type Serve, serveCommand } from './serve.ts';
@@ -62,6 +63,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   keysCommands(program, world);
   approvalsCommands(program, world);
   haltCommands(program, world);
+  quotasCommand(program, world);
   callsCommands(program, world);
   runsCommands(program, world);
   const tools = toolsCommand(program, world);

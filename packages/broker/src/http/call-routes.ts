@@ -57,6 +57,7 @@ export const callRoutes: readonly Route[] = [
       'too_many_holds',
       'halted',
       'quota_exceeded',
+      'loop_detected',
       'budget_exceeded',
       'credential_unavailable',
       'upstream_unavailable',
@@ -166,6 +167,7 @@ async function postCall(asking: Asking): Promise<Answered> {
     args: request.args,
     claimed: request.context ?? {},
     idempotencyKey: key.key,
+    ...(request.step === undefined ? {} : { step: request.step }),
     dryRun: request.dry_run ?? false,
     ...(request.timeout_ms === undefined ? {} : { deadlineAt_ms: world.clock.now() + request.timeout_ms }),
   });

@@ -1,4 +1,4 @@
-// Routes of runs, approvals and halts: what orchestrators and people do.
+// Routes of runs, approvals, halts and quotas: what orchestrators and people do.
 import type { ApprovalStatus, HaltRequest, RunRequest, VoteRequest } from '@countersign/contract/wire.ts';
 import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
 
@@ -161,4 +161,19 @@ const haltRoutes: readonly Route[] = [
   },
 ];
 
-export const controlRoutes: readonly Route[] = [...runRoutes, ...approvalRoutes, ...haltRoutes];
+const quotaRoute: Route = {
+  id: 'listQuotas',
+  method: 'GET',
+  path: '/v1/quotas',
+  summary: 'How far quotas are used up: present windows, and earlier ones with something reserved.',
+  who: ['operator', 'admin'],
+  query: { limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 200 } },
+  answers: { 200: 'QuotaList' },
+  async handle(asking) {
+    const { deeds, world } = asking.reach;
+    const filter = { limit: Number(asking.query.limit ?? 200) };
+    return answer(await deeds.listQuotas(world, personOf(asking), filter), (quotas) => ({ quotas }));
+  },
+};
+
+export const controlRoutes: readonly Route[] = [...runRoutes, ...approvalRoutes, ...haltRoutes, quotaRoute];

@@ -6,6 +6,7 @@ import { listCalls, showCall } from '#admin/calls.ts';
 import { eraseEntry } from '#admin/erasure.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
@@ -23,6 +24,7 @@ const deeds: Deeds = {
     resolveCall,
     liftHalt,
     listHalts,
+    listQuotas,
     readLedger,
     showReceipt,
     latestCheckpoint,

@@ -5,6 +5,7 @@ import type { listCalls, showCall } from '#admin/calls.ts';
 import type { eraseEntry } from '#admin/erasure.ts';
 import type { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
+import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
@@ -29,6 +30,7 @@ export interface Deeds {
   readonly setHalt: typeof setHalt;
   readonly liftHalt: typeof liftHalt;
   readonly listHalts: typeof listHalts;
+  readonly listQuotas: typeof listQuotas;
   readonly readLedger: typeof readLedger;
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;

@@ -1,4 +1,5 @@
 // Reads the Idempotency-Key header: a Structured Fields string, or the bare token that most clients send.
+import { isContentKey } from '#rules/content-key.ts';
 
 const LENGTH_MAX = 255;
 /** RFC 9651 §3.3.3: printable ASCII in quotes, with \" and \\ for the two that need it. */
@@ -22,5 +23,7 @@ export function readIdempotencyKey(header: string | undefined): KeyRead {
       message: `expected a quoted string or a token of 1 to ${LENGTH_MAX} printable ASCII characters`,
     };
   }
+  if (isContentKey(key))
+    return { ok: false, message: 'keys that begin with content: are made by the broker' };
   return { ok: true, key };
 }

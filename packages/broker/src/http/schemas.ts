@@ -41,6 +41,10 @@ export const requestSchemas = {
         description: 'What the model claims about the circumstances. Never bound context.',
       },
       dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
+      step: text(
+        64,
+        'Step of the plan: the same wish at another step is another deed (idempotency.content_key).',
+      ),
       timeout_ms: {
         type: 'integer',
         minimum: 1,
@@ -48,7 +52,7 @@ export const requestSchemas = {
         description: 'Nothing is sent for this call later than that. What was sent is waited for.',
       },
     },
-    ['context', 'dry_run', 'timeout_ms'],
+    ['context', 'dry_run', 'step', 'timeout_ms'],
   ),
   RunRequest: closed(
     {
@@ -129,6 +133,13 @@ export const answerSchemas = {
         title: { type: 'string' },
         status: { type: 'integer' },
         retry: { type: 'string', enum: ['never', 'same', 'later', 'after_approval'] },
+        next: {
+          type: 'string',
+          enum: ['retry', 'wait', 'change', 'hand_over'],
+          description:
+            'What the agent should do: the same call again; wait (until `retry_at_ms`, where it is known) and ' +
+            'then the same call; something else; or stop and hand over to a person.',
+        },
         detail: { type: 'string' },
         issues: {
           type: 'array',
@@ -230,6 +241,22 @@ export const answerSchemas = {
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),
+  QuotaView: closed({
+    quota: { type: 'string' },
+    of: { type: 'string', enum: ['calls', 'writes'] },
+    per: { type: 'string', enum: ['agent', 'tool', 'run'] },
+    subject: { type: 'string', description: 'Name of the agent or tool, or id of the run.' },
+    limit: { type: 'integer', minimum: 1 },
+    used: { type: 'integer', minimum: 0 },
+    reserved: {
+      type: 'integer',
+      minimum: 0,
+      description: 'Taken by calls whose outcome is not known yet, among them those in doubt.',
+    },
+    window: { type: 'string', enum: ['minute', 'day'] },
+    window_ends_at_ms: time,
+  }),
+  QuotaList: listOf('quotas', ref('QuotaView')),
   LedgerPage: closed({
     log: { type: 'string' },
     entries: {

@@ -28,14 +28,21 @@ async function resumeOnce(
   underWay: Set<string>,
 ): Promise<void> {
   underWay.add(row.id);
+  let rest_ms = 0;
   try {
-    await resumeOne(world, approval, row);
+    rest_ms = await resumeOne(world, approval, row);
   } finally {
-    underWay.delete(row.id);
+    // Not awaited: nobody waits for the end of a quota's window.
+    if (rest_ms > 0) void world.clock.sleep(rest_ms).then(() => underWay.delete(row.id));
+    else underWay.delete(row.id);
   }
 }
 
-async function resumeOne(world: World, approval: StoredApproval, row: StoredCall): Promise<void> {
+/** Longest rest of a call whose quota is used up: a bundle that raises it is noticed within this. */
+const REST_MAX_MS = 60_000;
+
+/** Answers how long the call rests before it may be resumed again. */
+async function resumeOne(world: World, approval: StoredApproval, row: StoredCall): Promise<number> {
   const deed = JSON.parse(row.deed ?? '{}') as { readonly args: JsonObject; readonly claimed: JsonObject };
   const performed = await performCall(
     {
@@ -51,12 +58,15 @@ async function resumeOne(world: World, approval: StoredApproval, row: StoredCall
     },
     world,
   );
-  if (performed.kind === 'answer') return;
-  const { code } = performed.problem;
+  if (performed.kind === 'answer') return 0;
+  const { code, retry_at_ms } = performed.problem;
   // The store may come back: such a call waits and is tried again. Anything else ends its waiting.
   if (code === 'unavailable' || code === 'conflict' || code === 'upstream_unavailable') {
     world.log.warn('an approved call could not be resumed yet', { call: row.id, problem: code });
-    return;
+    return 0;
   }
+  if (code === 'quota_exceeded' && retry_at_ms !== undefined)
+    return Math.min(REST_MAX_MS, retry_at_ms - world.clock.now());
   await closeHeld(world, approval, 'void', performed.problem);
+  return 0;
 }

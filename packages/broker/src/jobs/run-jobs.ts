@@ -2,6 +2,7 @@
 import type { World } from '#call/world.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs, signCheckpoint } from '#store/ledger.ts';
+import { purgeUse } from '#store/quotas.ts';
 import { closeDecided } from './close-held.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
@@ -12,6 +13,9 @@ const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
 const STRANDED_EVERY_MS = 5_000;
 const PURGE_EVERY_MS = 60_000;
+const QUOTAS_EVERY_MS = 3_600_000;
+/** How long the counts of a window are kept after its end. */
+const QUOTAS_KEEP_MS = 2 * 86_400_000;
 
 export interface Jobs {
   /** Ends the loops and waits for what is under way. */
@@ -38,6 +42,9 @@ export function runJobs(world: World): Jobs {
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
+    ),
+    loop(world, stopping.signal, 'quotas', QUOTAS_EVERY_MS, () =>
+      world.store.write((tx) => purgeUse(tx, world.clock.now() - QUOTAS_KEEP_MS)),
     ),
   ];
   return {

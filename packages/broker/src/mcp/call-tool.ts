@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
+import { isContentKey } from '#rules/content-key.ts';
 import type { Agent } from '#rules/principal.ts';
 import { callStatus } from './call-status.ts';
 import type { Line } from './line.ts';
@@ -25,6 +26,9 @@ import {
 /** `_meta` members of ours. An unknown one is refused: a misspelt idempotency key would do the deed twice. */
 const CONTEXT = 'countersign/context';
 const IDEMPOTENCY_KEY = 'countersign/idempotency-key';
+const STEP = 'countersign/step';
+const MEMBERS: readonly string[] = [CONTEXT, IDEMPOTENCY_KEY, STEP];
+const STEP_MAX = 64;
 const OURS = 'countersign/';
 const KEY_FORM = /^[\x20-\x7e]{1,255}$/;
 
@@ -104,29 +108,33 @@ function search(request: WireRequest, args: Json, agent: Agent, { catalogue }: R
   return resultReply(request, `${content},"structuredContent":{"tools":${text}}`);
 }
 
-type Extras = { readonly claimed: JsonObject; readonly idempotencyKey: string | null };
+type Extras = {
+  readonly claimed: JsonObject;
+  readonly idempotencyKey: string | null;
+  readonly step?: string;
+};
 
 function readExtras(meta: JsonObject): Extras | { readonly error: WireError } {
   for (const key of Object.keys(meta)) {
-    if (key.startsWith(OURS) && key !== CONTEXT && key !== IDEMPOTENCY_KEY) {
-      return {
-        error: invalid(
-          `params._meta: unknown key ${quoted(key)}; there are ${CONTEXT} and ${IDEMPOTENCY_KEY}`,
-          200,
-        ),
-      };
+    if (key.startsWith(OURS) && !MEMBERS.includes(key)) {
+      const known = `${MEMBERS.slice(0, -1).join(', ')} and ${MEMBERS.at(-1)}`;
+      return { error: invalid(`params._meta: unknown key ${quoted(key)}; there are ${known}`, 200) };
     }
   }
+  const wrong = (member: string, expected: string) => ({
+    error: invalid(`params._meta["${member}"]: expected ${expected}`, 200),
+  });
   const claimed = meta[CONTEXT] ?? {};
-  if (!isJsonObject(claimed))
-    return { error: invalid(`params._meta["${CONTEXT}"]: expected an object`, 200) };
+  if (!isJsonObject(claimed)) return wrong(CONTEXT, 'an object');
   const key = meta[IDEMPOTENCY_KEY];
-  if (key !== undefined && (typeof key !== 'string' || !KEY_FORM.test(key))) {
-    return {
-      error: invalid(`params._meta["${IDEMPOTENCY_KEY}"]: expected 1 to 255 printable ASCII characters`, 200),
-    };
-  }
-  return { claimed, idempotencyKey: key ?? null };
+  if (key !== undefined && (typeof key !== 'string' || !KEY_FORM.test(key)))
+    return wrong(IDEMPOTENCY_KEY, '1 to 255 printable ASCII characters');
+  if (key !== undefined && isContentKey(key))
+    return wrong(IDEMPOTENCY_KEY, 'a key of your own: those that begin with content: are made by the broker');
+  const step = meta[STEP];
+  if (step !== undefined && (typeof step !== 'string' || step === '' || step.length > STEP_MAX))
+    return wrong(STEP, `a text of 1 to ${STEP_MAX} characters`);
+  return { claimed, idempotencyKey: key ?? null, ...(step === undefined ? {} : { step }) };
 }
 
 /** The same bytes whether the tool does not exist or is not this agent's. */

@@ -138,7 +138,10 @@ async function read(
   if (outcome.kind === 'answer') return readReply(request, outcome.answer);
   const { problem } = outcome;
   if (problem.status === 401 || problem.status === 403) return { problem };
-  return notDone(request, `${problem.title}. ${problem.detail}`, { call_id: outcome.call_id });
+  return notDone(request, `${problem.title}. ${problem.detail}`, {
+    call_id: outcome.call_id,
+    next: problem.next,
+  });
 }
 
 function argsOf({ method, params }: WireRequest): JsonObject | string {
@@ -180,7 +183,8 @@ function readReply(request: WireRequest, answer: CallAnswer): WireReply {
     });
   }
   const words = problem === undefined ? 'The read is not done yet.' : `${problem.title}. ${problem.detail}`;
-  return notDone(request, words, { status: answer.status, call_id: answer.call_id });
+  const data = { status: answer.status, call_id: answer.call_id };
+  return notDone(request, words, problem === undefined ? data : { ...data, next: problem.next });
 }
 
 function notDone({ id }: WireRequest, message: string, data: JsonObject): WireReply {

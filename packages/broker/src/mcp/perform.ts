@@ -23,6 +23,7 @@ export interface Deed {
   readonly args: Json;
   readonly claimed: JsonObject;
   readonly idempotencyKey: string | null;
+  readonly step?: string;
 }
 
 export type Outcome =

@@ -1,8 +1,10 @@
 // Admission: the one transaction that turns a judged call into an admitted one.
 import type { Draft } from '#rules/ledger-entry.ts';
+import type { Claim } from '#rules/quota.ts';
 import type { Run } from '#rules/run.ts';
 import { approvalStands, setStatus } from './approvals.ts';
-import { insertCall, isHeld, type NewCall, resumeCall } from './calls.ts';
+import { findByKey, insertCall, isHeld, type NewCall, resumeCall } from './calls.ts';
+import { fullClaim, reserve } from './quotas.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
 import type { WriteTx } from './tx.ts';
@@ -22,6 +24,8 @@ export interface Admission {
   /** The row of a new call, or the held call that goes on. */
   readonly call: NewCall | { readonly resumed: string; readonly deed: string; readonly revision: string };
   readonly keys_since_ms: number;
+  /** What the call takes of quotas; where there are none, nothing is asked or written of them. */
+  readonly claims: readonly Claim[];
   /** Labels that the tool's output is declared to carry. */
   readonly labels: readonly string[];
   readonly entry: Draft;
@@ -41,11 +45,13 @@ export type NotAdmitted =
 /** `grown`: ids of the runs whose labels grew. */
 export type AdmittedAs =
   | { readonly ok: true; readonly seq: number; readonly grown: readonly string[] }
-  | { readonly ok: false; readonly why: NotAdmitted };
+  | { readonly ok: false; readonly why: NotAdmitted }
+  | { readonly ok: false; readonly why: 'quota_exceeded'; readonly full: Claim };
 
 /**
- * Looks once more at everything that the decision saw (halts, labels, run, bundle, key, approval), spends the approval,
- * joins the declared output labels to the run and appends the intent; or changes nothing and says why.
+ * Looks once more at everything that the decision saw (halts, labels, run, bundle, key, approval), takes what the call
+ * needs of quotas, spends the approval, joins the declared output labels to the run and appends the intent; or changes
+ * nothing and says why.
  */
 export async function admitCall(
   tx: WriteTx,
@@ -54,17 +60,29 @@ export async function admitCall(
 ): Promise<AdmittedAs> {
   const why = await changedSince(tx, admission, standings);
   if (why !== null) return { ok: false, why };
-  const { call, approval, now_ms, run } = admission;
+  const { call, approval, now_ms, run, claims } = admission;
+  const full = claims.length === 0 ? null : await fullClaim(tx, run.tenant, claims);
+  if (full !== null) {
+    const repeat = await isRepeat(tx, admission);
+    return repeat ? { ok: false, why: 'key_taken' } : { ok: false, why: 'quota_exceeded', full };
+  }
   if (approval !== null) await setStatus(tx, approval.id, 'approved', approval.next, now_ms);
   if ('resumed' in call) {
     await resumeCall(tx, call.resumed, { deed: call.deed, revision: call.revision, at_ms: now_ms });
   } else if (!(await insertCall(tx, call, admission.keys_since_ms))) {
     return { ok: false, why: 'key_taken' };
   }
+  if (claims.length > 0) await reserve(tx, run.tenant, 'resumed' in call ? call.resumed : call.id, claims);
   const grown = await taint(tx, run, admission.labels);
   if (grown.length > 0) standings.forget();
   const { seq } = await tx.append(admission.entry);
   return { ok: true, seq, grown };
+}
+
+/** A repeat of a call that was admitted meanwhile gets that one's answer, and needs no quota. */
+async function isRepeat(tx: WriteTx, { call, keys_since_ms }: Admission): Promise<boolean> {
+  if ('resumed' in call || call.idempotency_key == null) return false;
+  return (await findByKey(tx, call.tenant, call.agent, call.idempotency_key, keys_since_ms)) !== undefined;
 }
 
 async function changedSince(

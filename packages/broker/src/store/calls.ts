@@ -1,5 +1,6 @@
 // Calls: one row for every deed that was asked for, from the first word to the last.
 import type { CallStatus, Effect } from '@countersign/contract/wire.ts';
+import { settleReservations } from './quotas.ts';
 import type { SqlValue, Tx } from './tx.ts';
 
 export interface StoredCall {
@@ -66,10 +67,12 @@ const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(
   on conflict (tenant, agent, idempotency_key) where idempotency_key is not null do nothing`;
 /** A call that is not over keeps its key, however old. */
 const OPEN = `status in ('held', 'running', 'in_doubt')`;
+/** Nobody can give such a call another key: one that is known not to have been done leaves its key to the next try. */
+const GIVEN_UP = `status = 'failed' and idempotency_key like 'content:%'`;
 
 /**
  * Writes a new call; false when its idempotency key is taken. A key that a finished call used before
- * `keys_since_ms` is free again; without it keys are never freed.
+ * `keys_since_ms` is free again, without it never; so is one made of the content of a call that was not done.
  */
 export async function insertCall(tx: Tx, call: NewCall, keys_since_ms = 0): Promise<boolean> {
   const values: SqlValue[] = COLUMNS.map((column) => call[column] ?? null);
@@ -77,7 +80,7 @@ export async function insertCall(tx: Tx, call: NewCall, keys_since_ms = 0): Prom
   if (changes === 1) return true;
   const freed = await tx.run(
     `update calls set idempotency_key = null
-     where tenant = ? and agent = ? and idempotency_key = ? and created_at_ms < ? and not ${OPEN}`,
+     where tenant = ? and agent = ? and idempotency_key = ? and ((created_at_ms < ? and not ${OPEN}) or (${GIVEN_UP}))`,
     ...[call.tenant, call.agent, call.idempotency_key ?? null, keys_since_ms],
   );
   return freed.changes === 1 && (await tx.run(INSERT, ...values)).changes === 1;
@@ -88,7 +91,7 @@ export async function getCall(tx: Tx, tenant: string, id: string): Promise<Store
   return tx.get<StoredCall>(`${SELECT} where id = ? and tenant = ?`, id, tenant);
 }
 
-/** The call that used a key since then, or that is not over yet. */
+/** The call that used a key since then, or that is not over yet; not one that leaves its key to the next try. */
 export async function findByKey(
   tx: Tx,
   tenant: string,
@@ -97,7 +100,8 @@ export async function findByKey(
   since_ms: number,
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
-    `${SELECT} where tenant = ? and agent = ? and idempotency_key = ? and (created_at_ms >= ? or ${OPEN})`,
+    `${SELECT} where tenant = ? and agent = ? and idempotency_key = ? and (created_at_ms >= ? or ${OPEN})
+       and not (${GIVEN_UP})`,
     ...[tenant, agent, key, since_ms],
   );
 }
@@ -167,15 +171,20 @@ export interface Settlement {
   readonly settled_seq: number;
 }
 
-/** Writes the outcome. False when the call was already over: an outcome is never overwritten. */
+/**
+ * Writes the outcome, and posts or releases what the call took of quotas. False when the call was already over: an
+ * outcome is never overwritten.
+ */
 export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
-  const { changes } = await tx.run(
+  const closed = await tx.get<{ reserved: number | null }>(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = ?, side_effect_url = ?,
-       settled_log = ?, settled_seq = ? where id = ? and ${OPEN}`,
+       settled_log = ?, settled_seq = ? where id = ? and ${OPEN} returning reserved`,
     ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
     ...[fields.side_effect_url ?? null, fields.settled_log, fields.settled_seq, id],
   );
-  return changes === 1;
+  if (closed === undefined) return false;
+  if (closed.reserved !== null) await settleReservations(tx, id, fields.status);
+  return true;
 }
 
 /** A person says what became of a call: in doubt or unverified before, and nothing else. False when it was neither. */
@@ -184,19 +193,15 @@ export async function resolveCall(
   id: string,
   fields: Omit<Settlement, 'status'> & { readonly status: 'succeeded' | 'failed' },
 ): Promise<boolean> {
-  const { changes } = await tx.run(
+  const resolved = await tx.get<{ reserved: number | null }>(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = coalesce(?, side_effect_id),
-       settled_log = ?, settled_seq = ? where id = ? and status in ('in_doubt', 'unverified')`,
-    ...[
-      fields.status,
-      fields.at_ms,
-      fields.side_effect_id ?? null,
-      fields.settled_log,
-      fields.settled_seq,
-      id,
-    ],
+       settled_log = ?, settled_seq = ? where id = ? and status in ('in_doubt', 'unverified') returning reserved`,
+    ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
+    ...[fields.settled_log, fields.settled_seq, id],
   );
-  return changes === 1;
+  if (resolved === undefined) return false;
+  if (resolved.reserved !== null) await settleReservations(tx, id, fields.status);
+  return true;
 }
 
 export interface CallFilter {

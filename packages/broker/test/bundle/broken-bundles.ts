@@ -246,6 +246,32 @@ output: {schema: {type: object, additionalProperties: false, required: [n], prop
     },
   ],
   [
+    'quotas of nobody, of nothing, and two of one name',
+    {
+      'countersign.yaml': [
+        [
+          'labels: [customer]',
+          `labels: [customer]
+quotas:
+  - {name: a, of: calls, per: agent, limit: 1, window: day, agents: [refund-agnet]}
+  - {name: b, of: writes, per: tool, limit: 1, window: day, tools: [refund_invoce, read_invoice]}
+  - {name: a, of: calls, per: run, limit: 1, window: minute}`,
+        ],
+      ],
+    },
+  ],
+  [
+    'a quota of the wrong shape',
+    {
+      'countersign.yaml': [
+        [
+          'labels: [customer]',
+          'labels: [customer]\nquotas: [{name: a, of: reads, per: tennant, limit: 0, windw: hour}]',
+        ],
+      ],
+    },
+  ],
+  [
     'an access token that lives too long',
     {
       'countersign.yaml': [

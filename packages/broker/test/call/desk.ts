@@ -231,6 +231,7 @@ tenants: [acme, globex]
 context:
   ticket: { type: string, pattern: "^ZD-[0-9]+$", maxLength: 16 }
 approvals: { default: "1 of leads", ttl: 1h, max_open_per_agent: 50 }
+loops: { identical: 0, identical_reads: 0, failing: 0 }
 `,
   'agents/bot.yaml': agent('bot', 'act'),
   'agents/other-bot.yaml': agent('other-bot', 'act'),

@@ -4,9 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
+import { type QuotaUnit, settlementOf } from '#rules/quota.ts';
 import { verifyLedger } from '#store/verify-ledger.ts';
-import { type Desk, startDesk } from './desk.ts';
+import { openDatabase } from '../harness.ts';
+import { type Desk, FILES, startDesk } from './desk.ts';
 
 const command = join(import.meta.dirname, '../../bin/countersign.js');
 
@@ -82,3 +84,47 @@ test('an approved call whose broker is killed before it acts is carried out once
   assert.ok(desk.refunds() <= 1);
   if (done.body['status'] === 'succeeded') assert.equal(desk.refunds(), 1);
 });
+
+test('a broker that is killed in the middle leaks no reservation', async () => {
+  const quotas = ['calls', 'writes'].map(
+    (of) => `  - { name: ${of}, of: ${of}, per: agent, limit: 100, window: day }\n`,
+  );
+  desk.write({ 'countersign.yaml': `${FILES['countersign.yaml']}quotas:\n${quotas.join('')}` });
+  child = await startProcess();
+  const mail = (n: number) => desk.call('bot', 'send_mail', { to: 'a@b.example', body: `${n}` });
+  await mail(0);
+  // The desk's database is locked by somebody else: what is admitted now waits.
+  desk.db.exec('begin immediate');
+  const lost = [1, 2, 3].map((n) => mail(n).catch(() => null));
+  const underWay = async (): Promise<number> => {
+    const sent = await desk.send('ben', 'GET', '/v1/calls?status=running');
+    return (sent.body as unknown as { calls: CallAnswer[] }).calls.length;
+  };
+  while ((await underWay()) < lost.length);
+  await kill(child);
+  await Promise.all(lost);
+  desk.db.exec('rollback');
+  const killed = reservations();
+  assert.equal(
+    killed.filter(({ state }) => state === 'reserved').length,
+    6,
+    'control: taken when it was killed',
+  );
+
+  child = await startProcess();
+  await mail(4);
+  while ((await underWay()) > 0);
+  for (const { counts, status, state } of reservations()) {
+    assert.equal(state, settlementOf(counts, status));
+  }
+});
+
+/** What calls took of quotas, beside how the calls stand. */
+function reservations() {
+  const db = openDatabase(join(desk.root, 'data/countersign.db'));
+  const rows = db
+    .prepare('select r.counts, r.state, c.status from reservations r join calls c on c.id = r.call_id')
+    .all();
+  db.close();
+  return rows as unknown as { counts: QuotaUnit; state: string; status: CallStatus }[];
+}

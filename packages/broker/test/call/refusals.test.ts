@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
+import { atMcp } from './at-mcp.ts';
 import { agentFile, type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
 
 const NEVER_667 = `
@@ -130,32 +131,10 @@ test('a parent run that an orchestrator may not see is like one that does not ex
   assert.equal((await under(own.run_id)).status, 201, 'control');
 });
 
-/** A request at the MCP door, in the stateless revision. */
-async function atMcp(token: string, method: string, params: JsonObject) {
-  const meta = {
-    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
-    'io.modelcontextprotocol/clientCapabilities': {},
-  };
-  return desk.send(
-    null,
-    'POST',
-    '/mcp',
-    { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: meta } },
-    {
-      authorization: `Bearer ${token}`,
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': method,
-      ...(typeof params['name'] === 'string' ? { 'mcp-name': params['name'] } : {}),
-    },
-  );
-}
-
 test('the call of a suspended agent is recorded, a stranger is not', async () => {
   const token = await desk.token('other-bot', { resource: 'mcp' });
   const note = { name: 'read_note', arguments: { note: 'N-2' } };
-  const active = await atMcp(token, 'tools/call', note);
+  const active = await atMcp(desk, token, 'tools/call', note);
   assert.equal((active.body['result'] as JsonObject)['isError'], undefined, JSON.stringify(active.body));
   assert.equal((await desk.call('other-bot', 'read_note', { note: 'N-2' })).status, 'succeeded', 'control');
   await activate({ 'agents/other-bot.yaml': agentFile('other-bot', 'act', 'acme', 'ben', 'suspended') });
@@ -166,7 +145,7 @@ test('the call of a suspended agent is recorded, a stranger is not', async () =>
     [entry?.kind, entry?.facts['agent'], entry?.facts['run'], entry?.facts['problem']],
     ['call.refused', 'other-bot', null, 'agent_suspended'],
   );
-  const sent = await atMcp(token, 'tools/call', note);
+  const sent = await atMcp(desk, token, 'tools/call', note);
   assert.deepEqual([sent.status, sent.body['code']], [403, 'agent_suspended']);
   const [mcpEntry] = await entriesOf(sent.body['call_id'] as string);
   assert.deepEqual(
@@ -174,8 +153,8 @@ test('the call of a suspended agent is recorded, a stranger is not', async () =>
     ['call.refused', 'other-bot', 'agent_suspended'],
   );
   const before = (await entries()).length;
-  assert.equal((await atMcp(token, 'tools/list', {})).body['code'], 'agent_suspended');
-  assert.equal((await atMcp('x.y.z', 'tools/call', note)).status, 401);
+  assert.equal((await atMcp(desk, token, 'tools/list', {})).body['code'], 'agent_suspended');
+  assert.equal((await atMcp(desk, 'x.y.z', 'tools/call', note)).status, 401);
   assert.equal((await entries()).length, before, 'only a deed that a known agent asks for');
   const body = { tool: 'read_note', args: { note: 'N-2' } };
   const stranger = await desk.send(null, 'POST', '/v1/calls', body, { authorization: 'Bearer x.y.z' });

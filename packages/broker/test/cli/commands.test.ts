@@ -130,6 +130,16 @@ test('--json prints what the broker answered', async () => {
   assert.equal(JSON.parse(out)[0].halt_id, 'hlt_1');
 });
 
+test('quotas say whose count it is, how far it is used up, and until when', async () => {
+  const holder = { quota: 'mails', of: 'writes', per: 'agent', subject: 'bot' };
+  const count = { limit: 5, used: 3, reserved: 1, window: 'day', window_ends_at_ms: 86_400_000 };
+  broker.answer = () => ({ body: { quotas: [{ ...holder, ...count }] } });
+  const { out } = await asAna(['quotas']);
+  assert.match(out, /^mails +agent bot +3 +1 +5 writes a day +1970-01-02/m);
+  broker.answer = () => ({ body: { quotas: [] } });
+  assert.equal((await asAna(['quotas'])).out, 'No quota has been used in its present window.');
+});
+
 test('a halt names its scope, target and reason', async () => {
   broker.answer = ({ body }) => ({
     status: 201,

@@ -170,6 +170,7 @@ describe('bad input at the HTTP door', () => {
     'a;b',
     `"${'x'.repeat(256)}"`,
     'ü',
+    'content:abc',
   ]) {
     test(`the idempotency key ${key.slice(0, 12) || '(empty)'} is a clear problem`, async () => {
       const raw = await sendRaw(

@@ -9,6 +9,7 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
+import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
@@ -198,7 +199,9 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
       tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
       runs: { ambient_idle_ms: 1_800_000 },
-      idempotency: { keep_ms: 3_600_000 },
+      idempotency: { keep_ms: 3_600_000, content_key: 'off' },
+      quotas: [],
+      loops: { identical: 0, identical_reads: 0, failing: 0, window_ms: 1 },
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },
       activation: { quorum: 0 },
       waivers: [],
@@ -273,6 +276,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     identity: tokens,
     halts: new HaltBoard(),
     runs: new RunCache(),
+    loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(),
     base_url: () => url,

@@ -1,7 +1,7 @@
 // Tools over MCP: what an agent sees, and how each state of a call reads on the wire.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { problem } from '@countersign/contract/problem.ts';
+import { problem, problems } from '@countersign/contract/problem.ts';
 import type { CallAnswer, ToolView } from '@countersign/contract/wire.ts';
 import { type Door, META, openDoor, PLAIN, REFUND, REGION } from './mcp-door.ts';
 
@@ -104,6 +104,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
     {
       'countersign/context': { why: 'the customer asked' },
       'countersign/idempotency-key': 'k-1',
+      'countersign/step': '3',
     },
   );
   const [asked] = door.asked;
@@ -113,6 +114,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
   assert.deepEqual(asked!.args, { invoice: 'INV-1' });
   assert.deepEqual(asked!.claimed, { why: 'the customer asked' });
   assert.equal(asked!.idempotencyKey, 'k-1');
+  assert.equal(asked!.step, '3');
   assert.equal(asked!.dryRun, false);
 });
 
@@ -128,7 +130,11 @@ const wrongMeta: readonly (readonly [string, unknown])[] = [
   ['countersign/idempotency-key', 7],
   ['countersign/idempotency-key', 'é'],
   ['countersign/idempotency-key', 'k'.repeat(256)],
+  ['countersign/idempotency-key', 'content:abc'],
   ['countersign/idempotency_key', 'misspelt'],
+  ['countersign/step', ''],
+  ['countersign/step', 3],
+  ['countersign/step', 's'.repeat(65)],
 ];
 for (const [key, value] of wrongMeta) {
   test(`_meta ${key} ${JSON.stringify(value).slice(0, 20)} is refused, and nothing is asked`, async () => {
@@ -275,6 +281,33 @@ for (const [status, code, words] of unfinished) {
     assert.equal(result.structuredContent.status, status);
   });
 }
+
+test('every problem tells a model in words, and its program in a field, what to do next', async () => {
+  const words = {
+    retry: /The same call may be made again\.$/,
+    wait: /(Try again later|Try again once people have decided on the calls that wait)\.$/,
+    change: /Repeating the same call will not help\.$/,
+    hand_over: /Stop here, and hand over to a person\.$/,
+  } as const;
+  // An unknown tool is an error of the protocol instead.
+  const codes = (Object.keys(problems) as (keyof typeof problems)[]).filter(
+    (code) => code !== 'tool_not_found',
+  );
+  for (const code of codes) {
+    door.answer = () => ({ status: 'refused', problem: problem(code, 'Detail.') });
+    const { result } = (await door.call('plain')).json;
+    const { next } = problems[code];
+    assert.equal(result.structuredContent.problem.next, next, code);
+    assert.match(result.content[0].text, words[next], code);
+  }
+});
+
+test('a time at which to try again is told in the words', async () => {
+  const retry_at_ms = Date.UTC(2026, 1, 3, 12, 31);
+  door.answer = () => ({ status: 'refused', problem: problem('quota_exceeded', 'Full.', { retry_at_ms }) });
+  const { result } = (await door.call('plain')).json;
+  assert.match(result.content[0].text, /Try again after 2026-02-03T12:31:00\.000Z\.$/);
+});
 
 test('an unknown tool walks, so that it is recorded, and is a JSON-RPC error that names no call', async () => {
   const answer = await door.call('no_such_tool');

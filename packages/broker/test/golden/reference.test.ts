@@ -28,3 +28,15 @@ test('OpenAPI names every problem that a call can end with', () => {
   const unnamed = Object.keys(problems).filter((code) => !openapi.includes(`"${code}"`));
   assert.deepEqual(unnamed, []);
 });
+
+test('what to do next fits whether trying again can help', () => {
+  for (const [code, { retry, next }] of Object.entries(problems)) {
+    const fits: readonly string[] = {
+      never: ['change', 'hand_over'],
+      same: ['retry', 'hand_over'],
+      later: ['wait', 'hand_over'],
+      after_approval: ['wait'],
+    }[retry];
+    assert.ok(fits.includes(next), `${code}: ${retry}, ${next}`);
+  }
+});

@@ -32,14 +32,14 @@ export const inRepository = (path: string): string => join(repository, path);
 
 function problemsPage(): string {
   const rows = Object.entries(problems).map(
-    ([code, row]) => `| \`${code}\` | ${row.status} | ${row.title} | ${row.retry} |`,
+    ([code, row]) => `| \`${code}\` | ${row.status} | ${row.title} | ${row.retry} | ${row.next} |`,
   );
   return `# Problems
 
-What the broker refuses with, on every door: RFC 9457 bodies of type \`urn:countersign:problem:<code>\` over HTTP, tool results marked \`isError\` over MCP. \`retry\` says whether trying again can help: \`never\`, the \`same\` request, \`later\`, or \`after_approval\`.
+What the broker refuses with, on every door: RFC 9457 bodies of type \`urn:countersign:problem:<code>\` over HTTP, tool results marked \`isError\` over MCP. \`retry\` says whether trying again can help: \`never\`, the \`same\` request, \`later\`, or \`after_approval\`. \`next\` says what an agent should do now: \`retry\` the same call, \`wait\` (until \`retry_at_ms\`, where it is known) and then make it again, \`change\` what it does or how it asks, or stop and \`hand_over\` to a person. A call that waits for people is no problem: its status is \`held\`, and the agent waits for them.
 
-| code | status | title | retry |
-|---|---|---|---|
+| code | status | title | retry | next |
+|---|---|---|---|---|
 ${rows.join('\n')}
 `;
 }

@@ -7,6 +7,7 @@ import { execute } from '#call/execute.ts';
 import { gate } from '#call/gate.ts';
 import { grants } from '#call/grants.ts';
 import { label } from '#call/label.ts';
+import { loops } from '#call/loops.ts';
 import { mint } from '#call/mint.ts';
 import { prepare } from '#call/prepare.ts';
 import { recall } from '#call/recall.ts';
@@ -16,13 +17,16 @@ import { chain, type Stage } from '#call/step.ts';
 import { validate } from '#call/validate.ts';
 
 const validated = chain<Asked>().stage('a', authenticate).stage('r', resolve).stage('v', validate);
-const prepared = validated.stage('recall', recall).stage('gate', gate).stage('prepare', prepare);
+const gated = validated.stage('recall', recall).stage('gate', gate);
+const prepared = gated.stage('loops', loops).stage('prepare', prepare);
 export const decided = prepared.stage('label', label).stage('grants', grants).stage('decide', decide);
 
 // @ts-expect-error resolving needs an authenticated call
 chain<Asked>().stage('resolve', resolve);
 // @ts-expect-error fresh reads come only after the gate
 validated.stage('recall', recall).stage('prepare', prepare);
+// @ts-expect-error nothing is read for a run before it is known not to go in circles
+gated.stage('prepare', prepare);
 // @ts-expect-error nothing is decided before labels and grants are loaded
 prepared.stage('decide', decide);
 // @ts-expect-error nothing is admitted that was not decided

@@ -55,7 +55,7 @@ export function outputOf(outcome: Outcome): Json {
     ...(approval === undefined
       ? {}
       : { approval_id: approval.approval_id, expires_at_ms: approval.expires_at_ms }),
-    ...(problem === undefined ? {} : { code: problem.code, retry: problem.retry }),
+    ...(problem === undefined ? {} : { code: problem.code, retry: problem.retry, next: problem.next }),
   };
 }
 

@@ -225,6 +225,7 @@ const problemResponse = (code: string, status: number): Promise<Response> =>
         title: 't',
         status,
         retry: 'never',
+        next: 'hand_over',
         detail: 'd',
         call_id: 'call_1',
       },
