@@ -44,7 +44,8 @@ export function startBrokerProcess(bundle: string, port: number): BrokerProcess 
   };
   return {
     serves,
-    died: () => (isOver(child) && !ended ? `ended with ${child.exitCode ?? child.signalCode}: ${said}` : null),
+    died: () =>
+      isOver(child) && !ended ? `ended with ${child.exitCode ?? child.signalCode}: ${said}` : null,
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
   };

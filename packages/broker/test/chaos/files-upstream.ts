@@ -30,9 +30,13 @@ export async function startFiles(seed: number, rate: number, late_ms: number): P
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-journal-')));
   const journal = join(folder, 'journal.txt');
   writeFileSync(journal, `${END}\n`);
-  const script = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-filesystem/dist/index.js');
+  const script = createRequire(import.meta.url).resolve(
+    '@modelcontextprotocol/server-filesystem/dist/index.js',
+  );
   const client = new Client({ name: 'front', version: '1' });
-  await client.connect(new StdioClientTransport({ command: process.execPath, args: [script, folder], stderr: 'ignore' }));
+  await client.connect(
+    new StdioClientTransport({ command: process.execPath, args: [script, folder], stderr: 'ignore' }),
+  );
   const inTurn = takeTurns();
   const handler = createMcpHandler(() => front(client, inTurn));
   const http = createServer(toNodeHandler(handler) as never);

@@ -28,7 +28,11 @@ export interface PostgresUpstream extends Upstream {
   taken(): Promise<{ readonly balances: number; readonly entries: number }>;
 }
 
-export async function startLedgerDatabase(seed: number, rate: number, late_ms: number): Promise<PostgresUpstream> {
+export async function startLedgerDatabase(
+  seed: number,
+  rate: number,
+  late_ms: number,
+): Promise<PostgresUpstream> {
   const server = await startPostgres();
   await server.admin(SCHEMA);
   const faults = throwFaults(seed, rate, POSTGRES_FAULTS);
@@ -46,7 +50,11 @@ export async function startLedgerDatabase(seed: number, rate: number, late_ms: n
     async deeds() {
       await quiet();
       const rows = await server.admin('select call_id, note from entries');
-      return rows.map((row) => ({ upstream: 'postgres', call_id: String(row['call_id']), note: String(row['note']) }));
+      return rows.map((row) => ({
+        upstream: 'postgres',
+        call_id: String(row['call_id']),
+        note: String(row['note']),
+      }));
     },
     async taken() {
       await quiet();

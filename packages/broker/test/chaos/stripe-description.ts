@@ -7,7 +7,12 @@ const inPath = (name: string): JsonObject => ({ name, in: 'path', required: true
 const answer = (properties: JsonObject): JsonObject => ({
   200: { content: { 'application/json': { schema: { type: 'object', required: ['id'], properties } } } },
 });
-const refund = { id: text, amount: whole, charge: text, metadata: { type: 'object', additionalProperties: text } };
+const refund = {
+  id: text,
+  amount: whole,
+  charge: text,
+  metadata: { type: 'object', additionalProperties: text },
+};
 const form = {
   type: 'object',
   additionalProperties: false,

@@ -24,7 +24,12 @@ export interface StripeOptions {
   readonly strip?: readonly string[];
 }
 
-export async function startStripe({ seed, rate, late_ms, strip = [] }: StripeOptions): Promise<StripeUpstream> {
+export async function startStripe({
+  seed,
+  rate,
+  late_ms,
+  strip = [],
+}: StripeOptions): Promise<StripeUpstream> {
   const require = createRequire(import.meta.url);
   // Without types of its own. Its start script listens on every interface, its application on none.
   const { createExpressApp } = require('stripe-stateful-mock') as { createExpressApp(): RequestListener };
@@ -39,7 +44,10 @@ export async function startStripe({ seed, rate, late_ms, strip = [] }: StripeOpt
     return (await answer.json()) as JsonObject;
   };
   const charge = { amount: String(CHARGE_MINOR), currency: 'usd', source: 'tok_visa' };
-  const charges = [String((await past('/v1/charges', charge))['id']), String((await past('/v1/charges', charge))['id'])];
+  const charges = [
+    String((await past('/v1/charges', charge))['id']),
+    String((await past('/v1/charges', charge))['id']),
+  ];
   const faults: Faults<HttpFault> = throwFaults(seed, rate, HTTP_FAULTS);
   const proxy = await startHttpFaultProxy({ upstream: port, faults, late_ms, strip });
   return {
