@@ -24,7 +24,7 @@ export interface FilesUpstream extends Upstream {
 }
 
 /** The last line of the journal: appending puts a line before it. */
-export const END = '== end ==';
+export const END = '-- end --';
 
 export async function startFiles(seed: number, rate: number, late_ms: number): Promise<FilesUpstream> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'countersign-journal-')));

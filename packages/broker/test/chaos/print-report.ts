@@ -20,7 +20,10 @@ export function printReport(report: ChaosReport, print: (line: string) => void):
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) print(`${name.padEnd(width)}  ${String(value).padStart(8)}`);
-  if (violations.length === 0) return print('every promise held');
+  if (violations.length === 0) {
+    print('every promise held');
+    return;
+  }
   for (const violation of violations.slice(0, MOST_SHOWN)) print(`VIOLATED ${violation}`);
   print(`${violations.length} violations; seed ${report.seed}; store and findings in ${report.root}`);
 }
