@@ -1,0 +1,209 @@
+// One run: upstreams behind fault proxies, load on a broker that is killed again and again, and what is found afterwards.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { freePort } from '../connectors/openapi-pack.ts';
+import { startApprover } from './approver.ts';
+import type { BrokerProcess } from './broker-process.ts';
+import { AGENTS, ASK_ABOVE_MINOR, PERSON, type Upstreams, writeChaosBundle } from './bundle.ts';
+import { check } from './check.ts';
+import { type Client, createClient } from './client.ts';
+import { startFiles } from './files-upstream.ts';
+import { killAgainAndAgain } from './kill-broker.ts';
+import { startLoad, type Wanted } from './load.ts';
+import { startLedgerDatabase } from './postgres-upstream.ts';
+import { readStore } from './read-evidence.ts';
+import { startStripe } from './stripe-upstream.ts';
+import { TIMEOUT_MS } from './tools.ts';
+import type { Deed } from './upstream.ts';
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly kills: number;
+  readonly callers: number;
+  /** Share of the requests to upstreams that a proxy disturbs. */
+  readonly fault_rate: number;
+  /** How long the broker serves at most before it is killed. */
+  readonly serves_most_ms: number;
+  /** Headers that get lost on the way to Stripe: for the control. */
+  readonly strip?: readonly string[];
+  readonly say?: (line: string) => void;
+}
+
+export interface ChaosReport {
+  readonly seed: number;
+  readonly kills: number;
+  readonly took_ms: number;
+  /** Folder with the bundle, the store and what was found; kept. */
+  readonly root: string;
+  readonly violations: readonly string[];
+  readonly wanted: readonly Wanted[];
+  readonly deeds: readonly Deed[];
+  /** Calls by effect and final status, as the store has them. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  /** Injected faults by upstream and kind. */
+  readonly faults: ReadonlyMap<string, number>;
+  readonly in_doubt: number;
+  /** Checkpoints that were taken out during the run and that the final ledger had to lead to. */
+  readonly checkpoints: number;
+}
+
+/** Replies that are held back come after the broker has given up. */
+const LATE_MS = TIMEOUT_MS + 500;
+const RECOVERY_MOST_MS = 60_000;
+const COMMAND = fileURLToPath(new URL('../../bin/countersign.js', import.meta.url));
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const { seed, fault_rate: rate, strip = [], say = () => undefined } = options;
+  const began = performance.now();
+  const root = mkdtempSync(join(tmpdir(), 'countersign-chaos-'));
+  const [stripe, files, postgres] = await Promise.all([
+    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, strip }),
+    startFiles(seed + 1_002, rate, LATE_MS),
+    startLedgerDatabase(seed + 1_003, rate, LATE_MS),
+  ]);
+  const upstreams: Upstreams = { stripe, files, postgres };
+  try {
+    return { ...(await run(options, root, upstreams, say)), took_ms: performance.now() - began };
+  } finally {
+    await Promise.all([stripe.stop(), files.stop(), postgres.stop()]);
+  }
+}
+
+async function run(
+  options: ChaosOptions,
+  root: string,
+  upstreams: Upstreams,
+  say: (line: string) => void,
+): Promise<Omit<ChaosReport, 'took_ms'>> {
+  const { seed, kills, callers, serves_most_ms } = options;
+  const all = Object.values(upstreams);
+  const bundle = writeChaosBundle(root, upstreams);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const clients = AGENTS.map((name) => createClient(url, name, bundle.keys.get(name)!));
+  const person = createClient(url, PERSON, bundle.keys.get(PERSON)!);
+  const load = startLoad({
+    seed: seed + 2_000,
+    callers,
+    clients,
+    charges: upstreams.stripe.charges,
+    ask_above_minor: ASK_ABOVE_MINOR,
+  });
+  const approver = startApprover(seed + 3_000, person);
+  const held: string[] = [];
+  const keep = async (): Promise<void> => {
+    const checkpoint = await person.ask('GET', '/v1/ledger/checkpoint');
+    if (checkpoint?.['checkpoint'] === undefined) return;
+    held.push(join(root, `checkpoint-${held.length}.json`));
+    writeFileSync(held.at(-1)!, JSON.stringify(checkpoint));
+  };
+  let broker: BrokerProcess | null = null;
+  let inDoubt: string[] = [];
+  const violations: string[] = [];
+  try {
+    broker = await killAgainAndAgain({
+      bundle: bundle.folder,
+      port,
+      seed: seed + 4_000,
+      kills,
+      serves_most_ms,
+      serving: keep,
+      say,
+    });
+    for (const { faults } of all) faults.calm();
+    await load.finish(RECOVERY_MOST_MS);
+    await approver.stop();
+    inDoubt = await settleDown(person);
+    const died = broker.died();
+    if (died !== null) violations.push(`the broker ended by itself: ${died}`);
+  } catch (error) {
+    violations.push((error as Error).message);
+  } finally {
+    await Promise.all([load.finish(0), approver.stop()]);
+    await broker?.stop();
+  }
+  const deeds = (await Promise.all(all.map((each) => each.deeds()))).flat();
+  const file = join(bundle.dataDir, 'countersign.db');
+  const store = readStore(file);
+  violations.push(...check({ deeds, ...store, wanted: load.wanted, listed_in_doubt: inDoubt }));
+  const { balances, entries } = await upstreams.postgres.taken();
+  if (balances !== entries) violations.push(`the accounts lack ${balances}, their entries say ${entries}`);
+  violations.push(...(await verifyOffline(file, store.vkeys, held)));
+  writeFileSync(
+    join(root, 'found.json'),
+    JSON.stringify({ seed, violations, deeds, wanted: load.wanted }, null, 1),
+  );
+  return {
+    seed,
+    kills,
+    root,
+    violations,
+    wanted: load.wanted,
+    deeds,
+    outcomes: tally(store.calls.map(({ effect, status }) => `${effect} ${status}`)),
+    faults: new Map(
+      all.flatMap(({ name, faults }) => [...faults.counts].map(([kind, n]) => [`${name}: ${kind}`, n])),
+    ),
+    in_doubt: inDoubt.length,
+    checkpoints: held.length,
+  };
+}
+
+/** Time for the broker to recover: until nothing runs or waits. Answers what it then lists as in doubt. */
+async function settleDown(person: Client): Promise<string[]> {
+  const until_ms = performance.now() + RECOVERY_MOST_MS;
+  while (performance.now() < until_ms) {
+    const open = await Promise.all(['running', 'held'].map((status) => list(person, status)));
+    if (open.flat().length === 0) break;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return list(person, 'in_doubt');
+}
+
+async function list(person: Client, status: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (;;) {
+    const before = ids.length === 0 ? '' : `&before=${ids.at(-1)}`;
+    const page = await person.ask('GET', `/v1/calls?status=${status}&limit=200${before}`);
+    const calls = (page?.['calls'] ?? []) as readonly JsonObject[];
+    ids.push(...calls.map((call) => String(call['call_id'])));
+    if (calls.length < 200) return ids;
+  }
+}
+
+/** `countersign ledger verify`, as an auditor would run it, with every checkpoint that was taken out. */
+async function verifyOffline(
+  file: string,
+  vkeys: ReadonlySet<string>,
+  held: readonly string[],
+): Promise<string[]> {
+  const [vkey = '', ...others] = vkeys;
+  if (others.length > 0) return ['the broker changed its key'];
+  const args = [
+    'ledger',
+    'verify',
+    '--file',
+    file,
+    '--key',
+    vkey,
+    ...held.flatMap((path) => ['--checkpoint', path]),
+  ];
+  try {
+    await promisify(execFile)(process.execPath, [COMMAND, ...args]);
+    return [];
+  } catch (error) {
+    const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string };
+    return [`the ledger does not verify: ${stdout}${stderr}`];
+  }
+}
+
+function tally(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of [...names].sort()) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
