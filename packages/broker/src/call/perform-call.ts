@@ -1,6 +1,6 @@
 // The walk: the one way from a request to a deed, for every door.
 import { newId } from '@countersign/contract/ids.ts';
-import { type Problem, problem } from '@countersign/contract/problem.ts';
+import { type Problem, type ProblemCode, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { admit } from './admit.ts';
@@ -47,6 +47,9 @@ export const walk = judgement
 export type Performed =
   | { readonly kind: 'answer'; readonly answer: CallAnswer }
   | { readonly kind: 'problem'; readonly problem: Problem };
+
+/** What keeps a held call from going on for now, and does not end its waiting. */
+export const PASSING: ReadonlySet<ProblemCode> = new Set(['upstream_unavailable', 'halted']);
 
 /** How often a call is judged anew because something it was judged by changed meanwhile. */
 const MOST_ROUNDS = 5;
@@ -98,8 +101,8 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
       ? refused(call, settled.stop, at, { executed: before }, world)
       : answered(settled.answer);
   }
-  if (asked.proof.kind === 'resumed' && step.stop.code === 'upstream_unavailable') {
-    // What people approved is not lost to a passing fault: it goes on waiting, and is resumed again.
+  if (asked.proof.kind === 'resumed' && PASSING.has(step.stop.code)) {
+    // What people approved is not lost to a passing fault or a halt: it goes on waiting, and is resumed again.
     return { kind: 'problem', problem: step.stop };
   }
   if (step.known !== undefined) {
