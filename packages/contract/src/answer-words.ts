@@ -16,7 +16,7 @@ export function answerWords(answer: CallAnswer): string {
     case 'succeeded':
       return `"${tool}" was done.`;
     case 'held':
-      return `Not done yet: waiting for ${waitingFor(answer)}. Do not repeat "${tool}"; ${comeBack} to learn the outcome.${lapse(answer)}`;
+      return `Not done yet: waiting for ${waitingFor(answer)}. Do not repeat "${tool}"; ${comeBack} to learn the outcome.${lapse(answer)}${stopped(answer)}`;
     case 'running':
       return `Not finished yet. Do not repeat "${tool}"; ${comeBack} to learn the outcome.`;
     case 'refused':
@@ -57,6 +57,12 @@ function askWords(ask: ApprovalAsk): string {
 function lapse(answer: CallAnswer): string {
   const at_ms = answer.approval?.expires_at_ms;
   return at_ms === undefined ? '' : ` The request to them lapses at ${new Date(at_ms).toISOString()}.`;
+}
+
+function stopped(answer: CallAnswer): string {
+  return answer.halted === true
+    ? ' An operator has stopped this: even approved it is not done before that ends.'
+    : '';
 }
 
 function advice({ next, retry, issues, retry_at_ms }: Problem): string {

@@ -67,6 +67,8 @@ export interface CallAnswer {
   readonly result?: Json;
   readonly problem?: Problem;
   readonly approval?: ApprovalRef;
+  /** Of a held call: an operator has stopped it. Approved or not, it is not done before that halt is lifted. */
+  readonly halted?: true;
   /** Labels that the result carries (`untrusted`, `private`, own ones), sorted. */
   readonly labels: readonly string[];
   /** What the deed left in the outside world. */
@@ -175,11 +177,13 @@ export interface VoteRequest {
   readonly reason?: string;
 }
 
-export type HaltScope = 'agent' | 'tool' | 'tenant' | 'everything';
+/** What a halt may stop. A halt of a run covers the runs opened under it; one of a connector every tool behind it. */
+export const HALT_SCOPES = ['agent', 'tool', 'connector', 'run', 'tenant', 'everything'] as const;
+export type HaltScope = (typeof HALT_SCOPES)[number];
 
 export interface HaltRequest {
   readonly scope: HaltScope;
-  /** Name of the agent or tool; absent for `tenant` and `everything`. */
+  /** Name of the agent, tool or connector, or id of the run; absent for `tenant` and `everything`. */
   readonly target?: string;
   readonly reason: string;
 }

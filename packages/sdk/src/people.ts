@@ -78,7 +78,7 @@ export class People {
     });
   }
 
-  /** Stops an agent, a tool, the tenant or everything. For operators. */
+  /** Stops an agent, a tool, a connector, a run, the tenant or everything. For operators. */
   setHalt(request: HaltRequest): Promise<HaltView> {
     return this.#session.request('POST', '/v1/halts', { body: request });
   }

@@ -1,11 +1,12 @@
-// Halts: the kill switch of an agent, a tool, a tenant or everything.
+// Halts: the kill switch of an agent, a tool, a connector, a run, a tenant or everything.
 import { newId } from '@countersign/contract/ids.ts';
-import type { HaltRequest, HaltView } from '@countersign/contract/wire.ts';
+import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wire.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
-import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
+import { activeHalts, haltsInForce, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
 import { appendEntry } from '#store/ledger.ts';
+import { getRun } from '#store/runs.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 type NewHalt = Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>;
@@ -13,7 +14,7 @@ type NewHalt = Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>;
 /** Stops from now on, across restarts, until lifted. By operators and admins; `everything` by admins only. */
 export async function setHalt(world: World, person: Person, request: HaltRequest): Promise<Result<HaltView>> {
   if (!hasRole(person, 'operator', 'admin')) return fail('forbidden', 'Operators and admins halt.');
-  const refused = checkTarget(world, person, request);
+  const refused = await checkTarget(world, person, request);
   if (refused !== null) return refused;
   const now = world.clock.now();
   const row = {
@@ -59,7 +60,10 @@ export async function liftHalt(world: World, person: Person, id: string): Promis
     });
     return ok(viewOf(row));
   });
-  if (lifted.ok) await refreshHalts(world);
+  if (!lifted.ok) return lifted;
+  await refreshHalts(world);
+  // What was approved meanwhile goes on now.
+  world.signals.notify('approvals');
   return lifted;
 }
 
@@ -71,10 +75,15 @@ export async function listHalts(world: World, person: Person): Promise<Result<Ha
 
 /** Brings the board in memory up to what the store says. */
 export async function refreshHalts(world: World): Promise<void> {
-  world.halts.replace(await world.store.read((tx) => activeHalts(tx)));
+  const asked = world.halts.asking();
+  world.halts.replace(await world.store.read((tx) => haltsInForce(tx)), asked);
 }
 
-function checkTarget(world: World, person: Person, request: HaltRequest): Result<never> | null {
+async function checkTarget(
+  world: World,
+  person: Person,
+  request: HaltRequest,
+): Promise<Result<never> | null> {
   const { scope, target } = request;
   if (scope === 'tenant' || scope === 'everything') {
     if (target !== undefined) return fail('invalid_arguments', `A halt of ${scope} names no target.`);
@@ -83,11 +92,29 @@ function checkTarget(world: World, person: Person, request: HaltRequest): Result
     }
     return null;
   }
-  const bundle = world.bundle();
-  const known =
-    target !== undefined &&
-    (scope === 'tool' ? bundle.tools.has(target) : bundle.agents.get(target)?.tenant === person.tenant);
-  return known ? null : fail('invalid_arguments', `There is no ${scope} of that name to halt.`);
+  const known = target !== undefined && (await isKnown(world, person.tenant, scope, target));
+  if (known) return null;
+  const called = scope === 'run' ? 'with that id' : 'of that name';
+  return fail('invalid_arguments', `There is no ${scope} ${called} to halt.`);
+}
+
+async function isKnown(
+  world: World,
+  tenant: string,
+  scope: Exclude<HaltScope, 'tenant' | 'everything'>,
+  target: string,
+): Promise<boolean> {
+  const { agents, tools, connectors } = world.bundle();
+  switch (scope) {
+    case 'agent':
+      return agents.get(target)?.tenant === tenant;
+    case 'tool':
+      return tools.has(target);
+    case 'connector':
+      return connectors.has(target);
+    case 'run':
+      return (await world.store.read((tx) => getRun(tx, tenant, target))) !== undefined;
+  }
 }
 
 function viewOf(row: NewHalt): HaltView {

@@ -9,6 +9,7 @@ export interface PassedRead {
   readonly kind: 'resources' | 'prompts' | 'completions';
   /** Name of the tool that reads it. */
   readonly tool: string;
+  readonly connector: string;
   /** Whether its connector lists what these arguments ask for. */
   readonly lists: (args: unknown) => boolean;
   /** URIs and templates. */
@@ -38,6 +39,7 @@ function passedRead(tool: Tool): PassedRead | null {
   return {
     kind,
     tool: tool.name,
+    connector: tool.connector,
     lists: (args) => tool.checkInput(args).length === 0,
     uris: (resources ?? []) as readonly string[],
     prompts: (prompts ?? []) as unknown as readonly ListedPrompt[],

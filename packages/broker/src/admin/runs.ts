@@ -10,6 +10,7 @@ import type { Orchestrator, Principal } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { endRun as endRow, getRun, insertRun, listRuns as listRows, taint } from '#store/runs.ts';
+import { refreshHalts } from './halts.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 /** Opens a run and gives the token that only its agent can use. A child run inherits its parent's labels. */
@@ -77,6 +78,8 @@ export async function openRun(
   });
   if (!opened.ok) return opened;
   for (const id of grown) world.runs.drop(id);
+  // A halt of the parent covers the new run: known before anybody can call in it.
+  if (request.parent_run_id !== undefined && !world.halts.quiet) await refreshHalts(world);
   const token = world.identity.issueRunToken(run);
   return ok({ ...viewOf(opened.value), run_token: token.token, expires_at_ms: token.expires_at_ms });
 }

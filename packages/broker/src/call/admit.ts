@@ -64,6 +64,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
   return {
     run: { id, tenant, agent, ambient },
     tool: call.tool.name,
+    connector: call.tool.connector,
     seen: { labels_version: call.labelsVersion, revision },
     now_ms: now,
     approval:

@@ -6,6 +6,7 @@ import type { StoredCall } from '#store/calls.ts';
 import { readPayload } from '#store/ledger.ts';
 import type { Tx } from '#store/tx.ts';
 import { electorateOf } from './electorate.ts';
+import { haltOfRow } from './halted.ts';
 import type { World } from './world.ts';
 
 /** The settled answer as it was first given; for a call that is not settled, its present state. */
@@ -23,11 +24,12 @@ export async function answerOf(tx: Tx, row: StoredCall, world: World): Promise<C
     return payload === null ? open : (payload as unknown as { readonly answer: CallAnswer }).answer;
   }
   if (row.status === 'held' && row.approval_id !== null) {
+    const halted = haltOfRow(row, world) === undefined ? {} : ({ halted: true } as const);
     const approval = await getApproval(tx, row.tenant, row.approval_id);
     if (approval !== undefined) {
       const electorate = electorateOf(world.bundle(), row.tenant, row.agent);
       const { asks } = countVotes(approval.asks, await votesOf(tx, approval.id), electorate);
-      return { ...open, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
+      return { ...open, ...halted, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
     }
   }
   return open;

@@ -2,11 +2,12 @@
 import { isCanonical } from '@countersign/contract/canonical.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
-import type { Reply, Talk } from '#connectors/connector.ts';
+import type { Reply, StopSignal, Talk } from '#connectors/connector.ts';
 import type { Credential } from '#rules/credential.ts';
 import type { Scope } from '#rules/expression.ts';
 import type { Bind } from '#rules/tool.ts';
 import type { Validated } from './call.ts';
+import { haltableOf } from './halted.ts';
 import type { World } from './world.ts';
 
 export interface AttemptLimits {
@@ -15,7 +16,10 @@ export interface AttemptLimits {
   readonly talk?: Talk;
 }
 
-/** Sends once. A template that cannot be filled is `not_sent`: nothing left the broker. */
+/**
+ * Sends once, unless a halt covers the call; one that comes meanwhile ends the attempt. A template that cannot be
+ * filled is `not_sent`: nothing left the broker.
+ */
 export async function attemptOnce(
   call: Validated,
   bind: Bind,
@@ -23,7 +27,30 @@ export async function attemptOnce(
   mode: 'read' | 'write',
   credential: Credential | null,
   world: World,
-  { timeout_ms = call.tool.timeout_ms, talk }: AttemptLimits = {},
+  limits: AttemptLimits = {},
+): Promise<Reply> {
+  const of = haltableOf(call);
+  if (world.halts.matching(of) !== undefined) return { kind: 'not_sent', reason: 'stopped by an operator' };
+  const signal = world.halts.watch(of);
+  try {
+    return await send(call, bind, scope, { mode, credential, signal, ...limits }, world);
+  } finally {
+    world.halts.done(signal);
+  }
+}
+
+interface Sending extends AttemptLimits {
+  readonly mode: 'read' | 'write';
+  readonly credential: Credential | null;
+  readonly signal: StopSignal;
+}
+
+async function send(
+  call: Validated,
+  bind: Bind,
+  scope: Scope,
+  { mode, credential, signal, timeout_ms = call.tool.timeout_ms, talk }: Sending,
+  world: World,
 ): Promise<Reply> {
   const connector = world.connector(call.bundle, call.tool.connector);
   if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
@@ -34,7 +61,6 @@ export async function attemptOnce(
     return { kind: 'not_sent', reason: `the bind cannot be filled: ${(error as Error).message}` };
   }
   if (!isJsonObject(inputs)) return { kind: 'not_sent', reason: 'the bind must fill to an object' };
-  const watched = world.halts.watch(call.agent.tenant, call.agent.name, call.tool.name);
   const reply = await connector.attempt({
     call_id: call.id,
     tenant: call.agent.tenant,
@@ -43,22 +69,33 @@ export async function attemptOnce(
     inputs: inputs as JsonObject,
     credential,
     timeout_ms,
-    signal: watched,
+    signal,
     ...(talk === undefined ? {} : { talk }),
   });
-  world.halts.done(watched);
   if (reply.kind !== 'ok' || isCanonical(reply.response)) return reply;
   // What cannot be recorded cannot be passed on; that a write was done is all that is known of it.
   const reason = 'the answer is not JSON that can be recorded (lone surrogates, or numbers out of range)';
   return mode === 'read' ? { kind: 'rejected', reason } : { kind: 'unknown', reason, timed_out: false };
 }
 
-/** A read on behalf of a call: a fresh read, a read-back or a look-up, with a credential of its own. */
-export async function readOnce(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
+/** A fresh read before anything is decided, with a credential of its own; a halt stops it like any attempt. */
+export async function readFresh(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
   const minted = await mintFor(call, null, world);
   if (!minted.ok) return { kind: 'not_sent', reason: minted.reason };
   return attemptOnce(call, bind, scope, 'read', minted.credential, world);
 }
+
+/**
+ * A read that tells what became of a deed which was sent, a read-back or a look-up, with a credential of its own. No
+ * halt stops it: it changes nothing, and without it a known outcome would turn into doubt just when people look.
+ */
+export async function readOnce(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
+  const minted = await mintFor(call, null, world);
+  if (!minted.ok) return { kind: 'not_sent', reason: minted.reason };
+  return send(call, bind, scope, { mode: 'read', credential: minted.credential, signal: NEVER }, world);
+}
+
+const NEVER: StopSignal = { aborted: false, addEventListener() {}, removeEventListener() {} };
 
 export type MintedForCall =
   | { readonly ok: true; readonly credential: Credential | null }

@@ -4,9 +4,11 @@ import { type Denial, denyAhead, denyOnFacts, permitsWhatever } from '#rules/dec
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
 import type { Expression, Scope } from '#rules/expression.ts';
 import type { Tool } from '#rules/tool.ts';
-import type { Authenticated, Gated, Recalled } from './call.ts';
+import type { Gated, Recalled, Resolved } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
 import { denial } from './denial.ts';
+import type { ActiveHalt } from './halt-board.ts';
+import { haltableOf } from './halted.ts';
 import { requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
@@ -86,12 +88,19 @@ function aheadDenial(call: Recalled, world: World): Problem {
 }
 
 /** The problem of the halt that stops this call now, or null. */
-export function haltProblem(
-  call: Authenticated & { readonly toolName: string },
-  world: World,
-): Problem | null {
-  const halt = world.halts.matching(call.agent.tenant, call.agent.name, call.toolName);
+export function haltProblem(call: Resolved, world: World): Problem | null {
+  if (world.halts.quiet) return null;
+  const halt = world.halts.matching(haltableOf(call));
   if (halt === undefined) return null;
-  const what = halt.scope === 'agent' ? 'This agent' : halt.scope === 'tool' ? 'This tool' : 'Everything';
+  const what = STOPPED[halt.scope];
   return problem('halted', `${what} was stopped by an operator. Do not retry; hand over to a person.`);
 }
+
+const STOPPED: Readonly<Record<ActiveHalt['scope'], string>> = {
+  agent: 'This agent',
+  tool: 'This tool',
+  connector: 'The system behind this tool',
+  run: 'This run',
+  tenant: 'Everything',
+  everything: 'Everything',
+};

@@ -9,22 +9,29 @@ export interface ActiveHalt {
   readonly scope: HaltScope;
   readonly target: string | null;
   readonly reason: string;
+  /** Of a halt of a run: it and the runs opened under it. */
+  readonly runs?: readonly string[];
+}
+
+/** What a halt may cover: a call, by all that it is. */
+export interface Haltable {
+  readonly tenant: string;
+  readonly agent: string;
+  readonly tool: string;
+  readonly connector: string;
+  readonly run: string;
 }
 
 const NOBODY: readonly StopListener[] = [];
 
 /** An attempt under way, which a halt ends where it can still be ended. The signal that its connector is given. */
 class Watch implements StopSignal {
-  readonly tenant: string;
-  readonly agent: string;
-  readonly tool: string;
+  readonly of: Haltable;
   #aborted = false;
   #listeners: readonly StopListener[] = NOBODY;
 
-  constructor(tenant: string, agent: string, tool: string) {
-    this.tenant = tenant;
-    this.agent = agent;
-    this.tool = tool;
+  constructor(of: Haltable) {
+    this.of = of;
   }
 
   get aborted(): boolean {
@@ -62,20 +69,29 @@ class Watch implements StopSignal {
 /** Filled from the store at start and after every change of a halt. */
 export class HaltBoard {
   #active: readonly ActiveHalt[] = [];
+  #asked = 0;
+  #applied = 0;
   readonly #watches = new Set<Watch>();
 
-  /** Puts these in force, and aborts the attempts under way that they cover. */
-  replace(active: readonly ActiveHalt[]): void {
+  /** Before the store is read for `replace`: what was read earlier must not undo what was read later. */
+  asking(): number {
+    return ++this.#asked;
+  }
+
+  /** Puts these in force, and aborts the attempts under way that they cover. `asked`: from before they were read. */
+  replace(active: readonly ActiveHalt[], asked = this.asking()): void {
+    if (asked < this.#applied) return;
+    this.#applied = asked;
     this.#active = active;
     // Newest first: those that wait behind others are known not to have gone only while they still wait.
     for (const watch of [...this.#watches].reverse()) {
-      if (this.matching(watch.tenant, watch.agent, watch.tool) !== undefined) watch.abort();
+      if (this.matching(watch.of) !== undefined) watch.abort();
     }
   }
 
   /** A signal for one attempt, aborted when a halt comes that covers it; `done` with it when the attempt is over. */
-  watch(tenant: string, agent: string, tool: string): Watch {
-    const watch = new Watch(tenant, agent, tool);
+  watch(of: Haltable): Watch {
+    const watch = new Watch(of);
     this.#watches.add(watch);
     return watch;
   }
@@ -84,14 +100,28 @@ export class HaltBoard {
     this.#watches.delete(watch);
   }
 
-  /** The halt that stops this agent or tool now, if any. */
-  matching(tenant: string, agent: string, tool: string): ActiveHalt | undefined {
-    if (this.#active.length === 0) return undefined;
-    return this.#active.find((halt) => {
-      if (halt.scope === 'everything') return true;
-      if (halt.tenant !== null && halt.tenant !== tenant) return false;
-      if (halt.scope === 'tenant') return true;
-      return halt.target === (halt.scope === 'agent' ? agent : tool);
-    });
+  /** Whether anything at all is halted. */
+  get quiet(): boolean {
+    return this.#active.length === 0;
+  }
+
+  /** The halt that stops this call now, if any. */
+  matching(of: Haltable): ActiveHalt | undefined {
+    return this.#active.find((halt) => covers(halt, of));
+  }
+}
+
+function covers(halt: ActiveHalt, of: Haltable): boolean {
+  if (halt.tenant !== null && halt.tenant !== of.tenant) return false;
+  switch (halt.scope) {
+    case 'everything':
+    case 'tenant':
+      return true;
+    case 'run':
+      return halt.target === of.run || halt.runs?.includes(of.run) === true;
+    case 'agent':
+    case 'tool':
+    case 'connector':
+      return halt.target === of[halt.scope];
   }
 }

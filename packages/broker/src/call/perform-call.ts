@@ -1,6 +1,6 @@
 // The walk: the one way from a request to a deed, for every door.
 import { newId } from '@countersign/contract/ids.ts';
-import { type Problem, problem } from '@countersign/contract/problem.ts';
+import { type Problem, type ProblemCode, problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { admit } from './admit.ts';
@@ -49,6 +49,13 @@ export const walk = judgement
 export type Performed =
   | { readonly kind: 'answer'; readonly answer: CallAnswer }
   | { readonly kind: 'problem'; readonly problem: Problem };
+
+/** What keeps a held call from going on for now, and does not end its waiting. */
+export const PASSING: ReadonlySet<ProblemCode> = new Set([
+  'upstream_unavailable',
+  'halted',
+  'quota_exceeded',
+]);
 
 /** How often a call is judged anew because something it was judged by changed meanwhile. */
 const MOST_ROUNDS = 5;
@@ -109,7 +116,7 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
       ? refused(call, settled.stop, at, { executed: before }, world)
       : answered(settled.answer);
   }
-  if (asked.proof.kind === 'resumed' && passes(step.stop)) {
+  if (asked.proof.kind === 'resumed' && PASSING.has(step.stop.code)) {
     // What people approved is not lost to what passes: it goes on waiting, and is resumed again.
     return { kind: 'problem', problem: step.stop };
   }
@@ -119,11 +126,6 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
   const executed = before || step.executed === true;
   const decided = step.decided === undefined ? {} : { decided: step.decided };
   return refused(call, step.stop, at, { executed, ...decided }, world);
-}
-
-/** Whether waiting alone may undo this end of an approved call. */
-function passes({ code }: Problem): boolean {
-  return code === 'upstream_unavailable' || code === 'quota_exceeded';
 }
 
 /** A fault of the store or of ours. Before admission nothing happened; after it, a write may have been done. */

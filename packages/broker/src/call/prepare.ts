@@ -6,7 +6,7 @@ import type { Reply } from '#connectors/connector.ts';
 import type { PrepareStep } from '#rules/tool.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { taint } from '#store/runs.ts';
-import { readOnce } from './attempt.ts';
+import { readFresh } from './attempt.ts';
 import type { Counted, Prepared } from './call.ts';
 import { haltProblem, unjudgedProblem } from './gate.ts';
 import { tenantLog } from './logs.ts';
@@ -52,12 +52,12 @@ async function readAll(call: Counted, world: World): Promise<Tried> {
   for (const step of call.tool.prepare) {
     const halted = haltProblem(call, world);
     if (halted !== null) return tried(halted);
-    const reply = await readOnce(call, step.bind, { ...scopeOf(call, world), prepared }, world);
+    const reply = await readFresh(call, step.bind, { ...scopeOf(call, world), prepared }, world);
     sent.push(step);
     const failure = failureOf(step, reply);
     if (failure !== null) {
       world.log.warn('prepare failed', { call: call.id, step: step.id, reason: failure.reason });
-      return tried(stopOf(call, step, failure.kind, world));
+      return tried(haltProblem(call, world) ?? stopOf(call, step, failure.kind, world));
     }
     prepared[step.id] = (reply as Extract<Reply, { kind: 'ok' }>).response;
   }

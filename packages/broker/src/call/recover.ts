@@ -27,14 +27,12 @@ const MOST_RESENDS = 10;
 /**
  * In this order: the reply that a crash left unread; the outside world, by look-up, fresh read or read-back; sending
  * again, by the idempotency strategy and while the outside system remembers its key. Settles what it finds, verified
- * like any deed. Asks for halts before each step.
+ * like any deed. A halt keeps it from being sent again, and from nothing else: what became of it may be found out.
  */
 export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): Promise<Recovered> {
   const restored = await restoreCall(row, world);
   if (!restored.ok) return { kind: 'person', why: restored.why };
   const { call } = restored;
-  const halted = { kind: 'halted', why: 'an operator has stopped it' } as const;
-  if (haltProblem(call, world) !== null) return halted;
   const scope = { ...scopeOf(call, world), cost: call.deed.cost };
   const kept = keptOf(row);
   if (kept !== null && kept.reply.kind !== 'unknown') return settleKept(call, kept, scope, world);
@@ -43,7 +41,7 @@ export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): 
   if (search === 'unclear') return { kind: 'later', why: 'the outside system could not be asked' };
   const waiting = stillSettling(call, doubt, world);
   if (waiting !== null) return waiting;
-  if (haltProblem(call, world) !== null) return halted;
+  if (haltProblem(call, world) !== null) return { kind: 'halted', why: 'an operator has stopped it' };
   const barred = whyNotResend(call, search, restored.admittedAt_ms, doubt, world);
   return barred ?? resend(call, scope, world);
 }

@@ -6,6 +6,7 @@ import { isSafeToResend, type Tool } from '#rules/tool.ts';
 import { attemptOnce } from './attempt.ts';
 import type { Minted } from './call.ts';
 import { haltProblem } from './gate.ts';
+import { haltableOf } from './halted.ts';
 import type { World } from './world.ts';
 
 export interface Tried {
@@ -76,7 +77,7 @@ function timeLeft(call: Minted, timeout_ms: number, world: World): number {
 async function waitFor(call: Minted, wait_ms: number, world: World): Promise<boolean> {
   const until_ms = world.clock.now() + wait_ms;
   if (call.deadlineAt_ms !== undefined && until_ms >= call.deadlineAt_ms) return false;
-  const watch = world.halts.watch(call.agent.tenant, call.agent.name, call.tool.name);
+  const watch = world.halts.watch(haltableOf(call));
   await world.clock.sleep(wait_ms, watch);
   world.halts.done(watch);
   return haltProblem(call, world) === null && call.talk?.left() !== true;

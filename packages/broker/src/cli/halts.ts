@@ -1,18 +1,31 @@
 // `countersign halt`, `halts`, `lift`: the kill switch.
-import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wire.ts';
+import { HALT_SCOPES, type HaltRequest, type HaltScope, type HaltView } from '@countersign/contract/wire.ts';
 import { Argument, type Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { printableJson, printableTable, printableTime } from './printable.ts';
 
-const SCOPES: readonly HaltScope[] = ['agent', 'tool', 'tenant', 'everything'];
+/** Scopes that name what they stop, and how. */
+const NAMED = { agent: 'NAME', tool: 'NAME', connector: 'NAME', run: 'ID' } as const;
+type Named = keyof typeof NAMED;
+const isNamed = (scope: HaltScope): scope is Named => Object.hasOwn(NAMED, scope);
+
+type HaltOptions = ConnectionOptions & { readonly reason: string } & Readonly<Partial<Record<Named, string>>>;
 
 export function haltCommands(program: Command, world: CliWorld): void {
-  withConnection(program.command('halt').description('stop an agent, a tool, your tenant or everything, now'))
-    .addArgument(new Argument('<scope>', 'what to stop').choices(SCOPES))
-    .argument('[target]', 'name of the agent or tool')
+  withConnection(
+    program
+      .command('halt')
+      .description('stop an agent, a tool, a connector, a run, your tenant or everything, now'),
+  )
+    .addArgument(new Argument('[scope]', 'what to stop').choices(HALT_SCOPES))
+    .argument('[target]', 'name of the agent, tool or connector, or id of the run')
+    .option('--agent <name>', 'the same as: agent NAME')
+    .option('--tool <name>', 'the same as: tool NAME')
+    .option('--connector <name>', 'the same as: connector NAME; every tool behind it')
+    .option('--run <id>', 'the same as: run ID; and the runs opened under it')
     .requiredOption('--reason <text>', 'why; recorded')
-    .action((scope: HaltScope, target: string | undefined, options: ConnectionOptions & { reason: string }) =>
+    .action((scope: HaltScope | undefined, target: string | undefined, options: HaltOptions) =>
       halt(scope, target, options, world),
     );
   withConnection(program.command('halts').description('the halts in force')).action(
@@ -27,31 +40,42 @@ export function haltCommands(program: Command, world: CliWorld): void {
 }
 
 async function halt(
-  scope: HaltScope,
+  scope: HaltScope | undefined,
   target: string | undefined,
-  options: ConnectionOptions & { reason: string },
+  options: HaltOptions,
   world: CliWorld,
 ): Promise<void> {
-  const named = scope === 'agent' || scope === 'tool';
-  if (named !== (target !== undefined)) {
-    throw new CliFailure(
-      EXIT.usage,
-      named
-        ? `expected the name of the ${scope}: countersign halt ${scope} NAME`
-        : `halt ${scope} takes no name`,
-    );
-  }
-  const request: HaltRequest = {
-    scope,
-    reason: options.reason,
-    ...(target === undefined ? {} : { target }),
-  };
+  const request: HaltRequest = { ...requested(scope, target, options), reason: options.reason };
   const set = await connect(options, world).setHalt(request);
   world.terminal.out(
     options.json
       ? printableJson(set)
       : `Stopped: ${what(set)}. To let it go on: countersign lift ${set.halt_id}`,
   );
+}
+
+/** What is to be stopped, said once: by words, or by one option. */
+function requested(
+  scope: HaltScope | undefined,
+  target: string | undefined,
+  options: HaltOptions,
+): Omit<HaltRequest, 'reason'> {
+  const said = (Object.keys(NAMED) as Named[]).flatMap((each) => {
+    const name = options[each];
+    return name === undefined ? [] : [{ scope: each, target: name }];
+  });
+  const [first] = said;
+  if (scope === undefined) {
+    if (first !== undefined && said.length === 1) return first;
+    throw new CliFailure(EXIT.usage, `expected what to stop, once: ${HALT_SCOPES.join(', ')}`);
+  }
+  if (first !== undefined) throw new CliFailure(EXIT.usage, `halt ${scope} takes no --${first.scope}`);
+  if (isNamed(scope) && target === undefined) {
+    throw new CliFailure(EXIT.usage, `expected which ${scope}: countersign halt ${scope} ${NAMED[scope]}`);
+  }
+  if (!isNamed(scope) && target !== undefined)
+    throw new CliFailure(EXIT.usage, `halt ${scope} takes no name`);
+  return { scope, ...(target === undefined ? {} : { target }) };
 }
 
 async function list(options: ConnectionOptions, world: CliWorld): Promise<void> {

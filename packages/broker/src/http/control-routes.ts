@@ -132,7 +132,7 @@ const haltRoutes: readonly Route[] = [
     id: 'setHalt',
     method: 'POST',
     path: '/v1/halts',
-    summary: 'Stops an agent, a tool, the tenant or everything, from now on.',
+    summary: 'Stops an agent, a tool, a connector, a run, the tenant or everything, from now on.',
     who: ['operator', 'admin'],
     body: { schema: 'HaltRequest' },
     answers: { 201: 'HaltView' },

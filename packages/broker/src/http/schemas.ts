@@ -1,7 +1,7 @@
 // JSON Schemas (2020-12) of what crosses the HTTP door: requests are checked by them, OpenAPI publishes them all.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
-import { CALL_STATUSES } from '@countersign/contract/wire.ts';
+import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
 
 const text = (maxLength: number, description?: string): JsonObject => ({
   type: 'string',
@@ -83,8 +83,8 @@ export const requestSchemas = {
   ErasureRequest: closed({ reason: text(500, 'Why it is erased; kept with who did it.') }),
   HaltRequest: closed(
     {
-      scope: { type: 'string', enum: ['agent', 'tool', 'tenant', 'everything'] },
-      target: text(128, 'Name of the agent or tool.'),
+      scope: { type: 'string', enum: HALT_SCOPES },
+      target: text(128, 'Name of the agent, tool or connector, or id of the run.'),
       reason: text(2_000),
     },
     ['target'],
@@ -115,7 +115,7 @@ const runView = {
 } satisfies Record<string, JsonObject>;
 
 const haltView = {
-  scope: { type: 'string', enum: ['agent', 'tool', 'tenant', 'everything'] },
+  scope: { type: 'string', enum: HALT_SCOPES },
   target: { type: 'string' },
   reason: { type: 'string' },
   halt_id: { type: 'string' },
@@ -172,6 +172,10 @@ export const answerSchemas = {
         expires_at_ms: time,
         asks: { type: 'array', items: ask },
       }),
+      halted: {
+        const: true,
+        description: 'Of a held call: stopped by an operator, until that halt is lifted.',
+      },
       labels: names,
       side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
       replayed: { const: true },
@@ -183,7 +187,7 @@ export const answerSchemas = {
           'For people: what is being done about a call in doubt. Without next_at_ms a person has to say what became of it.',
       },
     },
-    ['dry_run', 'result', 'problem', 'approval', 'side_effect', 'replayed', 'doubt'],
+    ['dry_run', 'result', 'problem', 'approval', 'halted', 'side_effect', 'replayed', 'doubt'],
   ),
   CallList: listOf('calls', ref('CallAnswer')),
   ToolView: closed(

@@ -1,6 +1,7 @@
 // Resumes every held call whose last vote has come: the call enters the walk again as its stored agent.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { performCall } from '#call/perform-call.ts';
+import { haltOfRow } from '#call/halted.ts';
+import { PASSING, performCall } from '#call/perform-call.ts';
 import type { World } from '#call/world.ts';
 import { listUnresumed, type StoredApproval } from '#store/approvals.ts';
 import { getCall, type StoredCall } from '#store/calls.ts';
@@ -8,14 +9,16 @@ import { closeHeld } from './close-held.ts';
 
 /**
  * Also picks up what was approved before a crash: admit spends an approval in the transaction that admits the call,
- * so that a call resumed twice is done once. `underWay` keeps a slow one from being taken up twice. Answers how many wait.
+ * so that a call resumed twice is done once. `underWay` keeps a slow one from being taken up twice. One that a halt
+ * covers waits until that is lifted; an approval that has expired by then is asked for anew. Answers how many wait.
  */
 export async function resumeApproved(world: World, underWay: Set<string>): Promise<number> {
   const approved = await world.store.read((tx) => listUnresumed(tx, 'approved'));
   await Promise.all(
     approved.map(async (approval) => {
       const row = await world.store.read((tx) => getCall(tx, approval.tenant, approval.call_id));
-      if (row !== undefined && !underWay.has(row.id)) await resumeOnce(world, approval, row, underWay);
+      if (row === undefined || underWay.has(row.id) || haltOfRow(row, world) !== undefined) return;
+      await resumeOnce(world, approval, row, underWay);
     }),
   );
   return approved.length;
@@ -60,13 +63,13 @@ async function resumeOne(world: World, approval: StoredApproval, row: StoredCall
   );
   if (performed.kind === 'answer') return 0;
   const { code, retry_at_ms } = performed.problem;
+  if (code === 'quota_exceeded' && retry_at_ms !== undefined)
+    return Math.min(REST_MAX_MS, retry_at_ms - world.clock.now());
   // The store may come back: such a call waits and is tried again. Anything else ends its waiting.
-  if (code === 'unavailable' || code === 'conflict' || code === 'upstream_unavailable') {
+  if (code === 'unavailable' || code === 'conflict' || PASSING.has(code)) {
     world.log.warn('an approved call could not be resumed yet', { call: row.id, problem: code });
     return 0;
   }
-  if (code === 'quota_exceeded' && retry_at_ms !== undefined)
-    return Math.min(REST_MAX_MS, retry_at_ms - world.clock.now());
   await closeHeld(world, approval, 'void', performed.problem);
   return 0;
 }

@@ -34,6 +34,7 @@ export const CALL_STATUS_LISTED = JSON.stringify({
       result: { description: 'What the tool answered, once the call succeeded.' },
       problem: { type: 'object', description: 'Why it was refused or failed.' },
       approval_id: { type: 'string' },
+      halted: { type: 'boolean', description: 'An operator has stopped it until further notice.' },
       expires_at_ms: { type: 'integer', description: 'When the request to people lapses.' },
     },
   },

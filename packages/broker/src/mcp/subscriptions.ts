@@ -1,7 +1,8 @@
 // resources/subscribe in a session: a governed read that goes on as a watch, and its changes on the session's stream.
-
+import type { PassedRead } from '#admin/passed.ts';
 import type { World } from '#call/world.ts';
 import type { Watching } from '#connectors/connector.ts';
+import type { Caller } from '#identity/identity.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { EventStream } from './event-stream.ts';
 import { messageText } from './wire.ts';
@@ -109,7 +110,16 @@ export class Subscriptions {
     const agent = authentication.caller.principal;
     const args = { resource: uri };
     const read = catalogue.passed(agent).find((each) => each.kind === 'resources' && each.lists(args));
-    if (read === undefined || world.halts.matching(agent.tenant, agent.name, read.tool) !== undefined) return;
+    if (read === undefined || isHalted(read, authentication.caller, world)) return;
     events.send(messageText('notifications/resources/updated', { uri }));
   }
+}
+
+/** Whether an operator has stopped what would read the resource now. */
+function isHalted({ tool, connector }: PassedRead, { principal, run_id }: Caller, world: World): boolean {
+  if (world.halts.quiet) return false;
+  const { tenant, name: agent } = principal;
+  const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
+  const run = run_id ?? world.runs.ambient(tenant, agent, world.clock.now(), idle_ms)?.id ?? '';
+  return world.halts.matching({ tenant, agent, tool, connector, run }) !== undefined;
 }

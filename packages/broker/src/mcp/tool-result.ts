@@ -92,6 +92,7 @@ function structureOf(answer: CallAnswer): JsonObject {
     ...(approval === undefined
       ? {}
       : { approval_id: approval.approval_id, expires_at_ms: approval.expires_at_ms }),
+    ...(answer.halted === true ? { halted: true } : {}),
     ...(problem === undefined ? {} : { problem: problem as unknown as JsonObject }),
   };
 }

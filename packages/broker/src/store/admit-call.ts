@@ -12,6 +12,7 @@ import type { WriteTx } from './tx.ts';
 export interface Admission {
   readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
   readonly tool: string;
+  readonly connector: string;
   /** What the call was judged by. */
   readonly seen: { readonly labels_version: number; readonly revision: string };
   readonly now_ms: number;
@@ -87,10 +88,11 @@ async function isRepeat(tx: WriteTx, { call, keys_since_ms }: Admission): Promis
 
 async function changedSince(
   tx: WriteTx,
-  { run, tool, seen, approval, call, now_ms }: Admission,
+  { run, tool, connector, seen, approval, call, now_ms }: Admission,
   standings: Standings,
 ): Promise<NotAdmitted | null> {
-  const standing = await standings.of(tx, { tenant: run.tenant, run: run.id, agent: run.agent, tool });
+  const { tenant, agent, id } = run;
+  const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector });
   if (standing === undefined || standing.ended_at_ms !== null) return 'run_ended';
   if (standing.halt !== null) return 'halted';
   if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';

@@ -7,7 +7,7 @@ export interface StoredHalt {
   /** Null: in every tenant. */
   readonly tenant: string | null;
   readonly scope: HaltScope;
-  /** Name of the agent or tool; null for `tenant` and `everything`. */
+  /** Name of the agent, tool or connector, or id of the run; null for `tenant` and `everything`. */
   readonly target: string | null;
   readonly reason: string;
   readonly by: string;
@@ -46,4 +46,24 @@ export async function liftHalt(tx: Tx, id: string, by: string, at_ms: number): P
 /** All halts in force, oldest first. */
 export async function activeHalts(tx: Tx): Promise<StoredHalt[]> {
   return tx.all<StoredHalt>(`${SELECT} where lifted_at_ms is null order by at_ms, id`);
+}
+
+const RUNS_UNDER = `with recursive under (id) as (
+    select id from runs where id = ? union select runs.id from runs join under on runs.parent_run_id = under.id)
+  select id from under`;
+
+/** A halt in force, with what it covers. */
+export interface HaltInForce extends StoredHalt {
+  /** Of a halt of a run: that run and every run opened under it. Else empty. */
+  readonly runs: readonly string[];
+}
+
+/** All halts in force, oldest first, with the runs that those of runs cover. */
+export async function haltsInForce(tx: Tx): Promise<HaltInForce[]> {
+  const inForce: HaltInForce[] = [];
+  for (const halt of await activeHalts(tx)) {
+    const under = halt.scope === 'run' ? await tx.all<{ id: string }>(RUNS_UNDER, halt.target) : [];
+    inForce.push({ ...halt, runs: under.map(({ id }) => id) });
+  }
+  return inForce;
 }

@@ -4,7 +4,7 @@ import type { Tx } from './tx.ts';
 export interface Standing {
   readonly labels_version: number;
   readonly ended_at_ms: number | null;
-  /** Id of a halt in force that covers the agent or the tool. */
+  /** Id of a halt in force that covers the run, its agent, the tool or its connector. */
   readonly halt: string | null;
   /** Revision of the bundle activated last; null before the first. */
   readonly revision: string | null;
@@ -15,21 +15,30 @@ export interface Subject {
   readonly run: string;
   readonly agent: string;
   readonly tool: string;
+  /** Behind the tool, as the bundle that judged the call has it. */
+  readonly connector: string;
 }
 
 /** Standings kept; beyond this all are forgotten and read again. */
 const STANDINGS_MAX = 10_000;
 
+/** A run, and the runs that it was opened under. */
+const RUNS_ABOVE = `with recursive above (id, parent) as (
+    select r.id, r.parent_run_id from runs r where r.id = ?
+    union select r.id, r.parent_run_id from runs r join above on r.id = above.parent)
+  select id from above`;
 const STANDING = `select labels_version, ended_at_ms,
     (select h.id from halts h where h.lifted_at_ms is null and (h.scope = 'everything' or
       ((h.tenant is null or h.tenant = ?) and (h.scope = 'tenant' or (h.scope = 'agent' and h.target = ?)
-        or (h.scope = 'tool' and h.target = ?)))) limit 1) as halt,
+        or (h.scope = 'tool' and h.target = ?) or (h.scope = 'connector' and h.target = ?)
+        or (h.scope = 'run' and h.target in (${RUNS_ABOVE}))))) limit 1) as halt,
     (select revision from activations order by number desc limit 1) as revision
   from runs where id = ? and tenant = ?`;
 
 /** How they stand right now; undefined when the tenant has no such run. */
-export function standingOf(tx: Tx, { tenant, run, agent, tool }: Subject): Promise<Standing | undefined> {
-  return tx.get<Standing & object>(STANDING, tenant, agent, tool, run, tenant);
+export function standingOf(tx: Tx, subject: Subject): Promise<Standing | undefined> {
+  const { tenant, run, agent, tool, connector } = subject;
+  return tx.get<Standing & object>(STANDING, tenant, agent, tool, connector, run, run, tenant);
 }
 
 /**
@@ -40,7 +49,7 @@ export class Standings {
   readonly #known = new Map<string, Standing>();
 
   async of(tx: Tx, subject: Subject): Promise<Standing | undefined> {
-    const key = `${subject.tenant}\n${subject.run}\n${subject.agent}\n${subject.tool}`;
+    const key = `${subject.tenant}\n${subject.run}\n${subject.agent}\n${subject.tool}\n${subject.connector}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const standing = await standingOf(tx, subject);

@@ -110,6 +110,10 @@ test('a command that is given wrongly ends with 2 and says what was expected', a
   assert.equal((await run(['aprovals'])).code, 2);
   assert.equal((await asAna(['halt', 'agent', '--reason', 'x'])).code, 2);
   assert.equal((await asAna(['halt', 'planet', '--reason', 'x'])).code, 2);
+  assert.equal((await asAna(['halt', '--reason', 'x'])).code, 2);
+  assert.equal((await asAna(['halt', 'tenant', '--run', 'run_1', '--reason', 'x'])).code, 2);
+  assert.equal((await asAna(['halt', 'tenant', 'acme', '--reason', 'x'])).code, 2);
+  assert.equal((await asAna(['halt', '--run', 'run_1', '--tool', 'refund', '--reason', 'x'])).code, 2);
   assert.equal((await run(['serve', '--bundle', '.', '--port', '65536'])).code, 2);
   assert.equal((await run(['--help'])).code, 0);
 });
@@ -148,6 +152,14 @@ test('a halt names its scope, target and reason', async () => {
   const { out } = await asAna(['halt', 'agent', 'refunds', '--reason', 'drill']);
   assert.deepEqual(votesCast(), [{ scope: 'agent', target: 'refunds', reason: 'drill' }]);
   assert.equal(out, 'Stopped: agent refunds. To let it go on: countersign lift hlt_1');
+  for (const [option, target] of [
+    ['connector', 'stripe'],
+    ['run', 'run_1'],
+  ] as const) {
+    const stopped = await asAna(['halt', `--${option}`, target, '--reason', 'drill']);
+    assert.deepEqual(votesCast().at(-1), { scope: option, target, reason: 'drill' });
+    assert.match(stopped.out, new RegExp(`^Stopped: ${option} ${target}\\.`));
+  }
 });
 
 test('an erasure names log, entry and reason, and says what is gone and where it is recorded', async () => {

@@ -63,6 +63,18 @@ test('a reading names its call and its labels, and the tools behind readings are
   );
 });
 
+test('a halt of the connector stops resources and prompts like any read of it', async () => {
+  const { halts } = governed.world;
+  const halt = { id: 'hlt_1', tenant: null, scope: 'connector', target: 'fixture', reason: 'test' } as const;
+  halts.replace([halt]);
+  await assert.rejects(client.readResource({ uri: 'test://static-text' }), /stopped by an operator/i);
+  await assert.rejects(client.getPrompt({ name: 'test_simple_prompt' }), /stopped by an operator/i);
+  halts.replace([{ ...halt, target: 'another' }]);
+  assert.ok(await client.readResource({ uri: 'test://static-text' }), 'control: one of another does not');
+  assert.ok(await client.getPrompt({ name: 'test_simple_prompt' }));
+  halts.replace([]);
+});
+
 test('a caller that left before the deed is not served; one that is there is', async () => {
   const { world } = governed;
   const token = await governed.token();

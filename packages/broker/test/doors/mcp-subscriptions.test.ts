@@ -1,7 +1,9 @@
 // What a session hears of changes is judged each time anew: its token, its resources, the halts in force.
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
+import { systemClock } from '#call/clock.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { RunCache } from '#call/run-cache.ts';
 import type { EventStream } from '#mcp/event-stream.ts';
 import { type Judging, Subscriptions } from '#mcp/subscriptions.ts';
 
@@ -9,6 +11,7 @@ const URI = 'test://one';
 const READ = {
   kind: 'resources',
   tool: 'resources_of_desk',
+  connector: 'desk',
   lists: ({ resource }: { resource: string }) => resource === URI,
 };
 const AGENT = { kind: 'agent', tenant: 'default', name: 'ada' };
@@ -23,9 +26,12 @@ const judging = (): Judging =>
   ({
     world: {
       halts,
+      runs: new RunCache(),
+      clock: systemClock,
+      bundle: () => ({ settings: { runs: { ambient_idle_ms: 60_000 } } }),
       identity: {
         authenticate: (shown: string) =>
-          shown === token ? { ok: true, caller: { principal: AGENT } } : { ok: false },
+          shown === token ? { ok: true, caller: { principal: AGENT, run_id: 'run_1' } } : { ok: false },
       },
     },
     catalogue: { passed: () => passed },
@@ -85,10 +91,15 @@ test('a token that ended closes the stream, and what it missed waits for a good 
 test('a halt and a resource that is not listed any more silence a subscription', () => {
   const updated = subscribed();
   subscriptions.attach(stream(), 'good', judging());
-  const halt = { id: 'hlt_1', tenant: null, scope: 'tool', target: READ.tool, reason: 'test' } as const;
-  halts.replace([halt]);
-  updated();
-  mock.timers.tick(50);
+  for (const [scope, target] of [
+    ['tool', READ.tool],
+    ['connector', READ.connector],
+    ['run', 'run_1'],
+  ] as const) {
+    halts.replace([{ id: 'hlt_1', tenant: null, scope, target, reason: 'test' }]);
+    updated();
+    mock.timers.tick(50);
+  }
   halts.replace([]);
   passed = [];
   updated();

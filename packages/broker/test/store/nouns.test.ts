@@ -305,7 +305,7 @@ test('a rejection stands for the same request of the same run, and for nothing e
   );
 });
 
-/** A halt → the calls (tenant, agent, tool) that it stops; all others go on. */
+/** A halt → the calls (tenant, agent, tool) that it stops; all others go on. Each tenant has a run under another. */
 const HALTS = [
   [{ tenant: null, scope: 'everything', target: null }, ['t1/a/x', 't1/b/y', 't2/a/x', 't2/b/y']],
   [{ tenant: 't1', scope: 'tenant', target: null }, ['t1/a/x', 't1/b/y']],
@@ -313,12 +313,19 @@ const HALTS = [
   [{ tenant: 't1', scope: 'tool', target: 'y' }, ['t1/b/y']],
   [{ tenant: null, scope: 'tool', target: 'y' }, ['t1/b/y', 't2/b/y']],
   [{ tenant: 't1', scope: 'tool', target: 'a' }, []],
+  [{ tenant: 't1', scope: 'connector', target: 'behind-y' }, ['t1/b/y']],
+  [{ tenant: 't1', scope: 'connector', target: 'y' }, []],
+  [{ tenant: 't1', scope: 'run', target: 'run_t1' }, ['t1/a/x', 't1/b/y']],
+  [{ tenant: 't1', scope: 'run', target: 'run_above_t1' }, ['t1/a/x', 't1/b/y']],
+  [{ tenant: 't1', scope: 'run', target: 'run_t2' }, []],
 ] as const;
 
 test('a halt stops what it names and nothing else, until it is lifted', async (t) => {
   const { store } = await openFresh(t);
   for (const tenant of ['t1', 't2']) {
-    await store.write((tx) => runs.insertRun(tx, newRun(`run_${tenant}`, { tenant })));
+    await store.write((tx) => runs.insertRun(tx, newRun(`run_above_${tenant}`, { tenant })));
+    const under = newRun(`run_${tenant}`, { tenant, parent_run_id: `run_above_${tenant}` });
+    await store.write((tx) => runs.insertRun(tx, under));
   }
   const everybody = ['t1/a/x', 't1/b/y', 't2/a/x', 't2/b/y'];
   const stopped = () =>
@@ -326,7 +333,8 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
       const hit: string[] = [];
       for (const who of everybody) {
         const [tenant = '', agent = '', tool = ''] = who.split('/');
-        const standing = await standingOf(tx, { tenant, run: `run_${tenant}`, agent, tool });
+        const subject = { tenant, run: `run_${tenant}`, agent, tool, connector: `behind-${tool}` };
+        const standing = await standingOf(tx, subject);
         if (standing?.halt !== null) hit.push(who);
       }
       return hit;
@@ -335,7 +343,9 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
     const id = `hlt_${n}`;
     await store.write((tx) => halts.insertHalt(tx, { id, ...halt, reason: 'why', by: 'ada', at_ms: 1000 }));
     assert.deepEqual(await stopped(), hits, JSON.stringify(halt));
-    const [active] = await store.read(halts.activeHalts);
+    const [active] = await store.read(halts.haltsInForce);
+    const under = halt.target === 'run_above_t1' ? ['run_above_t1', 'run_t1'] : [halt.target];
+    assert.deepEqual(active?.runs, halt.scope === 'run' ? under : []);
     assert.deepEqual([active?.id, active?.by, active?.lifted_at_ms], [id, 'ada', null]);
     assert.equal(await store.write((tx) => halts.liftHalt(tx, id, 'bob', 2000)), true);
     assert.equal(await store.write((tx) => halts.liftHalt(tx, id, 'bob', 2000)), false);
