@@ -66,7 +66,7 @@ export async function readAlreadyDone(call: Admitted, scope: Scope, world: World
 /** Only a read-back that needs nothing of the lost reply can find the deed. */
 async function readBack(call: Admitted, scope: Scope, world: World): Promise<Search> {
   const { verify } = call.tool;
-  if (verify === undefined || needsReply(verify)) return 'unasked';
+  if (verify === undefined || needsReply(verify, false)) return 'unasked';
   const seen = await readOnce(call, verify.bind, scope, world);
   if (seen.kind !== 'ok') return isNotThere(seen) ? 'absent' : 'unclear';
   if (holds(verify.expect, { ...scope, verify: seen.response }) !== true) return 'absent';
@@ -80,10 +80,10 @@ function isNotThere(reply: Reply): boolean {
   return !transient && (status === undefined || status === 404 || status === 410);
 }
 
-/** Whether a read-back reads what the deed answered. */
-export function needsReply({ bind, expect }: NonNullable<Tool['verify']>): boolean {
+/** Whether a read-back reads what the deed answered, or a side effect that is not known. */
+export function needsReply({ bind, expect }: NonNullable<Tool['verify']>, sideEffectKnown: boolean): boolean {
   const reads = [bind.inputs.reads, ...expect.map((each) => each.reads)];
-  return reads.some((each) => each.has('response') || each.has('sideEffect'));
+  return reads.some((each) => each.has('response') || (!sideEffectKnown && each.has('sideEffect')));
 }
 
 /** Null when one of them cannot be told. */

@@ -22,7 +22,8 @@ export const verify: Stage<Executed, Verified> = (call, world) => {
     return { go: { ...call, verification: 'none' } };
   }
   if (call.found === 'read-back') return { go: { ...call, verification: 'agrees' } };
-  if (call.found !== null && needsReply(how)) return { go: { ...call, verification: 'found' } };
+  if (call.found !== null && needsReply(how, call.sideEffect !== null))
+    return { go: { ...call, verification: 'found' } };
   return readBack(call, how, call.reply.response, world);
 };
 

@@ -143,7 +143,8 @@ test('the vendor is quoted from the usual places of an error body', async () => 
   for (const [body, expected] of bodies) {
     answerWith(422, body);
     const reply = await connector.attempt(attemptOf(GET, ONE));
-    assert.deepEqual(reply, { kind: 'rejected', reason: `HTTP 422: ${expected}`, detail: { status: 422 } });
+    const said = { reason: `HTTP 422: ${expected}`, detail: { status: 422 }, hint: { status: 422 } };
+    assert.deepEqual(reply, { kind: 'rejected', ...said });
   }
 });
 
