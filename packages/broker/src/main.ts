@@ -25,6 +25,7 @@ import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
+import { createWebhookSender } from '#connectors/webhook-sender.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
@@ -157,7 +158,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     throw error;
   }
   if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
-  const jobs = runJobs(world);
+  const jobs = runJobs(world, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }));
   returnMemory();
   log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
   return {
@@ -195,6 +196,9 @@ function pooledRandom(): (bytes: number) => Uint8Array {
 }
 
 const RANDOM_POOL_BYTES = 8_192;
+
+/** How long the receiver of an alert may take to answer; Standard Webhooks names 15 to 30 s. */
+const WEBHOOK_MS = 15_000;
 
 /** A start is an entry; a bundle other than the last one activated is an activation too. */
 async function recordStart(world: World): Promise<void> {

@@ -1,6 +1,7 @@
 // The `countersign` command: puts the command groups together and turns failures into messages and exit codes.
 import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/problem';
 import { Command, CommanderError } from 'commander';
+import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
 import { bundleCommands } from './bundle.ts';
 import { callsCommands } from './calls.ts';
@@ -65,6 +66,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   haltCommands(program, world);
   quotasCommand(program, world);
   callsCommands(program, world);
+  alertsCommands(program, world);
   runsCommands(program, world);
   const tools = toolsCommand(program, world);
   reviewCommand(tools, world);
