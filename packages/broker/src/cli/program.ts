@@ -20,6 +20,7 @@ import { quotasCommand } from './quotas.ts';
 import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
 import { type Serve, serveCommand } from './serve.ts';
+import { storeCommands } from './store.ts';
 import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
 import { toolsCommand } from './tools.ts';
@@ -73,6 +74,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   toolsNewCommands(tools, world);
   bundleCommands(program, world);
   ledgerCommands(program, world);
+  storeCommands(program, world);
   settle(program, terminal);
   return program;
 }
