@@ -1,5 +1,4 @@
 // Says whether a call failed for the outside system's sake: that is told to people, a refusal is not.
-import { isJsonObject } from '@countersign/contract/json.ts';
 import type { ProblemCode } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import type { Reply } from '#connectors/connector.ts';
@@ -13,10 +12,6 @@ export function upstreamFault(
   reply: Reply | undefined,
 ): ProblemCode | undefined {
   if (status !== 'failed' || reply === undefined || reply.kind === 'ok') return undefined;
-  if (reply.kind === 'rejected' && !isFailing(reply)) return undefined;
+  if (reply.kind === 'rejected' && (reply.hint?.status ?? 0) < 500) return undefined;
   return problem?.code;
-}
-
-function isFailing({ detail }: Extract<Reply, { kind: 'rejected' }>): boolean {
-  return isJsonObject(detail) && typeof detail.status === 'number' && detail.status >= 500;
 }

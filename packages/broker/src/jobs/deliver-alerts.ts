@@ -3,6 +3,7 @@ import type { Webhook } from '#bundle/bundle.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
 import { alertEvent, linkOf, TRIES_MOST, waitAfter } from '#rules/alert.ts';
+import { chanceOf } from '#rules/retry.ts';
 import {
   announceAlert,
   type DueDelivery,
@@ -85,17 +86,11 @@ async function tellOne(
     return true;
   }
   const over = told.final || tries >= TRIES_MOST;
-  const next_try_at_ms = over ? now : now + waitAfter(tries, chanceOf(world), told.wait_ms);
+  const next_try_at_ms = over ? now : now + waitAfter(tries, chanceOf(world.random(4)), told.wait_ms);
   const state = over ? 'failed' : 'pending';
   await world.store.write((tx) => recordTry(tx, { ...base, state, next_try_at_ms, last_error: told.reason }));
   const fields = { alert: delivery.id, webhook: new URL(webhook.url).origin, tries, why: told.reason };
   if (over) world.log.error('an alert was given up: nobody was told', fields);
   else world.log.warn('an alert was not delivered yet', fields);
   return false;
-}
-
-/** From 0 to 1, of the world's own randomness. */
-function chanceOf(world: World): number {
-  const bytes = world.random(4);
-  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 0xffff_ffff;
 }

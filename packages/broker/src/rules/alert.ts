@@ -1,6 +1,7 @@
 // Which outcomes people are told of at once, what such an alert says, and when a failed delivery is tried again.
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { AlertKind, CallStatus } from '@countersign/contract/wire.ts';
+import { backoff_ms } from './retry.ts';
 
 export const ALERT_KINDS = [
   'in_doubt',
@@ -63,14 +64,12 @@ export function alertEvent(alert: Alert, base_url: string): string {
 
 /** After this many tries a delivery is given up: about ten hours, so that a receiver may be away for a night. */
 export const TRIES_MOST = 20;
-const FIRST_WAIT_MS = 5_000;
-const LONGEST_WAIT_MS = 7_200_000;
+const BACKOFF = { base_ms: 5_000, max_ms: 7_200_000 };
 
 /**
- * How long to wait after the `tries`-th try failed: exponential with full jitter, so that what failed together does
- * not come back together. `chance`: from 0 to 1. `asked_ms`: what the receiver asked for, up to the longest wait.
+ * How long to wait after the `tries`-th try failed. `chance`: from 0 up to, not including, 1. `asked_ms`: what the
+ * receiver asked for, heeded up to the longest wait.
  */
 export function waitAfter(tries: number, chance: number, asked_ms = 0): number {
-  const ceiling_ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (tries - 1));
-  return Math.max(Math.floor(ceiling_ms * chance), Math.min(asked_ms, LONGEST_WAIT_MS));
+  return Math.max(backoff_ms(BACKOFF, tries, chance), Math.min(asked_ms, BACKOFF.max_ms));
 }

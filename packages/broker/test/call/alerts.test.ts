@@ -86,10 +86,10 @@ test('a read-back that disagrees is told of', async () => {
 test('a system that goes on failing is told of once; a refusal and a success are not', async () => {
   const read = () => desk.call('bot', 'read_note', { note: 'N-2' }, { runToken });
   assert.equal((await read()).status, 'succeeded');
-  let reply: Reply = { kind: 'rejected', reason: 'HTTP 404', detail: { status: 404 } };
+  let reply: Reply = { kind: 'rejected', reason: 'HTTP 404', hint: { status: 404 } };
   tamper(() => reply);
   assert.equal((await read()).problem?.code, 'tool_rejected');
-  reply = { kind: 'rejected', reason: 'HTTP 500', detail: { status: 500 } };
+  reply = { kind: 'rejected', reason: 'HTTP 500', hint: { status: 500 } };
   const first = await read();
   reply = { kind: 'not_sent', reason: 'connection refused' };
   await read();

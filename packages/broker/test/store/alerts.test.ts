@@ -7,6 +7,7 @@ import type { AlertKind, CallStatus } from '@countersign/contract/wire.ts';
 import { ALERT_KINDS } from '../../src/rules/alert.ts';
 import { listAlerts, listUnannounced, raiseAlert } from '../../src/store/alerts.ts';
 import { closeCall, insertCall, type Settlement } from '../../src/store/calls.ts';
+import { openDoubt, postponeDoubt } from '../../src/store/doubts.ts';
 import type { SqliteStore } from '../../src/store/sqlite.ts';
 import { draft, LOG, NOW_MS, newCall, openFresh, tamper } from './fresh-store.ts';
 
@@ -58,6 +59,20 @@ test('a call that is refused because a fresh read got no answer raises one too',
   assert.deepEqual(await raised(store), []);
   await refuse('call_unread', 'upstream_unavailable');
   assert.deepEqual(await raised(store), ['upstream_failed call_unread']);
+});
+
+test('a call that is left to a person raises one, and one that is looked for again does not', async (t) => {
+  const { store } = await openFresh(t);
+  await put(store, 'call_1', 'in_doubt');
+  const leave = (next_at_ms: number | null) =>
+    store.write(async (tx) => {
+      await openDoubt(tx, 'call_1', 'default', NOW_MS);
+      await postponeDoubt(tx, 'call_1', { tries: 1, next_at_ms, why: 'no look-up', at_ms: NOW_MS });
+    });
+  await leave(NOW_MS + 1);
+  assert.deepEqual(await raised(store), []);
+  await leave(null);
+  assert.deepEqual(await raised(store), ['needs_person call_1']);
 });
 
 test('what is rolled back raises nothing, and what could not be written raises nothing', async (t) => {
