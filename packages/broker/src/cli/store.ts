@@ -1,7 +1,12 @@
 // `countersign store`: checks the broker's database, copies it while it is in use, and puts a copy back.
+import { randomBytes } from 'node:crypto';
+import { newId } from '@countersign/contract/ids.ts';
 import type { Command } from 'commander';
+import { INSTALLATION_LOG } from '#call/logs.ts';
 import { backupStore, checkStore, restoreStore } from '#store/backup-store.ts';
-import { StoreUnavailable } from '#store/tx.ts';
+import { insertHalt } from '#store/halts.ts';
+import { appendEntry } from '#store/ledger.ts';
+import { StoreUnavailable, type WriteTx } from '#store/tx.ts';
 import type { CliWorld } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
 
@@ -34,14 +39,32 @@ export function storeCommands(program: Command, world: CliWorld): void {
     });
   group
     .command('restore <backup>')
-    .description('put a backup in the place of the database; what was there is moved aside')
+    .description('put a backup in the place of the database, halted; what was there is moved aside')
     .requiredOption('--file <db>', "the broker's database")
-    .action((copy: string, { file }: FileOption) => {
-      const aside = saying(() => restoreStore(copy, file, Date.now()));
+    .action(async (copy: string, { file }: FileOption) => {
+      const now_ms = Date.now();
+      const halt = newId('hlt', now_ms, randomBytes);
+      const aside = await saying(() => restoreStore(copy, file, now_ms, (tx) => haltAll(tx, halt, now_ms)));
       terminal.out(
         `Restored ${file} from ${copy}.${aside === null ? '' : ` What was there is now ${aside}.`}`,
       );
+      terminal.out(
+        'Everything is halted in it: it does not know what was done since, and would do what it has as approved. ' +
+          `When that is settled: countersign lift ${halt}`,
+      );
     });
+}
+
+/** What was done after the backup is not in it: a broker that goes on from there acts only once a person has looked. */
+async function haltAll(tx: WriteTx, id: string, at_ms: number): Promise<void> {
+  const by = 'store restore';
+  const reason = 'The store was restored from a backup: what was done since is not in it.';
+  await insertHalt(tx, { id, tenant: null, scope: 'everything', target: null, reason, by, at_ms });
+  await appendEntry(tx, {
+    ...{ log: INSTALLATION_LOG, at_ms, kind: 'halt.set' },
+    facts: { halt: id, scope: 'everything' },
+    payload: { by, reason },
+  });
 }
 
 /** What the file system or the store refuses, in words. */

@@ -14,6 +14,8 @@ import { backup } from 'node:sqlite';
 import { claimStore } from './claim-store.ts';
 import { damaged, findDamage } from './damage.ts';
 import { openForReading } from './open-for-reading.ts';
+import { openSqlite } from './sqlite.ts';
+import type { WriteTx } from './tx.ts';
 
 /** All pages in one step: one snapshot, which a broker that goes on writing does not disturb. */
 const ALL_PAGES = 0x7fff_ffff;
@@ -56,16 +58,28 @@ export async function backupStore(file: string, out: string): Promise<number> {
 }
 
 /**
- * Puts a backup in the place of `file`; what was there, with what SQLite kept beside it, is moved aside and answered.
- * Throws when a broker runs on it (StoreUnavailable), or the backup is damaged: then nothing has changed.
+ * Puts a backup in the place of `file`, after `mark` has written into it; what was there, with what SQLite kept beside
+ * it, is moved aside and answered. Throws when a broker runs on it (StoreUnavailable), or the backup is damaged: then
+ * nothing has changed.
  */
-export function restoreStore(copy: string, file: string, now_ms: number): string | null {
+export async function restoreStore(
+  copy: string,
+  file: string,
+  now_ms: number,
+  mark: (tx: WriteTx) => Promise<unknown>,
+): Promise<string | null> {
   const found = checkStore(copy);
   if (found !== null) throw damaged(copy, found);
   const claim = claimStore(file);
+  const fresh = `${file}.restoring`;
   try {
-    const fresh = `${file}.restoring`;
     copyFileSync(copy, fresh);
+    const store = await openSqlite(fresh, { now_ms });
+    try {
+      await store.write(mark);
+    } finally {
+      await store.close();
+    }
     sync(fresh);
     const aside = `${file}.replaced-${new Date(now_ms).toISOString().replaceAll(':', '')}`;
     // A log of the old file beside the new one would be taken for its own, and damage it.
@@ -75,6 +89,7 @@ export function restoreStore(copy: string, file: string, now_ms: number): string
     sync(dirname(file));
     return old.length === 0 ? null : aside;
   } finally {
+    for (const part of [...PARTS, '.lock']) rmSync(`${fresh}${part}`, { force: true });
     claim.release();
   }
 }

@@ -1,6 +1,7 @@
 // A damaged page: the store is refused when it is opened, or from the moment that it is met, and a backup brings it back.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { backupStore, checkStore, restoreStore } from '../../src/store/backup-store.ts';
 import { insertCall } from '../../src/store/calls.ts';
@@ -9,10 +10,13 @@ import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
 import { StoreUnavailable } from '../../src/store/tx.ts';
 import { verifyLedger } from '../../src/store/verify-ledger.ts';
 import { flip, flipRootPage } from './damage-page.ts';
-import { fill, freshFile, headOf, LOG, NOW_MS, newCall, newSigner, openFresh } from './fresh-store.ts';
+import { draft, fill, freshFile, headOf, LOG, NOW_MS, newCall, newSigner, openFresh } from './fresh-store.ts';
 
 const isDamaged = (error: Error): boolean =>
   error instanceof StoreUnavailable && /is damaged .*restore a backup/.test(error.message);
+
+/** Puts its backup in the place of a store, with one more entry. */
+const restore = (file: string) => restoreStore(`${file}.backup`, file, NOW_MS, (tx) => tx.append(draft(20)));
 
 /** Everything is in the file, and nothing is remembered of it: the next look is at the disk. */
 async function forget(store: SqliteStore): Promise<void> {
@@ -139,17 +143,21 @@ test('a backup put back is the store again; what was there is kept aside, log an
   await fill(store, 0, 20);
   await backupStore(file, `${file}.backup`);
   await fill(store, 20, 30);
-  assert.throws(() => restoreStore(`${file}.backup`, file, NOW_MS), /another broker is running/);
+  await assert.rejects(restore(file), /another broker is running/);
   await store.close();
   flipRootPage(file, 'calls');
   // As a broker that was killed leaves it: a log that belongs to the old file.
   writeFileSync(`${file}-wal`, 'left behind');
-  const aside = restoreStore(`${file}.backup`, file, NOW_MS);
+  const aside = await restore(file);
   assert.ok(aside !== null && existsSync(aside) && existsSync(`${aside}-wal`));
   assert.equal(existsSync(`${file}-wal`), false);
+  assert.deepEqual(
+    readdirSync(dirname(file)).filter((name) => name.includes('restoring')),
+    [],
+  );
   const restored = await openFresh(t, file);
-  assert.equal((await headOf(restored.store)).size, 20);
-  await fill(restored.store, 20, 30);
+  assert.equal((await headOf(restored.store)).size, 21);
+  await fill(restored.store, 21, 30);
 });
 
 test('a damaged backup is not put back, and the store stays as it is', async (t) => {
@@ -158,7 +166,7 @@ test('a damaged backup is not put back, and the store stays as it is', async (t)
   await backupStore(file, `${file}.backup`);
   await store.close();
   flipRootPage(`${file}.backup`, 'entries');
-  assert.throws(() => restoreStore(`${file}.backup`, file, NOW_MS), isDamaged);
+  await assert.rejects(restore(file), isDamaged);
   const same = await openFresh(t, file);
   assert.equal((await headOf(same.store)).size, 20);
 });
