@@ -25,6 +25,7 @@ import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
 import { createConnector } from '#connectors/create-connector.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
+import { createWebhookSender } from '#connectors/webhook-sender.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
@@ -157,7 +158,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     throw error;
   }
   if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
-  const jobs = runJobs(world);
+  const jobs = runJobs(world, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }));
   returnMemory();
   log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
   return {
@@ -167,7 +168,10 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await app.close();
       await jobs.stop();
       await connectors.close();
-      await signCheckpoints(world);
+      // A store that cannot be written any more is closed all the same; the next start signs.
+      await signCheckpoints(world).catch((error: Error) =>
+        log.error('the last checkpoint was not signed', { why: error.message }),
+      );
       await store.close();
     },
   };
@@ -195,6 +199,9 @@ function pooledRandom(): (bytes: number) => Uint8Array {
 }
 
 const RANDOM_POOL_BYTES = 8_192;
+
+/** How long the receiver of an alert may take to answer; Standard Webhooks names 15 to 30 s. */
+const WEBHOOK_MS = 15_000;
 
 /** A start is an entry; a bundle other than the last one activated is an activation too. */
 async function recordStart(world: World): Promise<void> {

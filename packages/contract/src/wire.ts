@@ -210,6 +210,52 @@ export interface QuotaView {
   readonly window_ends_at_ms: number;
 }
 
+/**
+ * What people are told of at once: an outcome that nobody knows, a read-back that disagrees, an outside system that
+ * goes on failing, an undo that failed, a call that only a person can settle, a deed that was found twice.
+ */
+export type AlertKind =
+  | 'in_doubt'
+  | 'unverified'
+  | 'upstream_failed'
+  | 'undo_failed'
+  | 'needs_person'
+  | 'duplicate_deed';
+
+/** `pending`: on its way. `failed`: a webhook was given up. `logged`: no webhook takes it; the log has it. */
+export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
+
+export interface AlertView {
+  readonly alert_id: string;
+  readonly kind: AlertKind;
+  readonly call_id: string;
+  readonly run_id: string;
+  readonly agent: string;
+  readonly tool: string;
+  /** Of the call when it was raised, and now. */
+  readonly status: CallStatus;
+  readonly status_now: CallStatus;
+  readonly problem?: string;
+  /** Address of the call. */
+  readonly link: string;
+  readonly at_ms: number;
+  /** How many more calls failed in the same way while this alert stood. */
+  readonly repeats: number;
+  readonly state: AlertState;
+  readonly deliveries: readonly AlertDelivery[];
+  readonly acknowledged_by?: string;
+  readonly acknowledged_at_ms?: number;
+}
+
+export interface AlertDelivery {
+  /** Origin of the webhook. */
+  readonly webhook: string;
+  readonly state: 'pending' | 'delivered' | 'failed';
+  readonly tries: number;
+  readonly next_try_at_ms?: number;
+  readonly last_error?: string;
+}
+
 /** What was erased: the payload of one entry, with every copy of it in the store. The entry itself stays. */
 export interface Erasure {
   readonly log: string;

@@ -1,5 +1,7 @@
 // The client for people (and what acts for them): approvals, halts, and looking at what happened.
 import type {
+  AlertState,
+  AlertView,
   ApprovalStatus,
   ApprovalView,
   CallAnswer,
@@ -123,6 +125,29 @@ export class People {
     return this.#session.request('POST', `/v1/calls/${encodeURIComponent(callId)}/resolution`, {
       body: request,
     });
+  }
+
+  /** Severe outcomes that people are told of, newest first. For operators. */
+  async listAlerts(
+    options: {
+      readonly state?: AlertState | undefined;
+      /** Whether somebody has acknowledged them; both when it is left out. */
+      readonly acknowledged?: boolean | undefined;
+      readonly limit?: number | undefined;
+      readonly before?: string | undefined;
+    } = {},
+  ): Promise<readonly AlertView[]> {
+    const { acknowledged, ...rest } = options;
+    const query = {
+      ...rest,
+      ...(acknowledged === undefined ? {} : { acknowledged: acknowledged ? 'yes' : 'no' }),
+    };
+    return (await this.#session.request<{ alerts: AlertView[] }>('GET', '/v1/alerts', { query })).alerts;
+  }
+
+  /** Says that this person has seen an alert; recorded. For operators. */
+  ackAlert(alertId: string): Promise<AlertView> {
+    return this.#session.request('POST', `/v1/alerts/${encodeURIComponent(alertId)}/ack`);
   }
 
   /** Runs, newest first. */

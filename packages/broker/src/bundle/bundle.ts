@@ -1,6 +1,7 @@
 // The compiled bundle: everything the broker may do, immutable, named by its digest.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
+import type { AlertKind } from '@countersign/contract/wire.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
 import type { LoopLimits } from '#rules/loop.ts';
@@ -35,6 +36,7 @@ export interface Settings {
   };
   readonly quotas: readonly Quota[];
   readonly loops: LoopLimits;
+  readonly alerts: { readonly webhooks: readonly Webhook[] };
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {
@@ -43,6 +45,17 @@ export interface Settings {
     readonly by: string;
     readonly expires: string;
   }[];
+}
+
+/** Whom severe outcomes are told. */
+export interface Webhook {
+  readonly url: string;
+  /** As of connectors: whether the address may be private or loopback. */
+  readonly allow_private: boolean | readonly string[];
+  /** Reference to the secret that signs: `env:NAME` or `file:/path`. */
+  readonly secret: string;
+  /** Null: all. */
+  readonly kinds: readonly AlertKind[] | null;
 }
 
 export interface ConnectorSpec {

@@ -6,9 +6,10 @@ import { releaseCedar } from '#rules/cedar-load.ts';
 import { factBase } from '#rules/facts.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { baselineText } from './baseline.ts';
-import type { Bundle, ConnectorSpec, Loaded, Settings } from './bundle.ts';
+import type { Bundle, ConnectorSpec, Loaded, Settings, Webhook } from './bundle.ts';
 import { cedarSchema } from './cedar-schema.ts';
 import { checkShape, type FileKind } from './check-shape.ts';
+import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
 import { secretsInText } from './leaked-secrets.ts';
 import type { LintRuleId } from './lint-rules.ts';
@@ -35,6 +36,8 @@ export interface LoadOptions {
     readonly message: string;
     readonly hint: string;
   }[];
+  /** What is wrong with the address of a webhook, by pointer into its settings. */
+  readonly checkWebhook?: (webhook: Webhook) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -69,8 +72,18 @@ export function compileBundle(
   const electorate = files.broken('person') ? null : people;
   if (electorate !== null) checkAsk(compiled, electorate, files.settings.source, mistakes);
   checkWaivers(files, options, mistakes);
+  settings.alerts.webhooks.forEach((webhook, index) => {
+    for (const { pointer, message, hint } of options.checkWebhook?.(webhook) ?? [])
+      mistakes.error(
+        files.settings.source.file,
+        files.settings.source.at(`/alerts/webhooks/${index}${pointer}`),
+        message,
+        hint,
+      );
+  });
   const protect = [
     { path: root, what: 'the bundle folder' },
+    ...settings.alerts.webhooks.flatMap(({ secret }) => secretFile(secret, root)),
     // Where the data lies is not known of a broken file.
     ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),
   ];

@@ -38,16 +38,14 @@ export function compileCredential(
 export function secretPaths(value: JsonObject, root: string): Protected[] {
   const credential = value.credential as JsonObject | undefined;
   const client = credential?.client as JsonObject | undefined;
-  return [credential?.value, client?.secret, client?.key].flatMap((reference) =>
-    typeof reference === 'string' && reference.startsWith('file:')
-      ? [
-          {
-            path: realPath(resolve(root, reference.slice('file:'.length))),
-            what: 'a file that holds a secret',
-          },
-        ]
-      : [],
-  );
+  return [credential?.value, client?.secret, client?.key].flatMap((reference) => secretFile(reference, root));
+}
+
+/** The file behind a reference; nothing where it is none. */
+export function secretFile(reference: Json | undefined, root: string): Protected[] {
+  if (typeof reference !== 'string' || !reference.startsWith('file:')) return [];
+  const path = realPath(resolve(root, reference.slice('file:'.length)));
+  return [{ path, what: 'a file that holds a secret' }];
 }
 
 function staticOptions(credential: JsonObject, root: string, wrong: Wrong): JsonObject {
@@ -63,7 +61,7 @@ function staticOptions(credential: JsonObject, root: string, wrong: Wrong): Json
 }
 
 /** The reference with an absolute path. */
-function referenceOf(value: Json, pointer: string, root: string, wrong: Wrong): string {
+export function referenceOf(value: Json, pointer: string, root: string, wrong: Wrong): string {
   const reference = value as string;
   if (!REFERENCE.test(reference)) {
     wrong(pointer, 'expected a reference, got what may be the secret itself', 'write env:NAME or file:path');

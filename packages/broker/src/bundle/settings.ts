@@ -4,7 +4,8 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { type ApprovalText, parseApproval } from '#rules/approval.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
-import type { Settings } from './bundle.ts';
+import type { Settings, Webhook } from './bundle.ts';
+import { referenceOf } from './connector-credential.ts';
 import { parseDuration } from './duration.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
@@ -120,6 +121,7 @@ export function compileSettings(
         failing: loops.failing ?? DEFAULTS.failing,
         window_ms: ms('loops', 'window'),
       },
+      alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },
@@ -134,6 +136,17 @@ function askOf(text: string | undefined, wrong: Wrong): ApprovalText | null {
   if (parsed.ok) return parsed.approval;
   wrong('/approvals/default', parsed.message.replace('@approval', 'approvals.default '));
   return null;
+}
+
+function webhooksOf(webhooks: readonly JsonObject[], root: string, wrong: Wrong): Webhook[] {
+  const urls = webhooks.map(({ url }) => url as string);
+  return webhooks.map(({ url, allow_private = false, secret = '', kinds = null }, index) => {
+    const at = `/alerts/webhooks/${index}`;
+    if (urls.indexOf(url as string) < index)
+      wrong(`${at}/url`, 'this webhook exists twice', 'name all its kinds in one');
+    const reference = referenceOf(secret, `${at}/secret`, root, wrong);
+    return { url, allow_private, secret: reference, kinds } as unknown as Webhook;
+  });
 }
 
 function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {

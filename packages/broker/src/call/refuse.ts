@@ -42,6 +42,8 @@ export async function refuseCall(
   await world.store.perform('refuseCall', {
     at_ms: now,
     call: rowOf(call, now),
+    // A fresh read that got no answer; no other stage is stopped by an outside system.
+    ...(why.code === 'upstream_unavailable' ? { upstream_fault: why.code } : {}),
     entry: draftEntry({
       log: tenantLog(call.agent.tenant),
       at_ms: now,
@@ -66,6 +68,7 @@ export async function refuseCall(
     }),
   });
   world.signals.notify(call.id);
+  if (why.code === 'upstream_unavailable') world.signals.notify('alerts');
   return answer;
 }
 

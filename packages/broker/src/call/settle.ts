@@ -11,6 +11,7 @@ import type { Admittance, Admitted, Verified } from './call.ts';
 import { tenantLog } from './logs.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
+import { upstreamFault } from './upstream-fault.ts';
 import type { World } from './world.ts';
 
 export interface Settled extends Verified {
@@ -185,6 +186,7 @@ async function recordOutcome(
   const now = world.clock.now();
   const { id, tenant, agent, ambient } = call.run;
   const { credential, verification } = call;
+  const fault = upstreamFault(answer, call.reply);
   const grown = await world.store.perform('settleCall', {
     call_id: call.id,
     ...(discovered.length === 0
@@ -196,6 +198,7 @@ async function recordOutcome(
       at_ms: now,
       ...(answer.side_effect?.id === undefined ? {} : { side_effect_id: answer.side_effect.id }),
       ...(answer.side_effect?.url === undefined ? {} : { side_effect_url: answer.side_effect.url }),
+      ...(fault === undefined ? {} : { upstream_fault: fault }),
     },
     entry: draftEntry({
       log: tenantLog(call.agent.tenant),
@@ -223,4 +226,5 @@ async function recordOutcome(
   for (const id of grown) world.runs.drop(id);
   world.signals.notify(call.id);
   if (answer.status === 'in_doubt') world.signals.notify('doubts');
+  if (answer.status !== 'succeeded') world.signals.notify('alerts');
 }

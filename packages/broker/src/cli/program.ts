@@ -1,6 +1,7 @@
 // The `countersign` command: puts the command groups together and turns failures into messages and exit codes.
 import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/problem';
 import { Command, CommanderError } from 'commander';
+import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
 import { bundleCommands } from './bundle.ts';
 import { callsCommands } from './calls.ts';
@@ -19,6 +20,7 @@ import { quotasCommand } from './quotas.ts';
 import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
 import { type Serve, serveCommand } from './serve.ts';
+import { storeCommands } from './store.ts';
 import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
 import { toolsCommand } from './tools.ts';
@@ -65,12 +67,14 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   haltCommands(program, world);
   quotasCommand(program, world);
   callsCommands(program, world);
+  alertsCommands(program, world);
   runsCommands(program, world);
   const tools = toolsCommand(program, world);
   reviewCommand(tools, world);
   toolsNewCommands(tools, world);
   bundleCommands(program, world);
   ledgerCommands(program, world);
+  storeCommands(program, world);
   settle(program, terminal);
   return program;
 }

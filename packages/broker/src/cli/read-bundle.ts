@@ -1,5 +1,5 @@
 // Reads a bundle folder with everything that can be known before serving: also what each connector kind says.
-import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Loaded } from '#bundle/bundle.ts';
 import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bundle.ts';
 import type { FileTexts } from '#bundle/read-files.ts';
@@ -12,12 +12,12 @@ import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
-  return loadBundle(dir, { now_ms, checkConnector, checkOperation, warnOperation });
+  return loadBundle(dir, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
 }
 
 /** The same judgement of texts that were read already, with changes that are not written yet. `root`: real path. */
 export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Loaded {
-  return compileBundle(root, texts, { now_ms, checkConnector, checkOperation, warnOperation });
+  return compileBundle(root, texts, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
 }
 
 const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
@@ -28,6 +28,9 @@ const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, opti
     pointer: `/transport/http${it.pointer}`,
   }));
 };
+
+const checkWebhook: NonNullable<LoadOptions['checkWebhook']> = ({ url, allow_private }) =>
+  addressMistakes({ url, allow_private: allow_private as Json });
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);

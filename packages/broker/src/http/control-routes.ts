@@ -1,5 +1,11 @@
-// Routes of runs, approvals, halts and quotas: what orchestrators and people do.
-import type { ApprovalStatus, HaltRequest, RunRequest, VoteRequest } from '@countersign/contract/wire.ts';
+// Routes of runs, approvals, halts, quotas and alerts: what orchestrators and people do.
+import type {
+  AlertState,
+  ApprovalStatus,
+  HaltRequest,
+  RunRequest,
+  VoteRequest,
+} from '@countersign/contract/wire.ts';
 import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
 
 const EVERYBODY_WITH_A_ROLE = ['approver', 'operator', 'auditor', 'admin'] as const;
@@ -176,4 +182,50 @@ const quotaRoute: Route = {
   },
 };
 
-export const controlRoutes: readonly Route[] = [...runRoutes, ...approvalRoutes, ...haltRoutes, quotaRoute];
+const alertRoutes: readonly Route[] = [
+  {
+    id: 'listAlerts',
+    method: 'GET',
+    path: '/v1/alerts',
+    summary: 'Severe outcomes that people are told of, and how far telling them has come; newest first.',
+    who: ['operator', 'auditor', 'admin'],
+    query: {
+      state: { type: 'string', enum: ['pending', 'delivered', 'failed', 'logged'] },
+      acknowledged: { type: 'string', enum: ['yes', 'no'] },
+      before: { type: 'string', maxLength: 64 },
+      limit,
+    },
+    answers: { 200: 'AlertList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const { acknowledged, ...rest } = asking.query;
+      const filter = {
+        ...({ limit: 50, ...rest } as { limit: number; state?: AlertState; before?: string }),
+        ...(acknowledged === undefined ? {} : { acknowledged: acknowledged === 'yes' }),
+      };
+      return answer(await deeds.listAlerts(world, personOf(asking), filter), (alerts) => ({ alerts }));
+    },
+  },
+  {
+    id: 'ackAlert',
+    method: 'POST',
+    path: '/v1/alerts/{id}/ack',
+    summary: 'Records that this person has seen an alert. Doing it again changes nothing.',
+    who: ['operator', 'admin'],
+    body: { schema: 'Nothing', optional: true },
+    answers: { 200: 'AlertView' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.ackAlert(world, personOf(asking), asking.params.id!));
+    },
+  },
+];
+
+export const controlRoutes: readonly Route[] = [
+  ...runRoutes,
+  ...approvalRoutes,
+  ...haltRoutes,
+  quotaRoute,
+  ...alertRoutes,
+];

@@ -1,5 +1,6 @@
 // The HTTP door with the real walk behind it.
 import type { FastifyInstance } from 'fastify';
+import { ackAlert, listAlerts } from '#admin/alerts.ts';
 import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import { activateBundle, showBundle } from '#admin/bundle.ts';
 import { listCalls, showCall } from '#admin/calls.ts';
@@ -25,6 +26,8 @@ const deeds: Deeds = {
     liftHalt,
     listHalts,
     listQuotas,
+    listAlerts,
+    ackAlert,
     readLedger,
     showReceipt,
     latestCheckpoint,

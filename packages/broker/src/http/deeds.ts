@@ -1,4 +1,5 @@
 // What this door calls below it: the walk, and the views and deeds of people and orchestrators.
+import type { ackAlert, listAlerts } from '#admin/alerts.ts';
 import type { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import type { activateBundle, showBundle } from '#admin/bundle.ts';
 import type { listCalls, showCall } from '#admin/calls.ts';
@@ -31,6 +32,8 @@ export interface Deeds {
   readonly liftHalt: typeof liftHalt;
   readonly listHalts: typeof listHalts;
   readonly listQuotas: typeof listQuotas;
+  readonly listAlerts: typeof listAlerts;
+  readonly ackAlert: typeof ackAlert;
   readonly readLedger: typeof readLedger;
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;

@@ -2,6 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
+import { ALERT_KINDS } from '#rules/alert.ts';
 
 const text = (maxLength: number, description?: string): JsonObject => ({
   type: 'string',
@@ -261,6 +262,48 @@ export const answerSchemas = {
     window_ends_at_ms: time,
   }),
   QuotaList: listOf('quotas', ref('QuotaView')),
+  AlertView: closed(
+    {
+      alert_id: { type: 'string' },
+      kind: { type: 'string', enum: ALERT_KINDS },
+      call_id: { type: 'string' },
+      run_id: { type: 'string' },
+      agent: { type: 'string' },
+      tool: { type: 'string' },
+      status: { type: 'string', description: 'Of the call when the alert was raised.' },
+      status_now: { type: 'string', description: 'Of the call now.' },
+      problem: { type: 'string', description: 'Code of the problem.' },
+      link: { type: 'string', description: 'Address of the call.' },
+      at_ms: time,
+      repeats: {
+        type: 'integer',
+        minimum: 0,
+        description: 'More calls of the tool that failed in the same way while the alert stood.',
+      },
+      state: {
+        type: 'string',
+        enum: ['pending', 'delivered', 'failed', 'logged'],
+        description: '`failed`: a webhook was given up. `logged`: no webhook takes it; the log has it.',
+      },
+      deliveries: {
+        type: 'array',
+        items: closed(
+          {
+            webhook: { type: 'string', description: 'Origin of the webhook.' },
+            state: { type: 'string', enum: ['pending', 'delivered', 'failed'] },
+            tries: { type: 'integer', minimum: 0 },
+            next_try_at_ms: time,
+            last_error: { type: 'string' },
+          },
+          ['next_try_at_ms', 'last_error'],
+        ),
+      },
+      acknowledged_by: { type: 'string' },
+      acknowledged_at_ms: time,
+    },
+    ['problem', 'acknowledged_by', 'acknowledged_at_ms'],
+  ),
+  AlertList: listOf('alerts', ref('AlertView')),
   LedgerPage: closed({
     log: { type: 'string' },
     entries: {

@@ -1,9 +1,11 @@
-// The broker's own work between requests: resuming, expiring, signing checkpoints, forgetting used assertions.
+// The broker's own work between requests: resuming, expiring, telling people, signing, forgetting used assertions.
 import type { World } from '#call/world.ts';
+import type { WebhookSender } from '#connectors/webhook-sender.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
 import { closeDecided } from './close-held.ts';
+import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
 import { settleDoubts } from './settle-doubts.ts';
@@ -12,6 +14,7 @@ const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
 const STRANDED_EVERY_MS = 5_000;
+const ALERTS_EVERY_MS = 2_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
 /** How long the counts of a window are kept after its end. */
@@ -23,7 +26,7 @@ export interface Jobs {
 }
 
 /** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
-export function runJobs(world: World): Jobs {
+export function runJobs(world: World, send: WebhookSender): Jobs {
   const stopping = new AbortController();
   const underWay = new Set<string>();
   const resumings = new Set<Promise<unknown>>();
@@ -39,6 +42,14 @@ export function runJobs(world: World): Jobs {
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
+    loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
+      await announceAlerts(world);
+      world.signals.notify('alert-deliveries');
+    }),
+    // Apart: a receiver that hangs keeps no alert out of the log.
+    loop(world, stopping.signal, 'alert-deliveries', ALERTS_EVERY_MS, () =>
+      deliverAlerts(world, send, stopping.signal),
+    ),
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),

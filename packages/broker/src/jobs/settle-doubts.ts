@@ -38,8 +38,10 @@ async function settleOne(world: World, doubt: Doubt): Promise<void> {
   if (kind === 'person')
     world.log.error('a person has to settle a call', { call: row.id, tool: row.tool, why });
   const tries = doubt.tries + (kind === 'halted' ? 0 : 1);
-  const next_at_ms = kind === 'person' ? null : world.clock.now() + waitOf(kind, tries, world);
-  await world.store.write((tx) => postponeDoubt(tx, doubt.call_id, { tries, next_at_ms, why }));
+  const at_ms = world.clock.now();
+  const next_at_ms = kind === 'person' ? null : at_ms + waitOf(kind, tries, world);
+  await world.store.write((tx) => postponeDoubt(tx, doubt.call_id, { tries, next_at_ms, why, at_ms }));
+  if (kind === 'person') world.signals.notify('alerts');
 }
 
 /** At least half a step, so that a system which is down is not asked at once again. */

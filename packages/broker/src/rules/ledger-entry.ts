@@ -18,6 +18,7 @@ export type EntryKind =
   | 'halt.set'
   | 'halt.lifted'
   | 'payload.erased'
+  | 'alert.acknowledged'
   | 'bundle.activated'
   | 'bundle.refused'
   | 'broker.started';

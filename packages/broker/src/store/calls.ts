@@ -1,5 +1,7 @@
 // Calls: one row for every deed that was asked for, from the first word to the last.
 import type { CallStatus, Effect } from '@countersign/contract/wire.ts';
+import { alertOfStatus } from '#rules/alert.ts';
+import { raiseAlert } from './alerts.ts';
 import { settleReservations } from './quotas.ts';
 import type { SqlValue, Tx } from './tx.ts';
 
@@ -169,11 +171,13 @@ export interface Settlement {
   readonly side_effect_url?: string | null;
   readonly settled_log: string;
   readonly settled_seq: number;
+  /** Code of the problem, where it failed because the outside system is failing: people are told. */
+  readonly upstream_fault?: string;
 }
 
 /**
  * Writes the outcome, and posts or releases what the call took of quotas. False when the call was already over: an
- * outcome is never overwritten.
+ * outcome is never overwritten. INVARIANT: every outcome is written here, so that no severe one goes without its alert.
  */
 export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
   const closed = await tx.get<{ reserved: number | null }>(
@@ -184,6 +188,7 @@ export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise
   );
   if (closed === undefined) return false;
   if (closed.reserved !== null) await settleReservations(tx, id, fields.status);
+  await alertOutcome(tx, id, fields);
   return true;
 }
 
@@ -202,6 +207,15 @@ export async function resolveCall(
   if (resolved === undefined) return false;
   if (resolved.reserved !== null) await settleReservations(tx, id, fields.status);
   return true;
+}
+
+async function alertOutcome(tx: Tx, call_id: string, fields: Settlement): Promise<void> {
+  const { status, at_ms, upstream_fault } = fields;
+  const by = alertOfStatus(status);
+  if (by !== null) await raiseAlert(tx, { call_id, kind: by, status, problem: by, at_ms });
+  else if (upstream_fault !== undefined) {
+    await raiseAlert(tx, { call_id, kind: 'upstream_failed', status, problem: upstream_fault, at_ms });
+  }
 }
 
 export interface CallFilter {

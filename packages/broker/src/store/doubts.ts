@@ -1,4 +1,5 @@
 // Doubts: calls whose outcome is unknown, and when they are looked for next.
+import { raiseAlert } from './alerts.ts';
 import type { Tx } from './tx.ts';
 
 export interface Doubt {
@@ -34,16 +35,18 @@ export async function dueDoubts(tx: Tx, now_ms: number, limit: number): Promise<
   return tx.all<Doubt>(`${SELECT} where next_at_ms <= ? order by next_at_ms, call_id limit ?`, now_ms, limit);
 }
 
-/** Looked for and not settled: when next, or null for a person. */
+/** Looked for and not settled: when next, or null for a person, who is told in the same transaction. */
 export async function postponeDoubt(
   tx: Tx,
   call_id: string,
-  { tries, next_at_ms, why }: Pick<Doubt, 'tries' | 'next_at_ms' | 'why'>,
+  { tries, next_at_ms, why, at_ms }: Pick<Doubt, 'tries' | 'next_at_ms' | 'why'> & { readonly at_ms: number },
 ): Promise<void> {
   await tx.run(
     'update doubts set tries = ?, next_at_ms = ?, why = ? where call_id = ?',
     ...[tries, next_at_ms, why, call_id],
   );
+  if (next_at_ms !== null) return;
+  await raiseAlert(tx, { call_id, kind: 'needs_person', status: 'in_doubt', problem: 'in_doubt', at_ms });
 }
 
 export async function closeDoubt(tx: Tx, call_id: string): Promise<void> {

@@ -1,6 +1,6 @@
 // What the broker's thread and the writer's thread say to each other, and how errors cross between them.
 import type { Draft } from '#rules/ledger-entry.ts';
-import { type SqlValue, StoreUnavailable } from './tx.ts';
+import { errcodeOf, type SqlValue, StoreUnavailable } from './tx.ts';
 import type { UnitName } from './units.ts';
 
 /** A ready-made unit, by name. */
@@ -78,11 +78,11 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
-  const { message, errcode } = error as { message?: unknown; errcode?: unknown };
+  const { message } = error as { message?: unknown };
   return {
     unavailable: error instanceof StoreUnavailable,
     message: typeof message === 'string' ? message : String(error),
-    code: typeof errcode === 'number' ? errcode : null,
+    code: errcodeOf(error),
   };
 }
 

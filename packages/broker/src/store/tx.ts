@@ -35,3 +35,12 @@ export interface WriteTx extends Tx {
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
 }
+
+/** SQLite's extended result code of an error or of what caused it; null where it is none of SQLite's. */
+export function errcodeOf(error: unknown): number | null {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    const { errcode } = each as { readonly errcode?: unknown };
+    if (typeof errcode === 'number') return errcode;
+  }
+  return null;
+}

@@ -1,9 +1,8 @@
 // Verifies the ledger in a database file offline, with nothing but the file and the public key.
-import { existsSync, statSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
-import { pathToFileURL } from 'node:url';
+import type { DatabaseSync } from 'node:sqlite';
 import type { NoteVerifier } from '@countersign/contract/note.ts';
 import { openCheckpoint, parseVkey } from '@countersign/contract/note.ts';
+import { openForReading } from './open-for-reading.ts';
 import { type HeldCheckpoint, type LogFailure, type LogReport, LogVerification } from './verify-log.ts';
 
 export interface LedgerReport {
@@ -57,19 +56,6 @@ function nothingThere(reason: string): LedgerReport {
   const failure = { kind: 'entry', log: FIRST_LOG, seq: 0, reason } as const;
   const log = { log: FIRST_LOG, entries: 0, erased: 0, checkpoints: 0, covered: 0, uncovered: 0, failure };
   return { ok: false, logs: [log], failures: [failure] };
-}
-
-/**
- * A copy without its -wal is opened as immutable: SQLite would otherwise have to write beside it. With a -wal
- * the newest entries are in there and must be read too.
- */
-function openForReading(file: string): DatabaseSync {
-  if (!existsSync(file)) throw new Error(`there is no file ${file}`);
-  const wal = `${file}-wal`;
-  const live = existsSync(`${file}-shm`) || (existsSync(wal) && statSync(wal).size > 0);
-  const url = pathToFileURL(file);
-  if (!live) url.searchParams.set('immutable', '1');
-  return new DatabaseSync(url, { readOnly: true, timeout: 2000 });
 }
 
 /** Every log that any table knows: a log whose name was dropped from `logs` is verified all the same. */

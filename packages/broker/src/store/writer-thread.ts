@@ -39,7 +39,14 @@ function openConnection(): Connection {
 
 async function serve(): Promise<void> {
   const connection = openConnection();
-  const appender = await Appender.open(new ConnectionTx(connection), trust);
+  let appender: Appender;
+  try {
+    appender = await Appender.open(new ConnectionTx(connection), trust);
+  } catch (error) {
+    // Before anybody hears of it: whoever mends the file then must not find it locked.
+    connection.close();
+    throw error;
+  }
   const writer = new Writer(connection, appender, { tell, poll });
   port.on('message', (message: readonly Request[] | typeof CLOSE) => {
     if (message !== CLOSE) return writer.take(message);

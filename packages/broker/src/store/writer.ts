@@ -2,10 +2,12 @@
 import type { Draft } from '#rules/ledger-entry.ts';
 import type { Appender } from './appender.ts';
 import { type Connection, ConnectionTx } from './connection.ts';
+import { isDamage } from './damage.ts';
 import {
   type Act,
   type CheckpointRequest,
   type EndRequest,
+  type Failure,
   failureOf,
   type Reply,
   type Request,
@@ -53,6 +55,8 @@ export class Writer {
   #commits = 0;
   #units = 0;
   #failures = 0;
+  /** Why nothing is written any more: what goes on writing into a damaged file damages more of it. */
+  #damaged: Failure | null = null;
 
   constructor(connection: Connection, appender: Appender, line: Line) {
     this.#connection = connection;
@@ -74,7 +78,8 @@ export class Writer {
     this.#draining = true;
     while (this.#queue.length > 0) {
       const [next] = this.#queue;
-      if (next !== undefined && 'checkpoint' in next) this.#checkpoint(next);
+      if (this.#damaged !== null) this.#refuse(this.#queue.splice(0), this.#damaged);
+      else if (next !== undefined && 'checkpoint' in next) this.#checkpoint(next);
       else await this.#commitBatch();
     }
     this.#draining = false;
@@ -213,12 +218,16 @@ export class Writer {
     this.#session = null;
     this.#connection.rollback();
     this.#undo(ran);
-    const reason = failureOf(
-      new StoreUnavailable(`the store cannot be written: ${(error as Error).message}`),
-    );
+    const message = `the store cannot be written: ${(error as Error).message}`;
+    const reason = failureOf(new StoreUnavailable(message, { cause: error }));
+    if (isDamage(error)) this.#damaged = reason;
     // Without a BEGIN nothing ran: those who wait are refused rather than kept waiting.
     const refused = ran.length > 0 ? ran.map(({ request }) => request) : this.#queue.splice(0);
-    this.#tell(refused.map(({ id }) => ({ ok: false, id, error: reason })));
+    this.#refuse(refused, reason);
+  }
+
+  #refuse(requests: readonly { readonly id: number }[], error: Failure): void {
+    this.#tell(requests.map(({ id }) => ({ ok: false, id, error })));
   }
 
   #undo(ran: readonly Ran[]): void {

@@ -2,6 +2,50 @@
 import type { Edit } from './edit-bundle.ts';
 
 export const brokenBundles: readonly (readonly [string, Readonly<Record<string, Edit>>])[] = [
+  [
+    'a webhook whose secret is written down',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'alerts: {webhooks: [{url: "https://alerts.example.com/x", secret: whsec_abc}]}\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'a webhook whose secret lies in the bundle',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'alerts: {webhooks: [{url: "https://alerts.example.com/x", secret: "file:keys/alerts"}]}\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'a kind of alert that does not exist',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'alerts: {webhooks: [{url: "https://a.example/x", secret: "env:A"}, {url: "https://a.example/x", secret: "env:A", kinds: [in_doubts]}]}\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'a webhook twice',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'alerts: {webhooks: [{url: "https://a.example/x", secret: "env:A"}, {url: "https://a.example/x", secret: "env:A"}]}\ncontext:\n',
+        ],
+      ],
+    },
+  ],
   ['a misspelt key', { 'tools/refund_invoice.yaml': [['summary:', 'sumary:']] }],
   ['a missing key', { 'tools/send_reply.yaml': [['owner: support\n', '']] }],
   ['a wrong type', { 'agents/refund-agent.yaml': [['mode: act', 'mode: do']] }],

@@ -210,3 +210,45 @@ test('serve hands its options to main, and prints the mistakes of a broken bundl
   assert.equal(broken.code, 1);
   assert.equal(broken.err, 'a.yaml:2:3: error: no (yes?)\n1 mistake: not started.');
 });
+
+test('alerts shows what went wrong, who was told of it, and takes the word that it was seen', async () => {
+  broker.answer = ({ method }) => ({
+    body:
+      method === 'GET'
+        ? {
+            alerts: [
+              {
+                ...{
+                  alert_id: 'alr_1',
+                  kind: 'upstream_failed',
+                  call_id: 'call_1',
+                  run_id: 'run_1',
+                  agent: 'bot',
+                },
+                ...{
+                  tool: 'refund_invoice',
+                  status: 'failed',
+                  status_now: 'failed',
+                  link: 'https://b/v1/calls/call_1',
+                },
+                ...{ at_ms: 0, repeats: 3, state: 'failed' },
+                deliveries: [
+                  { webhook: 'https://pager.example', state: 'failed', tries: 20, last_error: 'HTTP 503' },
+                ],
+              },
+            ],
+          }
+        : { alert_id: 'alr_1' },
+  });
+  const { code, out } = await asAna(['alerts']);
+  assert.equal(code, 0);
+  assert.match(out, /alr_1 +1970-01-01 00:00:00 +upstream_failed \(and 3 more\) +refund_invoice +call_1/);
+  assert.match(out, /https:\/\/pager\.example failed after 20 tries: HTTP 503/);
+  assert.equal(broker.asked.at(-1)?.query.get('acknowledged'), 'no');
+  await asAna(['alerts', 'list', '--all', '--state', 'failed']);
+  const { query } = broker.asked.at(-1)!;
+  assert.deepEqual([query.get('acknowledged'), query.get('state')], [null, 'failed']);
+  const acked = await asAna(['alerts', 'ack', 'alr_1']);
+  assert.equal(acked.out, 'alr_1 is acknowledged.');
+  assert.equal(broker.asked.at(-1)?.path, '/v1/alerts/alr_1/ack');
+});

@@ -203,6 +203,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       quotas: [],
       loops: { identical: 0, identical_reads: 0, failing: 0, window_ms: 1 },
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },
+      alerts: { webhooks: [] },
       activation: { quorum: 0 },
       waivers: [],
     },

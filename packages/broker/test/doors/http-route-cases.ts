@@ -1,6 +1,7 @@
 // One row a route: a request that works, who may make it, and which of its parts name something that exists.
 import { randomBytes } from 'node:crypto';
 import { newId } from '@countersign/contract/ids.ts';
+import { listAlerts, raiseAlert } from '#store/alerts.ts';
 import { insertCall } from '#store/calls.ts';
 import type { HttpBroker } from './http-broker.ts';
 
@@ -13,6 +14,7 @@ export interface Exhibits {
   readonly approval: string;
   readonly deed_digest: string;
   readonly halt: string;
+  readonly alert: string;
   readonly log: string;
   /** Number of an entry whose payload nothing needs. */
   readonly entry: number;
@@ -184,6 +186,21 @@ export const routeCases: readonly RouteCase[] = [
     absent: () => `/v1/halts/hlt_${NOBODY}`,
   },
   {
+    id: 'listAlerts',
+    method: 'GET',
+    path: () => '/v1/alerts?acknowledged=no',
+    status: 200,
+    who: ['olga', 'amir', 'far-fran'],
+  },
+  {
+    id: 'ackAlert',
+    method: 'POST',
+    path: ({ alert }) => `/v1/alerts/${alert}/ack`,
+    status: 200,
+    who: ['olga'],
+    absent: () => `/v1/alerts/alr_${NOBODY}/ack`,
+  },
+  {
     id: 'readLedger',
     method: 'GET',
     path: ({ log }) => `/v1/ledger/entries?from=0&limit=3&log=${encodeURIComponent(log)}`,
@@ -226,7 +243,7 @@ export const routeCases: readonly RouteCase[] = [
   { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
 ];
 
-/** A call, a run, an open approval and a halt of tenant `default`; new ones at every call. */
+/** A call, a run, an open approval, a halt and an alert of tenant `default`; new ones at every call. */
 export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
   const opened = await broker.ask('POST', '/v1/runs', {
     as: 'desk-orchestrator',
@@ -243,7 +260,13 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
     as: 'olga',
     body: { scope: 'agent', target: 'idle-agent', reason: 'test' },
   });
+  const call_id = held.json.call_id as string;
+  const alert = await broker.world.store.write(async (tx) => {
+    await raiseAlert(tx, { call_id, kind: 'needs_person', status: 'held', at_ms: Date.now() });
+    return (await listAlerts(tx, { tenant: 'default', limit: 1 }))[0]!.id;
+  });
   return {
+    alert,
     entry: await lastHalt(broker),
     doubtful: await leaveInDoubt(broker, run),
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },

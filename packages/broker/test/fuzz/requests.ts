@@ -84,6 +84,7 @@ const WHO: Readonly<Record<string, readonly string[]>> = {
   vote: ['ana', 'cleo', 'gus'],
   setHalt: ['gus', 'ana'],
   liftHalt: ['gus', 'ben'],
+  ackAlert: ['gus', 'ben'],
   activateBundle: ['ana', 'bot', 'gus'],
 };
 const EVERYBODY = ['bot', 'other-bot', 'shy-bot', 'globex-bot', 'desk', 'ana', 'ben', 'dora', 'gus'];

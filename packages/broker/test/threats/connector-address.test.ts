@@ -110,3 +110,18 @@ test('control: addresses that show nothing on the way, and carry nothing, load a
     start(http);
   }
 });
+
+test('the address of a webhook for alerts is judged in the same way', () => {
+  const webhook = (fields: JsonObject): string[] => {
+    const text = `alerts: ${JSON.stringify({ webhooks: [{ secret: 'env:ALERTS', ...fields }] })}\n`;
+    const settings = `${texts.get('countersign.yaml')}${text}`;
+    return toldBy(judgeTexts(FIXTURE, new Map([...texts, ['countersign.yaml', settings]]), 0));
+  };
+  for (const [what, http, why] of refused) {
+    const told = webhook(http).join('\n');
+    assert.match(told, why, what);
+    assert.doesNotMatch(told, /hunter2/, what);
+  }
+  assert.deepEqual(webhook({ url: 'https://alerts.example.com/x' }), [], 'control');
+  assert.deepEqual(webhook({ url: 'http://127.0.0.1:9/x', allow_private: true }), [], 'control');
+});
