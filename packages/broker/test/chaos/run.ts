@@ -19,6 +19,7 @@ const report = await runChaos({
   callers: Number(values.callers),
   fault_rate: Number(values.faults),
   serves_most_ms: Number(values['serves-ms']),
+  recovers_most_ms: 150_000,
   say: (line) => process.stderr.write(`${line}\n`),
 });
 printReport(report, console.log);

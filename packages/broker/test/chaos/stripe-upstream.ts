@@ -33,7 +33,7 @@ export async function startStripe({
   const require = createRequire(import.meta.url);
   // Without types of its own. Its start script listens on every interface, its application on none.
   const { createExpressApp } = require('stripe-stateful-mock') as { createExpressApp(): RequestListener };
-  const server = createServer(createExpressApp());
+  const server = createServer(asJson(createExpressApp()));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const past = async (path: string, body?: Record<string, string>): Promise<JsonObject> => {
@@ -75,5 +75,15 @@ export async function startStripe({
       server.closeAllConnections();
       server.close();
     },
+  };
+}
+
+/** The stand-in names the JSON that it answers a repeated key with `text/html`; Stripe does not. */
+function asJson(app: RequestListener): RequestListener {
+  return (request, response) => {
+    const set = response.setHeader.bind(response);
+    response.setHeader = (name, value) =>
+      set(name, name.toLowerCase() === 'content-type' ? 'application/json' : value);
+    app(request, response);
   };
 }
