@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { freePort } from '../connectors/openapi-pack.ts';
 import { startApprover } from './approver.ts';
 import type { BrokerProcess } from './broker-process.ts';
 import { AGENTS, ASK_ABOVE_MINOR, PERSON, QUOTA_LIMITS, type Upstreams, writeChaosBundle } from './bundle.ts';
@@ -15,10 +14,11 @@ import { checkReservations } from './check-reservations.ts';
 import { type Client, createClient } from './client.ts';
 import { startFiles } from './files-upstream.ts';
 import { killAgainAndAgain } from './kill-broker.ts';
+import { findLastingPort } from './lasting-port.ts';
 import { startLoad, type Wanted } from './load.ts';
 import { startLedgerDatabase } from './postgres-upstream.ts';
 import { readStore } from './read-evidence.ts';
-import { startStripe } from './stripe-upstream.ts';
+import { type StripeOptions, startStripe } from './stripe-upstream.ts';
 import { TIMEOUT_MS } from './tools.ts';
 import type { Deed } from './upstream.ts';
 
@@ -32,8 +32,8 @@ export interface ChaosOptions {
   readonly serves_most_ms: number;
   /** How long the broker may take at the end to find out what is in doubt. */
   readonly recovers_most_ms: number;
-  /** Headers that get lost on the way to Stripe: for the control. */
-  readonly strip?: readonly string[];
+  /** What is otherwise on the way to Stripe: for controls. */
+  readonly stripe?: Partial<StripeOptions>;
   readonly say?: (line: string) => void;
 }
 
@@ -57,15 +57,16 @@ export interface ChaosReport {
 
 /** Replies that are held back come after the broker has given up. */
 const LATE_MS = TIMEOUT_MS + 500;
-const ANSWERS_MOST_MS = 60_000;
+/** No promise about speed, but one that nobody waits for ever. */
+const ANSWERS_MOST_MS = 240_000;
 const COMMAND = fileURLToPath(new URL('../../bin/countersign.js', import.meta.url));
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, fault_rate: rate, strip = [], say = () => undefined } = options;
+  const { seed, fault_rate: rate, stripe: otherwise, say = () => undefined } = options;
   const began = performance.now();
   const root = mkdtempSync(join(tmpdir(), 'countersign-chaos-'));
   const [stripe, files, postgres] = await Promise.all([
-    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, strip }),
+    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, ...otherwise }),
     startFiles(seed + 1_002, rate, LATE_MS),
     startLedgerDatabase(seed + 1_003, rate, LATE_MS),
   ]);
@@ -86,7 +87,7 @@ async function run(
   const { seed, kills, callers, serves_most_ms } = options;
   const all = Object.values(upstreams);
   const bundle = writeChaosBundle(root, upstreams);
-  const port = await freePort();
+  const port = await findLastingPort();
   const url = `http://127.0.0.1:${port}`;
   const clients = AGENTS.map((name) => createClient(url, name, bundle.keys.get(name)!));
   const person = createClient(url, PERSON, bundle.keys.get(PERSON)!);
