@@ -25,6 +25,24 @@ export interface ChaosBundle {
   readonly keys: ReadonlyMap<string, KeyObject>;
 }
 
+/** One quota is so small that it is used up now and then, the others are there to be counted. */
+export const QUOTA_LIMITS: Readonly<Record<string, number>> = {
+  'calls-a-day': 1_000_000,
+  'writes-a-day': 1_000_000,
+  'refunds-a-minute': 60,
+};
+
+const SETTINGS = `
+data_dir: ../data
+approvals: { default: "1 of finance", max_open_per_agent: 50 }
+# Callers here repeat themselves and fail for reasons that are not theirs.
+loops: { identical: 0, identical_reads: 0, failing: 0 }
+quotas:
+  - { name: calls-a-day, of: calls, per: tool, limit: ${QUOTA_LIMITS['calls-a-day']}, window: day }
+  - { name: writes-a-day, of: writes, per: agent, limit: ${QUOTA_LIMITS['writes-a-day']}, window: day }
+  - { name: refunds-a-minute, of: writes, per: tool, limit: ${QUOTA_LIMITS['refunds-a-minute']}, window: minute, tools: [refund_charge] }
+`;
+
 const POLICIES = `
 @id("reads") permit (principal in Role::"desk", action in Action::"read", resource);
 @id("writes") permit (principal in Role::"desk", action in Action::"write", resource);
@@ -39,7 +57,7 @@ export function writeChaosBundle(root: string, { stripe, postgres, files }: Upst
   const agent = (name: string): string =>
     `name: ${name}\nowner: ${PERSON}\npurpose: Works while the broker is killed.\nroles: [desk]\nmode: act\nkeys: ["file:keys/${name}.pub.jwk"]\n`;
   const texts: Record<string, string> = {
-    'countersign.yaml': `data_dir: ../data\napprovals: { default: "1 of finance", max_open_per_agent: 50 }\n`,
+    'countersign.yaml': SETTINGS,
     ...Object.fromEntries(AGENTS.map((name) => [`agents/${name}.yaml`, agent(name)])),
     [`people/${PERSON}.yaml`]: `name: ${PERSON}\ndisplay_name: Ana\nroles: [approver, operator, auditor]\ngroups: [finance]\nkeys: ["file:keys/${PERSON}.pub.jwk"]\n`,
     'policies/desk.cedar': POLICIES,

@@ -6,18 +6,19 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { freePort } from '../connectors/openapi-pack.ts';
 import { startApprover } from './approver.ts';
 import type { BrokerProcess } from './broker-process.ts';
-import { AGENTS, ASK_ABOVE_MINOR, PERSON, type Upstreams, writeChaosBundle } from './bundle.ts';
+import { AGENTS, ASK_ABOVE_MINOR, PERSON, QUOTA_LIMITS, type Upstreams, writeChaosBundle } from './bundle.ts';
 import { check } from './check.ts';
+import { checkReservations } from './check-reservations.ts';
 import { type Client, createClient } from './client.ts';
 import { startFiles } from './files-upstream.ts';
 import { killAgainAndAgain } from './kill-broker.ts';
+import { findLastingPort } from './lasting-port.ts';
 import { startLoad, type Wanted } from './load.ts';
 import { startLedgerDatabase } from './postgres-upstream.ts';
 import { readStore } from './read-evidence.ts';
-import { startStripe } from './stripe-upstream.ts';
+import { type StripeOptions, startStripe } from './stripe-upstream.ts';
 import { TIMEOUT_MS } from './tools.ts';
 import type { Deed } from './upstream.ts';
 
@@ -29,8 +30,10 @@ export interface ChaosOptions {
   readonly fault_rate: number;
   /** How long the broker serves at most before it is killed. */
   readonly serves_most_ms: number;
-  /** Headers that get lost on the way to Stripe: for the control. */
-  readonly strip?: readonly string[];
+  /** How long the broker may take at the end to find out what is in doubt. */
+  readonly recovers_most_ms: number;
+  /** What is otherwise on the way to Stripe: for controls. */
+  readonly stripe?: Partial<StripeOptions>;
   readonly say?: (line: string) => void;
 }
 
@@ -54,15 +57,16 @@ export interface ChaosReport {
 
 /** Replies that are held back come after the broker has given up. */
 const LATE_MS = TIMEOUT_MS + 500;
-const RECOVERY_MOST_MS = 60_000;
+/** No promise about speed, but one that nobody waits for ever. */
+const ANSWERS_MOST_MS = 240_000;
 const COMMAND = fileURLToPath(new URL('../../bin/countersign.js', import.meta.url));
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, fault_rate: rate, strip = [], say = () => undefined } = options;
+  const { seed, fault_rate: rate, stripe: otherwise, say = () => undefined } = options;
   const began = performance.now();
   const root = mkdtempSync(join(tmpdir(), 'countersign-chaos-'));
   const [stripe, files, postgres] = await Promise.all([
-    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, strip }),
+    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, ...otherwise }),
     startFiles(seed + 1_002, rate, LATE_MS),
     startLedgerDatabase(seed + 1_003, rate, LATE_MS),
   ]);
@@ -83,7 +87,7 @@ async function run(
   const { seed, kills, callers, serves_most_ms } = options;
   const all = Object.values(upstreams);
   const bundle = writeChaosBundle(root, upstreams);
-  const port = await freePort();
+  const port = await findLastingPort();
   const url = `http://127.0.0.1:${port}`;
   const clients = AGENTS.map((name) => createClient(url, name, bundle.keys.get(name)!));
   const person = createClient(url, PERSON, bundle.keys.get(PERSON)!);
@@ -116,9 +120,11 @@ async function run(
       say,
     });
     for (const { faults } of all) faults.calm();
-    await load.finish(RECOVERY_MOST_MS);
+    say('no more kills and faults: callers get their answers');
+    await load.finish(ANSWERS_MOST_MS);
     await approver.stop();
-    inDoubt = await settleDown(person);
+    say('the broker finds out what is in doubt');
+    inDoubt = await settleDown(person, options.recovers_most_ms);
     const died = broker.died();
     if (died !== null) violations.push(`the broker ended by itself: ${died}`);
   } catch (error) {
@@ -131,6 +137,7 @@ async function run(
   const file = join(bundle.dataDir, 'countersign.db');
   const store = readStore(file);
   violations.push(...check({ deeds, ...store, wanted: load.wanted, listed_in_doubt: inDoubt }));
+  violations.push(...checkReservations(store, QUOTA_LIMITS));
   const { balances, entries } = await upstreams.postgres.taken();
   if (balances !== entries) violations.push(`the accounts lack ${balances}, their entries say ${entries}`);
   violations.push(...(await verifyOffline(file, store.vkeys, held)));
@@ -154,15 +161,15 @@ async function run(
   };
 }
 
-/** Time for the broker to recover: until nothing runs or waits. Answers what it then lists as in doubt. */
-async function settleDown(person: Client): Promise<string[]> {
-  const until_ms = performance.now() + RECOVERY_MOST_MS;
-  while (performance.now() < until_ms) {
-    const open = await Promise.all(['running', 'held'].map((status) => list(person, status)));
-    if (open.flat().length === 0) break;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+/** Time for the broker to recover. Answers what it then still lists as in doubt. */
+async function settleDown(person: Client, most_ms: number): Promise<string[]> {
+  const until_ms = performance.now() + most_ms;
+  for (;;) {
+    const open = await Promise.all(['running', 'held', 'in_doubt'].map((status) => list(person, status)));
+    const inDoubt = open[2]!;
+    if (open.flat().length === 0 || performance.now() > until_ms) return inDoubt;
+    await new Promise((resolve) => setTimeout(resolve, 300));
   }
-  return list(person, 'in_doubt');
 }
 
 async function list(person: Client, status: string): Promise<string[]> {

@@ -1,7 +1,7 @@
 // Stands in front of an HTTP upstream and disturbs the transport only: what it passes, it passes byte for byte.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Faults, Odds } from './faults.ts';
+import { listenAgain, listenLastingly } from './lasting-port.ts';
 
 export type HttpFault =
   /** The upstream never hears of it. */
@@ -71,18 +71,7 @@ export async function startHttpFaultProxy(options: HttpProxyOptions): Promise<Fa
     void handled.finally(() => underWay.delete(handled));
   });
   server.keepAliveTimeout = 0;
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-
-  function listen(at: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(at, '127.0.0.1', () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-  }
+  const port = await listenLastingly(server);
 
   async function handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
@@ -108,7 +97,7 @@ export async function startHttpFaultProxy(options: HttpProxyOptions): Promise<Fa
         server.close();
         server.closeIdleConnections();
         await pause(faults.within(REFUSED_MOST_MS));
-        if (!stopped) await listen(port);
+        if (!stopped) await listenAgain(server, port);
         return;
       }
       case 'drop reply':

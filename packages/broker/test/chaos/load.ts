@@ -34,7 +34,7 @@ export interface LoadOptions {
 }
 
 const ACCOUNTS = ['AC-1', 'AC-2', 'AC-2', 'AC-1', 'AC-404'];
-const PAUSE_MOST_MS = 120;
+const PAUSE_MOST_MS = 250;
 /** A refusal that may pass is sent again this often, under the same key. */
 const MOST_REFUSALS = 3;
 

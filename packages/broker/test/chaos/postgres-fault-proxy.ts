@@ -1,7 +1,8 @@
 // Stands in front of a PostgreSQL server and cuts connections, above all around the commit: nothing is rewritten.
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { Faults, Odds } from './faults.ts';
 import type { FaultProxy } from './http-fault-proxy.ts';
+import { listenAgain, listenLastingly } from './lasting-port.ts';
 
 export type PostgresFault =
   | 'closed before the commit'
@@ -44,18 +45,13 @@ export async function startPostgresFaultProxy(options: PostgresProxyOptions): Pr
     }
     join(client, far);
   });
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-
-  function listen(at: number): Promise<void> {
-    return new Promise((resolve) => server.listen(at, '127.0.0.1', resolve));
-  }
+  const port = await listenLastingly(server);
 
   /** Nothing new for a moment. */
   function refuse(): void {
     if (!server.listening) return;
     server.close();
-    setTimeout(() => stopped || void listen(port), faults.within(REFUSED_MOST_MS));
+    setTimeout(() => stopped || void listenAgain(server, port), faults.within(REFUSED_MOST_MS));
   }
 
   function join(client: Socket, far: Socket): void {

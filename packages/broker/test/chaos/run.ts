@@ -1,4 +1,5 @@
 // `npm run chaos -- --kills 300 --seed N`: the long form; exits 1 when a promise was broken, and says where to look.
+// With `--without-key` the idempotency key gets lost on the way to Stripe: the control, which must be caught.
 import { parseArgs } from 'node:util';
 import { runChaos } from './chaos.ts';
 import { printReport } from './print-report.ts';
@@ -9,6 +10,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '300' },
     callers: { type: 'string', default: '9' },
     faults: { type: 'string', default: '0.25' },
+    'without-key': { type: 'boolean', default: false },
     'serves-ms': { type: 'string', default: '1500' },
   },
 });
@@ -19,6 +21,8 @@ const report = await runChaos({
   callers: Number(values.callers),
   fault_rate: Number(values.faults),
   serves_most_ms: Number(values['serves-ms']),
+  ...(values['without-key'] ? { stripe: { strip: ['idempotency-key'] } } : {}),
+  recovers_most_ms: 150_000,
   say: (line) => process.stderr.write(`${line}\n`),
 });
 printReport(report, console.log);

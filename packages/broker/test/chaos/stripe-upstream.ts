@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { type Faults, throwFaults } from './faults.ts';
+import { type Odds, throwFaults } from './faults.ts';
 import { HTTP_FAULTS, type HttpFault, startHttpFaultProxy } from './http-fault-proxy.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -21,19 +21,18 @@ export interface StripeOptions {
   readonly seed: number;
   readonly rate: number;
   readonly late_ms: number;
+  /** Default: every kind. */
+  readonly odds?: Odds<HttpFault>;
+  /** Request headers that get lost on the way. */
   readonly strip?: readonly string[];
 }
 
-export async function startStripe({
-  seed,
-  rate,
-  late_ms,
-  strip = [],
-}: StripeOptions): Promise<StripeUpstream> {
+export async function startStripe(options: StripeOptions): Promise<StripeUpstream> {
+  const { seed, rate, late_ms, odds = HTTP_FAULTS, strip = [] } = options;
   const require = createRequire(import.meta.url);
   // Without types of its own. Its start script listens on every interface, its application on none.
   const { createExpressApp } = require('stripe-stateful-mock') as { createExpressApp(): RequestListener };
-  const server = createServer(createExpressApp());
+  const server = createServer(asJson(createExpressApp()));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const past = async (path: string, body?: Record<string, string>): Promise<JsonObject> => {
@@ -48,7 +47,7 @@ export async function startStripe({
     String((await past('/v1/charges', charge))['id']),
     String((await past('/v1/charges', charge))['id']),
   ];
-  const faults: Faults<HttpFault> = throwFaults(seed, rate, HTTP_FAULTS);
+  const faults = throwFaults(seed, rate, odds);
   const proxy = await startHttpFaultProxy({ upstream: port, faults, late_ms, strip });
   return {
     name: 'stripe',
@@ -58,13 +57,8 @@ export async function startStripe({
     async deeds() {
       await proxy.idle();
       const found: JsonObject[] = [];
-      for (let more = true, after = ''; more; ) {
-        const page = await past(`/v1/refunds?limit=100${after === '' ? '' : `&starting_after=${after}`}`);
-        const data = page['data'] as readonly JsonObject[];
-        found.push(...data);
-        more = page['has_more'] === true;
-        after = String(data.at(-1)?.['id']);
-      }
+      // Its accounts live as long as this process: only what belongs to the charges of this run counts.
+      for (const charge of charges) found.push(...(await refundsOf(charge, past)));
       return found.map((refund) => {
         const { call, note } = refund['metadata'] as { readonly call: string; readonly note: string };
         return { upstream: 'stripe', call_id: call, note };
@@ -75,5 +69,24 @@ export async function startStripe({
       server.closeAllConnections();
       server.close();
     },
+  };
+}
+
+async function refundsOf(charge: string, past: (path: string) => Promise<JsonObject>): Promise<JsonObject[]> {
+  const found: JsonObject[] = [];
+  for (let after = ''; ; after = `&starting_after=${found.at(-1)?.['id']}`) {
+    const page = await past(`/v1/refunds?charge=${charge}&limit=100${after}`);
+    found.push(...(page['data'] as readonly JsonObject[]));
+    if (page['has_more'] !== true) return found;
+  }
+}
+
+/** The stand-in names the JSON that it answers a repeated key with `text/html`; Stripe does not. */
+function asJson(app: RequestListener): RequestListener {
+  return (request, response) => {
+    const set = response.setHeader.bind(response);
+    response.setHeader = (name, value) =>
+      set(name, name.toLowerCase() === 'content-type' ? 'application/json' : value);
+    app(request, response);
   };
 }

@@ -7,6 +7,9 @@ import { STRIPE_DESCRIPTION } from './stripe-description.ts';
 /** How long the broker waits for an upstream. */
 export const TIMEOUT_MS = 1_500;
 const TIMEOUT = `timeout: ${TIMEOUT_MS}ms`;
+const RETRY = 'retry: { attempts: 3, on: [not-sent, busy, unknown], base: 50ms, max: 500ms, budget: 5s }';
+/** Only what is known not to have been done: a deed that is found by its mark is looked for first. */
+const RETRY_KNOWN = 'retry: { attempts: 3, base: 50ms, max: 500ms, budget: 5s }';
 const NOTE = '{ type: string, pattern: "^k-[0-9]{1,9}-[0-9]{1,9}$", maxLength: 24 }';
 const AMOUNT = '{ type: integer, minimum: 1, maximum: 1000000000 }';
 const DONE = `
@@ -53,11 +56,13 @@ bind:
     ${operation('PostRefunds').replace(', ', '\n    ')}
     body: { charge: =args.charge, amount: =args.amount_minor, metadata: { call: =call.id, note: =args.note } }
 idempotency: { strategy: header, header: Idempotency-Key, key: call.id }
+${RETRY}
 ${TIMEOUT}
 sideEffect: { id: response.id }
 verify:
   bind: { openapi: { ${operation('GetRefundsRefund')}, path: { refund: =response.id } } }
   expect: [verify.amount == args.amount_minor, verify.metadata.call == call.id]
+  retry: { attempts: 3, base: 50ms, max: 200ms }
 compensate: { kind: manual, runbook: Ask the customer to pay again. }
 ${DONE}
 summary: ["refund ", "=money(cost.minor, cost.currency)", " of ", =args.charge, " for ", =args.note]
@@ -110,6 +115,7 @@ bind:
     returning: "select call_id from entries where call_id = :call"
     params: { account: =args.account, amount: =args.amount_minor, note: =args.note }
 idempotency: { strategy: upsert }
+${RETRY}
 ${TIMEOUT}
 sideEffect: { id: response.call_id }
 verify:
@@ -165,7 +171,8 @@ bind:
     args:
       path: "${journal}"
       edits: [{ oldText: "${END}", newText: "=call.id + ' ' + args.note + '\\\\n${END}'" }]
-idempotency: { strategy: marker }
+idempotency: { strategy: marker, onUnknown: retry }
+${RETRY_KNOWN}
 ${TIMEOUT}
 sideEffect: { id: call.id }
 verify:
@@ -174,6 +181,7 @@ verify:
 lookup:
   bind: ${read}
   found: lookup.content.contains(call.id)
+  settle: 4s
 compensate: { kind: manual, runbook: Strike the line out. }
 ${DONE}
 summary: ["append a line about ", =args.note]
