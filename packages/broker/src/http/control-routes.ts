@@ -176,4 +176,25 @@ const quotaRoute: Route = {
   },
 };
 
-export const controlRoutes: readonly Route[] = [...runRoutes, ...approvalRoutes, ...haltRoutes, quotaRoute];
+const connectorRoutes: readonly Route[] = [
+  {
+    id: 'listConnectors',
+    method: 'GET',
+    path: '/v1/connectors',
+    summary: 'Connectors, sorted by name: what runs and waits at this broker, and which breakers are open.',
+    who: ['operator', 'admin'],
+    answers: { 200: 'ConnectorList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.listConnectors(world, personOf(asking)), (connectors) => ({ connectors }));
+    },
+  },
+];
+
+export const controlRoutes: readonly Route[] = [
+  ...runRoutes,
+  ...approvalRoutes,
+  ...haltRoutes,
+  ...connectorRoutes,
+  quotaRoute,
+];
