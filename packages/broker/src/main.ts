@@ -12,6 +12,7 @@ import { type Activation, recordActivation } from '#admin/bundle.ts';
 import { refreshHalts } from '#admin/halts.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
+import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
@@ -114,6 +115,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     credentials: (bundle) => credentialsOf.get(bundle)!,
     identity,
     halts: new HaltBoard(),
+    flow: new FlowBoard(clock, log),
     runs: new RunCache(),
     loops: new LoopWatch(),
     stranded: new Map(),

@@ -256,6 +256,34 @@ export interface AlertDelivery {
   readonly last_error?: string;
 }
 
+/** The breaker of one operation: `open` lets nothing through, `half_open` one attempt at a time. */
+export interface BreakerView {
+  /** Id, tool or statement, as the bundle has it. */
+  readonly operation: string;
+  readonly state: 'closed' | 'open' | 'half_open';
+  /** Failures in a row, while closed. */
+  readonly failures: number;
+  /** When it is tried again, while open. */
+  readonly retry_at_ms: number | null;
+}
+
+/** How much of a connector one broker uses now. */
+export interface ConnectorView {
+  readonly name: string;
+  readonly kind: string;
+  /** Attempts under way, of at most `concurrency`. */
+  readonly running: number;
+  readonly concurrency: number;
+  /** Attempts that wait for their turn, of at most `queue`. */
+  readonly waiting: number;
+  readonly queue: number;
+  readonly rate_per_s: number | null;
+  /** The system asked to be left alone until then. */
+  readonly paused_until_ms: number | null;
+  /** Those that are not closed without failures. */
+  readonly breakers: readonly BreakerView[];
+}
+
 /** What was erased: the payload of one entry, with every copy of it in the store. The entry itself stays. */
 export interface Erasure {
   readonly log: string;

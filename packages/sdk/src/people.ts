@@ -6,6 +6,7 @@ import type {
   ApprovalView,
   CallAnswer,
   CallStatus,
+  ConnectorView,
   Erasure,
   HaltRequest,
   HaltView,
@@ -99,6 +100,11 @@ export class People {
   async listQuotas(options: { readonly limit?: number | undefined } = {}): Promise<readonly QuotaView[]> {
     const query = { ...options };
     return (await this.#session.request<{ quotas: QuotaView[] }>('GET', '/v1/quotas', { query })).quotas;
+  }
+
+  /** Connectors: what runs and waits at the broker, and which breakers are open. For operators. */
+  async listConnectors(): Promise<readonly ConnectorView[]> {
+    return (await this.#session.request<{ connectors: ConnectorView[] }>('GET', '/v1/connectors')).connectors;
   }
 
   /** Calls, newest first. `status: 'in_doubt'` lists those whose outcome is not known. */

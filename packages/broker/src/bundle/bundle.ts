@@ -4,6 +4,7 @@ import type { Issue } from '@countersign/contract/problem.ts';
 import type { AlertKind } from '@countersign/contract/wire.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
+import type { FlowRule } from '#rules/flow-rule.ts';
 import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Quota } from '#rules/quota.ts';
@@ -68,6 +69,11 @@ export interface ConnectorSpec {
   readonly credential: { readonly provider: string; readonly options: JsonObject } | null;
 }
 
+/** A connector of a bundle: how it is reached, and how its use is governed. */
+export interface BundledConnector extends ConnectorSpec {
+  readonly flow: FlowRule;
+}
+
 export interface Bundle {
   /** `sha256:<hex>` over the canonical form of all files. */
   readonly revision: string;
@@ -79,7 +85,7 @@ export interface Bundle {
   readonly principals: ReadonlyMap<string, Principal>;
   /** Members of each group: names of people. */
   readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly connectors: ReadonlyMap<string, ConnectorSpec>;
+  readonly connectors: ReadonlyMap<string, BundledConnector>;
   readonly tools: ReadonlyMap<string, Tool>;
   readonly policies: PolicySet;
   /** What the facts of all calls share: entities and typed views, built once. */

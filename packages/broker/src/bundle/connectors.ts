@@ -1,8 +1,9 @@
 // Compiles connector files: paths made absolute, secrets by reference only, nothing that reaches the broker itself.
 import { resolve } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { ConnectorSpec } from './bundle.ts';
+import type { BundledConnector, ConnectorSpec } from './bundle.ts';
 import { compileCredential, secretPaths } from './connector-credential.ts';
+import { compileFlow } from './connector-flow.ts';
 import { parseDuration } from './duration.ts';
 import { leakedSecrets } from './leaked-secrets.ts';
 import type { Mistakes } from './mistake.ts';
@@ -46,7 +47,7 @@ const PASSED = [
   'completions',
   'read_labels',
 ] as const;
-const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential'];
+const COMMON: readonly string[] = ['name', 'kind', 'owner', 'credential', 'bulkhead', 'breaker'];
 
 /** `protect`: what no connector may reach; the secrets of all connectors are added. `texts`: files of the bundle. */
 export function compileConnectors(
@@ -55,8 +56,8 @@ export function compileConnectors(
   protect: readonly Protected[],
   mistakes: Mistakes,
   texts: ReadonlyMap<string, string> = new Map(),
-): Map<string, ConnectorSpec> {
-  const connectors = new Map<string, ConnectorSpec>();
+): Map<string, BundledConnector> {
+  const connectors = new Map<string, BundledConnector>();
   const secrets = files.flatMap(({ value }) => secretPaths(value, root));
   for (const { source, value } of files) {
     const wrong: Wrong = (pointer, message, hint) =>
@@ -94,6 +95,7 @@ export function compileConnectors(
       owner: value.owner as string,
       options: optionsOf[kind](),
       credential: compileCredential(value, root, wrong),
+      flow: compileFlow(value, kind, wrong),
     });
   }
   return connectors;

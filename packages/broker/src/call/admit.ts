@@ -6,6 +6,7 @@ import type { AdmittedAs, Admission as Asking } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { admittedDeedOf, callRow, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import { notSentProblem } from './not-sent.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
@@ -13,12 +14,14 @@ import type { World } from './world.ts';
  * Looks once more at everything that `decide` saw (halts, labels, run, bundle, key, approval), takes what the call needs
  * of quotas, spends the approval, joins the declared output labels to the run and writes the intent. A write goes on
  * only when that is on disk. A read goes on at once, and `settle` releases its result only when it is. Ends with
- * `halted`, `quota_exceeded`, `run_ended` or `conflict`.
+ * `halted`, `quota_exceeded`, `circuit_open`, `run_ended` or `conflict`.
  */
 export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
   if (call.talk?.left() === true)
     return { stop: problem('conflict', 'The caller left before this was done; nothing was done.') };
+  const paused = pausedProblem(call, world);
+  if (paused !== null) return { stop: paused };
   const now = world.clock.now();
   const claims = claimsOf(
     call.bundle.settings.quotas,
@@ -35,6 +38,15 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   }
   return durable.then((admittance) => (admittance.ok ? { go: { ...call, admission } } : admittance.step));
 };
+
+/** What people approved is not spent on a system that is known to fail: such a call waits, and is resumed again. */
+function pausedProblem(call: Decided, world: World): Problem | null {
+  if (call.proof.kind !== 'resumed') return null;
+  const { name, connector, bind } = call.tool;
+  const retry_at_ms = world.flow.closedUntil_ms(connector, bind.operation);
+  if (retry_at_ms === null) return null;
+  return notSentProblem(`"${name}" was not carried out`, { held_back: 'breaker' }, { retry_at_ms });
+}
 
 /** Of `admit`, and of a call that it admitted before and that is taken up again from its row. */
 export function admissionOf(durable: Promise<Admittance>, recovering: boolean): Admission {

@@ -7,6 +7,7 @@ import type { Credential } from '#rules/credential.ts';
 import type { Scope } from '#rules/expression.ts';
 import type { Bind } from '#rules/tool.ts';
 import type { Validated } from './call.ts';
+import { Pass } from './flow-lane.ts';
 import { haltableOf } from './halted.ts';
 import type { World } from './world.ts';
 
@@ -17,8 +18,8 @@ export interface AttemptLimits {
 }
 
 /**
- * Sends once, unless a halt covers the call; one that comes meanwhile ends the attempt. A template that cannot be
- * filled is `not_sent`: nothing left the broker.
+ * Sends once, unless a halt covers the call or its connector takes no more now; a halt that comes meanwhile ends the
+ * attempt. A template that cannot be filled is `not_sent`: nothing left the broker.
  */
 export async function attemptOnce(
   call: Validated,
@@ -33,7 +34,13 @@ export async function attemptOnce(
   if (world.halts.matching(of) !== undefined) return { kind: 'not_sent', reason: 'stopped by an operator' };
   const signal = world.halts.watch(of);
   try {
-    return await send(call, bind, scope, { mode, credential, signal, ...limits }, world);
+    return await send(
+      call,
+      bind,
+      scope,
+      { mode, credential, signal, until_ms: call.deadlineAt_ms, ...limits },
+      world,
+    );
   } finally {
     world.halts.done(signal);
   }
@@ -43,15 +50,18 @@ interface Sending extends AttemptLimits {
   readonly mode: 'read' | 'write';
   readonly credential: Credential | null;
   readonly signal: StopSignal;
+  /** Nothing is sent, or waited for, after this. */
+  readonly until_ms?: number | undefined;
 }
 
 async function send(
   call: Validated,
   bind: Bind,
   scope: Scope,
-  { mode, credential, signal, timeout_ms = call.tool.timeout_ms, talk }: Sending,
+  sending: Sending,
   world: World,
 ): Promise<Reply> {
+  const { mode, credential, signal, talk, timeout_ms = call.tool.timeout_ms } = sending;
   const connector = world.connector(call.bundle, call.tool.connector);
   if (connector === undefined) return { kind: 'not_sent', reason: 'the connector is not running' };
   let inputs: unknown;
@@ -61,21 +71,46 @@ async function send(
     return { kind: 'not_sent', reason: `the bind cannot be filled: ${(error as Error).message}` };
   }
   if (!isJsonObject(inputs)) return { kind: 'not_sent', reason: 'the bind must fill to an object' };
-  const reply = await connector.attempt({
-    call_id: call.id,
-    tenant: call.agent.tenant,
-    mode,
-    operation: bind.operation,
-    inputs: inputs as JsonObject,
-    credential,
-    timeout_ms,
-    signal,
-    ...(talk === undefined ? {} : { talk }),
-  });
+  const entered = enter(call, bind, sending, world);
+  const pass = entered instanceof Promise ? await entered : entered;
+  if (!(pass instanceof Pass)) return pass;
+  let reply: Reply | null = null;
+  try {
+    reply = await connector.attempt({
+      call_id: call.id,
+      tenant: call.agent.tenant,
+      mode,
+      operation: bind.operation,
+      inputs: inputs as JsonObject,
+      credential,
+      timeout_ms: entered === pass ? timeout_ms : timeAfterWaiting(timeout_ms, sending, world),
+      signal,
+      ...(talk === undefined ? {} : { talk }),
+    });
+  } finally {
+    pass.done(reply, signal.aborted);
+  }
   if (reply.kind !== 'ok' || isCanonical(reply.response)) return reply;
   // What cannot be recorded cannot be passed on; that a write was done is all that is known of it.
   const reason = 'the answer is not JSON that can be recorded (lone surrogates, or numbers out of range)';
   return mode === 'read' ? { kind: 'rejected', reason } : { kind: 'unknown', reason, timed_out: false };
+}
+
+/** Waits for its turn at most as long as the attempt may take. */
+function enter(call: Validated, bind: Bind, sending: Sending, world: World) {
+  const { signal, talk, timeout_ms = call.tool.timeout_ms } = sending;
+  const { connector } = call.tool;
+  // INVARIANT: the connector runs, so the bundle that judged the call has it.
+  const spec = world.bundle().connectors.get(connector) ?? call.bundle.connectors.get(connector)!;
+  const { operation } = bind;
+  return world.flow.enter({ connector, rule: spec.flow, operation, timeout_ms, signal, left: talk?.left });
+}
+
+/** Waiting takes nothing from the attempt, which cut short would end in doubt; but nothing lasts beyond its caller's time. */
+function timeAfterWaiting(timeout_ms: number, { until_ms }: Sending, world: World): number {
+  return until_ms === undefined
+    ? timeout_ms
+    : Math.max(1, Math.min(timeout_ms, until_ms - world.clock.now()));
 }
 
 /** A fresh read before anything is decided, with a credential of its own; a halt stops it like any attempt. */

@@ -54,6 +54,7 @@ export type Performed =
 export const PASSING: ReadonlySet<ProblemCode> = new Set([
   'upstream_unavailable',
   'halted',
+  'circuit_open',
   'quota_exceeded',
 ]);
 

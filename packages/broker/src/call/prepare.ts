@@ -10,6 +10,7 @@ import { readFresh } from './attempt.ts';
 import type { Counted, Prepared } from './call.ts';
 import { haltProblem, unjudgedProblem } from './gate.ts';
 import { tenantLog } from './logs.ts';
+import { notSentProblem, retryAt } from './not-sent.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage, Step } from './step.ts';
 import type { World } from './world.ts';
@@ -57,7 +58,7 @@ async function readAll(call: Counted, world: World): Promise<Tried> {
     const failure = failureOf(step, reply);
     if (failure !== null) {
       world.log.warn('prepare failed', { call: call.id, step: step.id, reason: failure.reason });
-      return tried(haltProblem(call, world) ?? stopOf(call, step, failure.kind, world));
+      return tried(haltProblem(call, world) ?? stopOf(call, step, reply, failure.kind, world));
     }
     prepared[step.id] = (reply as Extract<Reply, { kind: 'ok' }>).response;
   }
@@ -76,7 +77,15 @@ function failureOf(step: PrepareStep, reply: Reply): Failure | null {
   return { kind: 'nothing', reason: `the facts do not fit their schema: ${issue.pointer} ${issue.message}` };
 }
 
-function stopOf(call: Counted, step: PrepareStep, kind: Failure['kind'], world: World): Problem {
+function stopOf(
+  call: Counted,
+  step: PrepareStep,
+  reply: Reply,
+  kind: Failure['kind'],
+  world: World,
+): Problem {
+  if (reply.kind === 'not_sent' && reply.held_back !== undefined)
+    return notSentProblem(`The fresh read "${step.id}" was not made`, reply, retryAt(reply.hint, world));
   return kind === 'nothing'
     ? unjudgedProblem(call, `The fresh read "${step.id}" found nothing that this call could act on.`, world)
     : problem('upstream_unavailable', `The fresh read "${step.id}" did not answer; try again later.`);

@@ -5,10 +5,10 @@ import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import type { Reply } from '#connectors/connector.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
 import { labelsOfFields, projectOutput } from '#rules/output.ts';
-import type { RetryHint } from '#rules/retry.ts';
 import { quoteForeign } from '#rules/summary.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
 import { tenantLog } from './logs.ts';
+import { notSentProblem, retryAt } from './not-sent.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import { upstreamFault } from './upstream-fault.ts';
@@ -126,15 +126,10 @@ function failure(
       const detail = `The system behind "${name}" refused: ${quoteForeign(reply.reason)}`;
       return { status: 'failed', problem: problem('tool_rejected', detail) };
     }
-    case 'not_sent':
-      return {
-        status: 'failed',
-        problem: problem(
-          'upstream_unavailable',
-          `"${name}" was not carried out: its system could not be reached.`,
-          retryAt(reply.hint, world),
-        ),
-      };
+    case 'not_sent': {
+      const again = retryAt(reply.hint, world);
+      return { status: 'failed', problem: notSentProblem(`"${name}" was not carried out`, reply, again) };
+    }
     case 'unknown': {
       if (effect === 'read') {
         const code = reply.timed_out ? 'tool_timeout' : 'upstream_unavailable';
@@ -147,11 +142,6 @@ function failure(
       return { status: 'in_doubt', problem: problem('in_doubt', detail) };
     }
   }
-}
-
-function retryAt(hint: RetryHint | undefined, world: World): { retry_at_ms?: number } {
-  const wait_ms = hint?.retry_after_ms;
-  return wait_ms === undefined ? {} : { retry_at_ms: world.clock.now() + wait_ms };
 }
 
 function answerFor(

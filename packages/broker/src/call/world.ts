@@ -7,6 +7,7 @@ import type { Identity } from '#identity/identity.ts';
 import type { Store } from '#store/store.ts';
 import type { Log } from '#telemetry/log.ts';
 import type { Clock } from './clock.ts';
+import type { FlowBoard } from './flow-board.ts';
 import type { HaltBoard } from './halt-board.ts';
 import type { LoopWatch } from './loop-watch.ts';
 import type { RunCache } from './run-cache.ts';
@@ -28,6 +29,8 @@ export interface World {
   readonly identity: Identity;
   /** Halts in force; admit asks the store again. */
   readonly halts: HaltBoard;
+  /** Asked before every attempt: what goes to each connector now, waits, or is left alone. */
+  readonly flow: FlowBoard;
   /** Runs as committed. */
   readonly runs: RunCache;
   /** How often runs repeat themselves and keep failing. */

@@ -1,6 +1,7 @@
 // `countersign connectors`: what each connector connects with, and the login by which a person authorises one.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ConnectorView } from '@countersign/contract/wire.ts';
 import type { Command } from 'commander';
 import type { Bundle, ConnectorSpec } from '#bundle/bundle.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
@@ -8,11 +9,11 @@ import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault, VaultError } from '#credentials/oauth/vault.ts';
-import type { CliWorld } from './connection.ts';
+import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { type LoopbackRedirect, openRedirect } from './loopback-redirect.ts';
 import { mistakeLine } from './mistakes.ts';
-import { printable, printableTable } from './printable.ts';
+import { printable, printableJson, printableTable, printableTime } from './printable.ts';
 import { readBundle } from './read-bundle.ts';
 
 /** How long a person may take in the browser. */
@@ -24,6 +25,9 @@ export function connectorsCommands(program: Command, world: CliWorld): void {
     .command('list [dir]')
     .description('the connectors of a bundle, and whether a person has authorised those that need it')
     .action((dir: string | undefined) => list(dir ?? '.', world));
+  withConnection(
+    group.command('use').description('what runs and waits at a broker, and which breakers are open'),
+  ).action((options: ConnectionOptions) => use(options, world));
   group
     .command('login <connector> [dir]')
     .description('authorise a connector with provider oauth, once, in a browser; the broker keeps the tokens')
@@ -37,6 +41,34 @@ async function list(dir: string, { terminal }: CliWorld): Promise<void> {
   for (const spec of bundle.connectors.values())
     rows.push([spec.name, spec.kind, spec.credential?.provider ?? 'none', await standing(spec, vault)]);
   terminal.out(printableTable(['CONNECTOR', 'KIND', 'CREDENTIAL', 'STANDING'], rows));
+}
+
+async function use(options: ConnectionOptions, world: CliWorld): Promise<void> {
+  const connectors = await connect(options, world).listConnectors();
+  if (options.json) return world.terminal.out(printableJson(connectors));
+  const rows = connectors.map((each) => [
+    each.name,
+    `${each.running} of ${each.concurrency}`,
+    `${each.waiting} of ${each.queue}`,
+    each.rate_per_s === null ? '' : `${each.rate_per_s}/s`,
+    breakerWords(each),
+  ]);
+  world.terminal.out(printableTable(['CONNECTOR', 'RUNNING', 'WAITING', 'RATE', 'LEFT ALONE'], rows));
+}
+
+/** What the connector is not asked for now, or only to see whether it is back. */
+function breakerWords({ breakers, paused_until_ms }: ConnectorView): string {
+  const words = breakers
+    .filter(({ state }) => state !== 'closed')
+    .map(({ operation, retry_at_ms }) =>
+      retry_at_ms === null
+        ? `${operation}: trying again`
+        : `${operation} until ${printableTime(retry_at_ms)}`,
+    );
+  return [
+    ...(paused_until_ms === null ? [] : [`all until ${printableTime(paused_until_ms)}`]),
+    ...words,
+  ].join('; ');
 }
 
 async function standing({ name, credential }: ConnectorSpec, vault: Vault): Promise<string> {

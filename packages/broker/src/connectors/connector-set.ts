@@ -50,7 +50,9 @@ export class ConnectorSet {
     };
     const ready = await Promise.allSettled(
       [...bundle.connectors.values()].map(async (spec): Promise<[string, Running]> => {
-        const text = canonicalize(spec as unknown as JsonObject);
+        // How much of it may be used at once is asked before it: a change of that leaves it running.
+        const { flow: _, ...reached } = spec;
+        const text = canonicalize(reached as unknown as JsonObject);
         const same = this.#running.get(spec.name);
         if (same?.spec === text) return [spec.name, same];
         const connector = await this.#create(spec, credentials);

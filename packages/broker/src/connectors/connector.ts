@@ -87,12 +87,18 @@ export interface Attempt {
  * What became of one attempt.
  * `ok`: carried out, `response` is the upstream's answer. `rejected`: the upstream answered that it did not do it.
  * `not_sent`: known not to have reached the upstream (safe to repeat). `unknown`: sent, no answer (never repeat a
- * write blindly). `reason` is for people and the log, free of secrets; `hint` is what it means for trying again.
+ * write blindly). `held_back`: it did not even come to trying, so it says nothing of the system: `breaker` where that
+ * is left alone, `broker` for any other reason of our own. `reason` is for people and the log, free of secrets; `hint` is what it means for trying again.
  */
 export type Reply =
   | { readonly kind: 'ok'; readonly response: Json }
   | { readonly kind: 'rejected'; readonly reason: string; readonly detail?: Json; readonly hint?: RetryHint }
-  | { readonly kind: 'not_sent'; readonly reason: string; readonly hint?: RetryHint }
+  | {
+      readonly kind: 'not_sent';
+      readonly reason: string;
+      readonly hint?: RetryHint;
+      readonly held_back?: 'breaker' | 'broker';
+    }
   | {
       readonly kind: 'unknown';
       readonly reason: string;

@@ -222,10 +222,26 @@ const alertRoutes: readonly Route[] = [
   },
 ];
 
+const connectorRoutes: readonly Route[] = [
+  {
+    id: 'listConnectors',
+    method: 'GET',
+    path: '/v1/connectors',
+    summary: 'Connectors, sorted by name: what runs and waits at this broker, and which breakers are open.',
+    who: ['operator', 'admin'],
+    answers: { 200: 'ConnectorList' },
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      return answer(await deeds.listConnectors(world, personOf(asking)), (connectors) => ({ connectors }));
+    },
+  },
+];
+
 export const controlRoutes: readonly Route[] = [
   ...runRoutes,
   ...approvalRoutes,
   ...haltRoutes,
+  ...connectorRoutes,
   quotaRoute,
   ...alertRoutes,
 ];

@@ -4,6 +4,7 @@ import { ackAlert, listAlerts } from '#admin/alerts.ts';
 import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import { activateBundle, showBundle } from '#admin/bundle.ts';
 import { listCalls, showCall } from '#admin/calls.ts';
+import { listConnectors } from '#admin/connectors.ts';
 import { eraseEntry } from '#admin/erasure.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
@@ -25,6 +26,7 @@ const deeds: Deeds = {
     resolveCall,
     liftHalt,
     listHalts,
+    listConnectors,
     listQuotas,
     listAlerts,
     ackAlert,

@@ -3,6 +3,7 @@ import type { ackAlert, listAlerts } from '#admin/alerts.ts';
 import type { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import type { activateBundle, showBundle } from '#admin/bundle.ts';
 import type { listCalls, showCall } from '#admin/calls.ts';
+import type { listConnectors } from '#admin/connectors.ts';
 import type { eraseEntry } from '#admin/erasure.ts';
 import type { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
@@ -31,6 +32,7 @@ export interface Deeds {
   readonly setHalt: typeof setHalt;
   readonly liftHalt: typeof liftHalt;
   readonly listHalts: typeof listHalts;
+  readonly listConnectors: typeof listConnectors;
   readonly listQuotas: typeof listQuotas;
   readonly listAlerts: typeof listAlerts;
   readonly ackAlert: typeof ackAlert;

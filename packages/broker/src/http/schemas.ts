@@ -246,6 +246,30 @@ export const answerSchemas = {
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),
+  ConnectorView: closed({
+    name: { type: 'string' },
+    kind: { type: 'string' },
+    running: { type: 'integer', description: 'Attempts under way, of at most `concurrency`.' },
+    concurrency: { type: 'integer' },
+    waiting: { type: 'integer', description: 'Attempts that wait for their turn, of at most `queue`.' },
+    queue: { type: 'integer' },
+    rate_per_s: { type: ['number', 'null'] },
+    paused_until_ms: {
+      type: ['integer', 'null'],
+      description: 'The system asked to be left alone until then.',
+    },
+    breakers: {
+      type: 'array',
+      description: 'Those that are not closed without failures.',
+      items: closed({
+        operation: { type: 'string' },
+        state: { type: 'string', enum: ['closed', 'open', 'half_open'] },
+        failures: { type: 'integer', minimum: 0 },
+        retry_at_ms: { type: ['integer', 'null'] },
+      }),
+    },
+  }),
+  ConnectorList: listOf('connectors', ref('ConnectorView')),
   QuotaView: closed({
     quota: { type: 'string' },
     of: { type: 'string', enum: ['calls', 'writes'] },

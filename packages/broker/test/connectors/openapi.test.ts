@@ -102,7 +102,7 @@ test('what does not fit the request description is not sent', async () => {
 test('a read place sends nothing but reads', async () => {
   const connector = await connect();
   const reply = await connector.attempt(attemptOf(CREATE, NEW));
-  assert.deepEqual(reply, { kind: 'not_sent', reason: 'POST is not a read' });
+  assert.deepEqual(reply, { kind: 'not_sent', held_back: 'broker', reason: 'POST is not a read' });
 });
 
 test('statuses say whether a write was done, refused, or cannot be known', async () => {

@@ -166,7 +166,11 @@ function suite(desk: Desk, skip: string | false): void {
       await desk.with(async (connector) => {
         const asRead = attemptOf(desk.operation(REFUND), { invoice: 'INV-1', amount: 1 }, { mode: 'read' });
         const reply = await connector.attempt(asRead);
-        assert.deepEqual(reply, { kind: 'not_sent', reason: 'a read must not run a write operation' });
+        assert.deepEqual(reply, {
+          kind: 'not_sent',
+          held_back: 'broker',
+          reason: 'a read must not run a write operation',
+        });
         assert.equal((await read(connector, 'select 1; drop table invoices')).kind, 'not_sent');
         const drift = connector.drift(
           toolOf(desk.operation({ statement: 'drop table invoices', rows: 'one' })),

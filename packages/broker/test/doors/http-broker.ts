@@ -11,6 +11,7 @@ import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
+import { FlowBoard } from '../../src/call/flow-board.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
@@ -24,6 +25,7 @@ import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
 import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
 import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
+import { DEFAULT_FLOW } from '../../src/rules/flow-rule.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '../../src/rules/principal.ts';
 import type { Tool } from '../../src/rules/tool.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
@@ -214,7 +216,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
     groups: new Map([
       ['finance', new Set(list.filter((p) => p.kind === 'person' && p.groups.length > 0).map((p) => p.name))],
     ]),
-    connectors: new Map(),
+    connectors: new Map([['desk', { name: 'desk', kind: 'sql', flow: DEFAULT_FLOW }]]),
     tools,
     policies: {
       judge: ({ action }: DecisionRequest) => ({
@@ -276,6 +278,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     }),
     identity: tokens,
     halts: new HaltBoard(),
+    flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
     loops: new LoopWatch(),
     stranded: new Map(),

@@ -168,6 +168,13 @@ export const routeCases: readonly RouteCase[] = [
     absent: () => `/v1/calls/call_${NOBODY}/resolution`,
   },
   { id: 'listQuotas', method: 'GET', path: () => '/v1/quotas', status: 200, who: ['olga', 'far-fran'] },
+  {
+    id: 'listConnectors',
+    method: 'GET',
+    path: () => '/v1/connectors',
+    status: 200,
+    who: ['olga', 'far-fran'],
+  },
   { id: 'listHalts', method: 'GET', path: () => '/v1/halts', status: 200, who: ['olga', 'far-fran'] },
   {
     id: 'setHalt',

@@ -63,11 +63,16 @@ class CommandConnector implements Connector {
   async attempt(attempt: Attempt): Promise<Reply> {
     const { credential, mode, inputs, timeout_ms } = attempt;
     const mistake = checkCommandOperation(attempt.operation)[0];
-    if (mistake !== undefined) return { kind: 'not_sent', reason: mistake };
-    if (this.#closing.signal.aborted) return { kind: 'not_sent', reason: 'the connector is closed' };
-    if (attempt.signal.aborted) return { kind: 'not_sent', reason: 'cancelled' };
+    if (mistake !== undefined) return { kind: 'not_sent', held_back: 'broker', reason: mistake };
+    if (this.#closing.signal.aborted)
+      return { kind: 'not_sent', held_back: 'broker', reason: 'the connector is closed' };
+    if (attempt.signal.aborted) return { kind: 'not_sent', held_back: 'broker', reason: 'cancelled' };
     if (this.#running.size >= MOST_RUNNING)
-      return { kind: 'not_sent', reason: `${MOST_RUNNING} processes of this connector are already running` };
+      return {
+        kind: 'not_sent',
+        held_back: 'broker',
+        reason: `${MOST_RUNNING} processes of this connector are already running`,
+      };
     const operation = operationOf(attempt.operation);
     const argv = fillArguments(inputs['argv'], operation.values);
     if (typeof argv === 'string') return { kind: 'rejected', reason: argv };

@@ -81,11 +81,15 @@ class HandlerConnector implements Connector {
     const { operation, inputs, call_id, mode, credential, timeout_ms } = attempt;
     // INVARIANT: what runs is the very text whose digest was compared, never a file that may have changed since.
     const module = this.#module(operation);
-    if (typeof module === 'string') return { kind: 'not_sent', reason: module };
-    if (this.#closed) return { kind: 'not_sent', reason: 'the connector is closed' };
-    if (attempt.signal.aborted) return { kind: 'not_sent', reason: 'cancelled' };
+    if (typeof module === 'string') return { kind: 'not_sent', held_back: 'broker', reason: module };
+    if (this.#closed) return { kind: 'not_sent', held_back: 'broker', reason: 'the connector is closed' };
+    if (attempt.signal.aborted) return { kind: 'not_sent', held_back: 'broker', reason: 'cancelled' };
     if (this.#running.size >= MOST_RUNNING)
-      return { kind: 'not_sent', reason: `${MOST_RUNNING} calls of this connector are already running` };
+      return {
+        kind: 'not_sent',
+        held_back: 'broker',
+        reason: `${MOST_RUNNING} calls of this connector are already running`,
+      };
     const process = await this.#take();
     if (typeof process === 'string') return { kind: 'not_sent', reason: process };
     const over = new AbortController();

@@ -82,9 +82,10 @@ class McpConnector implements Connector {
     const { operation, inputs, credential } = attempt;
     // INVARIANT: the walk asked drift() before; asked again here, what changed meanwhile is still not called.
     const drifted = this.#check(operation);
-    if (drifted !== null) return { kind: 'not_sent', reason: drifted };
+    if (drifted !== null) return { kind: 'not_sent', held_back: 'broker', reason: drifted };
     const link = this.#link;
-    if (link === null || this.#closed) return { kind: 'not_sent', reason: 'the connector is closed' };
+    if (link === null || this.#closed)
+      return { kind: 'not_sent', held_back: 'broker', reason: 'the connector is closed' };
     const { method, name, members, mirrored, read } = this.#requestOf(operation, inputs);
     const headers = mirrored;
     const secret = credential?.inject.headers;

@@ -70,12 +70,12 @@ class OpenapiConnector implements Connector {
   async attempt(attempt: Attempt): Promise<Reply> {
     // INVARIANT: the walk asked drift() before; asked again here, so that no other caller can do without.
     const operation = this.#find(attempt.operation);
-    if (typeof operation === 'string') return { kind: 'not_sent', reason: operation };
+    if (typeof operation === 'string') return { kind: 'not_sent', held_back: 'broker', reason: operation };
     if (attempt.mode === 'read' && operation.method !== 'GET' && operation.method !== 'HEAD')
-      return { kind: 'not_sent', reason: `${operation.method} is not a read` };
+      return { kind: 'not_sent', held_back: 'broker', reason: `${operation.method} is not a read` };
     const server = this.#server(attempt.operation['server']);
     if (server === undefined || this.#closed)
-      return { kind: 'not_sent', reason: 'no such server on the connector' };
+      return { kind: 'not_sent', held_back: 'broker', reason: 'no such server on the connector' };
     const idempotency = attempt.operation['idempotency_header'];
     const built = buildRequest({
       operation,
@@ -85,7 +85,7 @@ class OpenapiConnector implements Connector {
       idempotency_header: typeof idempotency === 'string' ? idempotency : null,
       credential: attempt.credential?.inject.headers ?? {},
     });
-    if (!built.ok) return { kind: 'not_sent', reason: built.reason };
+    if (!built.ok) return { kind: 'not_sent', held_back: 'broker', reason: built.reason };
     const exchanged = await exchange(server.pool, built.request, {
       timeout_ms: attempt.timeout_ms,
       signal: attempt.signal,

@@ -106,7 +106,7 @@ class PostgresConnector implements Connector {
 
   attempt(attempt: Attempt): Promise<Reply> {
     const reason = this.#refuse(attempt);
-    if (reason !== null) return Promise.resolve({ kind: 'not_sent', reason });
+    if (reason !== null) return Promise.resolve({ kind: 'not_sent', held_back: 'broker', reason });
     return new Promise((resolve) => {
       const flight: Flight = { client: null, committing: false, overflowed: false, abandoned: false };
       const settle = (reply: Reply): void => {

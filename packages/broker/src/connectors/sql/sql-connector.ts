@@ -82,7 +82,7 @@ class SqlConnector implements Connector {
 
   attempt(attempt: Attempt): Promise<Reply> {
     const reason = this.#refuse(attempt);
-    if (reason !== null) return Promise.resolve({ kind: 'not_sent', reason });
+    if (reason !== null) return Promise.resolve({ kind: 'not_sent', held_back: 'broker', reason });
     return new Promise((resolve) => {
       const onAbort = (): void => this.#giveUp(waiting, 'cancelled', false);
       const settle = (reply: Reply): void => {
