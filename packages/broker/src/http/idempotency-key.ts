@@ -24,6 +24,9 @@ export function readIdempotencyKey(header: string | undefined): KeyRead {
     };
   }
   if (isContentKey(key))
-    return { ok: false, message: 'keys that begin with content: are made by the broker' };
+    return {
+      ok: false,
+      message: 'expected a key of your own: those that begin with content: are made by the broker',
+    };
   return { ok: true, key };
 }

@@ -211,7 +211,8 @@ function mcpRequest(dice: Dice, cast: Cast, era: 'stateless' | 'session'): Asked
     case 10: {
       const name = dice.pick(['countersign_call_status', 'countersign_search_tools', 'countersign_use_tool']);
       const args = dice.pick<JsonObject>([
-        { call_id: cast.ids.call },
+        // The call waits for people, and nobody here waits for them.
+        { call_id: cast.ids.call, wait_seconds: 0 },
         { query: 'note' },
         { name: 'read_note', arguments: NOTE },
       ]);
