@@ -8,19 +8,8 @@ import type { Talk } from '#connectors/connector.ts';
 import { variants } from './bundle.ts';
 import type { Stage } from './simulate.ts';
 
-const TOOLS = [
-  ...[
-    'read_note',
-    'read_balance',
-    'pay',
-    'pay',
-    'pay',
-    'post_ticket',
-    'set_limit',
-    'comment',
-    'close_account',
-  ],
-] as const;
+const READS = ['read_note', 'read_balance'];
+const WRITES = ['pay', 'post_ticket', 'set_limit', 'comment', 'notify', 'close_account'];
 
 interface Wish {
   readonly tool: string;
@@ -59,7 +48,7 @@ async function newRun(stage: Stage, agent: string): Promise<string | null> {
 }
 
 function newWish({ random }: Stage, key: string | null, run: string | null): Wish {
-  const tool = random.pick(TOOLS);
+  const tool = random.chance(0.2) ? random.pick(READS) : random.chance(0.3) ? 'pay' : random.pick(WRITES);
   const item = `I-${random.below(4)}`;
   const amount_minor = 1 + random.pick([10, 3_000, 8_000, 30_000]) + random.below(50);
   const args = tool === 'pay' || tool === 'set_limit' ? { item, amount_minor } : { item };
@@ -86,9 +75,10 @@ async function ask(stage: Stage, agent: string, { tool, args, key, run }: Wish):
     idempotencyKey: key,
     dryRun: random.chance(0.03),
     ...(random.chance(0.2) ? { talk } : {}),
+    ...(random.chance(0.1) ? { deadlineAt_ms: world.clock.now() + random.below(4_000) } : {}),
   });
-  const { effect } = variants[0]!.bundle.tools.get(tool)!;
-  promises.asked({ call_id: asked.id, agent, tool, effect, key, args: JSON.stringify(args) });
+  const { effect, connector } = variants[0]!.bundle.tools.get(tool)!;
+  promises.asked({ call_id: asked.id, agent, tool, effect, connector, run, key, args: JSON.stringify(args) });
   stage.trace(
     `${agent} asks for ${tool} ${JSON.stringify(args)} key ${key} run ${run?.slice(-6) ?? 'ambient'}: ${asked.id.slice(-6)}`,
   );

@@ -7,6 +7,8 @@ import { digestOfSource } from '#connectors/handler/handler-options.ts';
 /** How long a held call waits in the simulation. */
 export const APPROVAL_TTL_MS = 20_000;
 
+export const PAYMENTS_A_DAY = 8;
+
 /** Longer than any simulated run: no key is free again before the end. */
 const KEYS_KEPT = '48h';
 
@@ -44,12 +46,26 @@ interface WriteTool {
   /** What is written: an expression. */
   readonly value: string;
   readonly idempotency: string;
+  readonly retry: string;
+  /** Whether a look-up finds it, and how long that may take. */
+  readonly lookup?: string;
   readonly more?: string;
 }
 
 /** Every write is found again by its key, which is made of the call id. */
 function write(name: string, tool: WriteTool): string {
-  const { connector, effect = 'write', says, input, required, value, idempotency, more = '' } = tool;
+  const {
+    connector,
+    effect = 'write',
+    says,
+    input,
+    required,
+    value,
+    idempotency,
+    retry,
+    lookup,
+    more = '',
+  } = tool;
   return `
 name: ${name}
 version: 1.0.0
@@ -61,14 +77,14 @@ input: ${object(input, required)}
 resources: ["'${connector}:item/' + args.item"]
 bind: ${bind(name, `key: =call.id, item: =args.item, value: "=${value}"`)}
 idempotency: ${idempotency}
+retry: ${retry}
 timeout: 5s
 sideEffect: { id: response.id }
 verify:
   bind: ${bind('find', `of: ${name}, key: =call.id`)}
   expect: [verify.found, verify.value == ${value}]
-lookup:
-  bind: ${bind('find', `of: ${name}, key: =call.id`)}
-  found: lookup.found
+  retry: { attempts: 4, base: 2s }
+${lookup === undefined ? '' : `lookup: { bind: ${bind('find', `of: ${name}, key: =call.id`)}, found: lookup.found, id: lookup.id, ${lookup} }`}
 compensate: { kind: manual, runbook: Undo it by hand. }
 output:
   project: { id: =response.id }
@@ -111,10 +127,16 @@ output: { schema: ${object('balance_minor: {type: integer}', 'balance_minor')} }
 const PREPARE_ACCOUNT = `prepare:
   - id: account
     bind: ${bind('read_account', 'item: =args.item')}
-    output: ${object('owner: {type: string, maxLength: 16}', 'owner')}
+    output: ${object('owner: {type: string, maxLength: 16}, closed_by: {type: string, maxLength: 64}', 'owner, closed_by')}
     labels: []
 pin: [prepared.account.owner]
 `;
+
+/** Longer than a request may be under way, and what it did may stay hidden. */
+const SETTLE = 'settle: 30s, consistency: eventual';
+
+/** Tools that leave an unknown outcome to a person. */
+export const LEFT_TO_PEOPLE: readonly string[] = ['notify'];
 
 /** Rules of the simulation that change between variants. `pay_asks_minor`: payments above it need one person. */
 export interface Rules {
@@ -122,6 +144,9 @@ export interface Rules {
   readonly pay_asks_two_minor: number;
   readonly suspended: readonly string[];
   readonly finance: readonly string[];
+  /** Writes of an agent in a minute. */
+  readonly writes_a_minute: number;
+  readonly content_key: 'off' | 'writes';
 }
 
 export interface Variant {
@@ -142,13 +167,15 @@ const BASE: Rules = {
   pay_asks_two_minor: 20_000,
   suspended: [],
   finance: ['ana', 'ben', 'cleo'],
+  writes_a_minute: 6,
+  content_key: 'off',
 };
 
 const VARIANTS: Readonly<Record<string, Rules>> = {
   base: BASE,
   suspended: { ...BASE, suspended: ['runner'] },
-  strict: { ...BASE, pay_asks_minor: 1_000, pay_asks_two_minor: 4_000 },
-  moved: { ...BASE, finance: ['ben', 'dora', 'ana'] },
+  strict: { ...BASE, pay_asks_minor: 1_000, pay_asks_two_minor: 4_000, writes_a_minute: 4 },
+  moved: { ...BASE, finance: ['ben', 'dora', 'ana'], content_key: 'writes' },
 };
 
 function filesOf(rules: Rules): Record<string, string> {
@@ -165,7 +192,10 @@ data_dir: ../data
 tenants: [acme]
 context: { ticket: { type: string, maxLength: 16 } }
 approvals: { default: "1 of leads", ttl: ${APPROVAL_TTL_MS / 1000}s, max_open_per_agent: 10 }
-idempotency: { keep: ${KEYS_KEPT} }
+idempotency: { keep: ${KEYS_KEPT}, content_key: ${rules.content_key} }
+quotas:
+  - { name: writes, of: writes, per: agent, limit: ${rules.writes_a_minute}, window: minute }
+  - { name: payments, of: calls, per: tool, limit: ${PAYMENTS_A_DAY}, window: day, tools: [pay] }
 `,
     ...Object.fromEntries(
       ['desk', ...AGENTS, ...PEOPLE].map((name) => [`keys/${name}.pub.jwk`, publicKey(name)]),
@@ -192,6 +222,7 @@ idempotency: { keep: ${KEYS_KEPT} }
       required: 'item, amount_minor',
       value: 'string(args.amount_minor)',
       idempotency: '{ strategy: header }',
+      retry: '{ attempts: 3, on: [not-sent, busy, unknown] }',
       more: `cost: { minor: args.amount_minor, currency: "'USD'" }\n${PREPARE_ACCOUNT}`,
     }),
     'tools/post_ticket.yaml': write('post_ticket', {
@@ -201,6 +232,8 @@ idempotency: { keep: ${KEYS_KEPT} }
       required: 'item',
       value: 'args.item',
       idempotency: '{ strategy: client-id }',
+      retry: '{ attempts: 2, on: [not-sent, busy, unknown] }',
+      lookup: 'settle: 30s',
     }),
     'tools/set_limit.yaml': write('set_limit', {
       connector: 'bank',
@@ -209,6 +242,7 @@ idempotency: { keep: ${KEYS_KEPT} }
       required: 'item, amount_minor',
       value: 'string(args.amount_minor)',
       idempotency: '{ strategy: upsert }',
+      retry: '{ attempts: 3 }',
     }),
     'tools/comment.yaml': write('comment', {
       connector: 'office',
@@ -216,8 +250,20 @@ idempotency: { keep: ${KEYS_KEPT} }
       input: ITEM,
       required: 'item',
       value: 'args.item',
-      idempotency: '{ strategy: marker }',
+      idempotency: '{ strategy: marker, onUnknown: retry }',
+      retry: '{ attempts: 3, on: [not-sent, busy] }',
+      lookup: SETTLE,
       more: 'egress: [item]\n',
+    }),
+    'tools/notify.yaml': write('notify', {
+      connector: 'office',
+      says: 'Notify those who follow one ticket',
+      input: ITEM,
+      required: 'item',
+      value: 'args.item',
+      idempotency: '{ strategy: marker }',
+      retry: '{ attempts: 2 }',
+      lookup: SETTLE,
     }),
     'tools/close_account.yaml': write('close_account', {
       connector: 'bank',
@@ -226,7 +272,9 @@ idempotency: { keep: ${KEYS_KEPT} }
       input: ITEM,
       required: 'item',
       value: 'args.item',
-      idempotency: '{ strategy: precondition }',
+      idempotency: `{ strategy: precondition, alreadyDone: { read: account, expr: prepared.account.closed_by == call.id, on: [409, unknown] } }`,
+      retry: '{ attempts: 2, on: [not-sent, busy, unknown] }',
+      more: `preconditions: [{ expr: "prepared.account.closed_by == ''", message: it is closed already }]\n${PREPARE_ACCOUNT}`,
     }),
     'policies/desk.cedar': `
 @id("desk") permit (principal in Role::"desk", action, resource);

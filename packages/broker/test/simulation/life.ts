@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { noteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { LoopWatch } from '#call/loop-watch.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
@@ -99,6 +100,7 @@ export async function begin(
     identity: { ...real, authenticate: byName(real) },
     halts: new HaltBoard(),
     runs: new RunCache(),
+    loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => 'https://broker.example',

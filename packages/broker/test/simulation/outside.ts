@@ -21,6 +21,8 @@ export interface Execution {
 type Fate =
   | 'done'
   | 'refused'
+  /** Not done now: it says when to come back. */
+  | 'busy'
   | 'unreachable'
   /** Done, and the reply never comes. */
   | 'reply_lost'
@@ -36,12 +38,12 @@ type Fate =
   | 'garbage';
 
 const TROUBLE: readonly Fate[] = [
-  ...['refused', 'unreachable', 'reply_lost', 'request_lost', 'late', 'twice', 'lie', 'garbage'],
+  ...['refused', 'busy', 'unreachable', 'reply_lost', 'request_lost', 'late', 'twice', 'lie', 'garbage'],
 ] as Fate[];
 
 /** A request that is under way this long after the broker stopped waiting has not got lost: it may still be done. */
 export const LATE_MS = 20_000;
-/** What a comment's search does not show yet. */
+/** What a search of the office does not show yet. */
 const INDEXED_AFTER_MS = 3_000;
 
 export interface Weather {
@@ -62,6 +64,8 @@ const RECOGNISES: readonly string[] = ['pay', 'post_ticket', 'set_limit'];
 
 export class Outside {
   readonly executions: Execution[] = [];
+  readonly #refused = new Set<string>();
+  readonly #underWay = new Map<Attempt, { owner: Owner; left: boolean }>();
   readonly owner: Owner = { name: 'outside', alive: true };
   readonly #scheduler: Scheduler;
   readonly #random: Random;
@@ -80,6 +84,18 @@ export class Outside {
     return this.executions.filter((each) => each.call_id === callId && !each.duplicate);
   }
 
+  /** Whether the call's request was refused for good: every repeat of it is. */
+  refuses(callId: string): boolean {
+    return this.#refused.has(callId);
+  }
+
+  /** Whether a request of the call may still arrive. */
+  awaits(callId: string): boolean {
+    return [...this.#underWay].some(
+      ([attempt, { owner, left }]) => attempt.call_id === callId && (left || owner.alive),
+    );
+  }
+
   /** The connector of one broker to one system: what waits in it dies with its broker. */
   connector(name: string, broker: Owner): Connector {
     return {
@@ -94,10 +110,18 @@ export class Outside {
   async #attempt(connector: string, attempt: Attempt, broker: Owner): Promise<Reply> {
     const { signal, timeout_ms, inputs } = attempt;
     const what = String(inputs['do']);
+    const way = { owner: broker, left: false };
+    if (attempt.mode === 'write') this.#underWay.set(attempt, way);
     await this.#scheduler.point(broker, `${what} of ${attempt.call_id.slice(-6)} is about to leave`);
-    if (signal.aborted) return { kind: 'not_sent', reason: 'stopped before it was sent' };
+    if (signal.aborted) {
+      this.#underWay.delete(attempt);
+      return { kind: 'not_sent', reason: 'stopped before it was sent' };
+    }
+    way.left = true;
     this.#observer.leaving(attempt, connector);
-    const fate = this.#fateOf(attempt.mode);
+    const fate = this.#fateOf(what, attempt);
+    const arrives = ['done', 'reply_lost', 'late', 'twice', 'garbage'].includes(fate);
+    if (!arrives) this.#underWay.delete(attempt);
     const travels_ms = 1 + this.#random.below(200);
     const back_ms = 1 + this.#random.below(200);
     return new Promise((resolve) => {
@@ -107,7 +131,10 @@ export class Outside {
       };
       const arrive = (ms: number, then: (response: Reply) => void): void => {
         const said = `${what} of ${attempt.call_id.slice(-6)} arrives (${fate})`;
-        this.#scheduler.at(this.owner, said, ms, () => then(this.#serve(what, attempt)));
+        this.#scheduler.at(this.owner, said, ms, () => {
+          this.#underWay.delete(attempt);
+          then(this.#serve(what, attempt));
+        });
       };
       const giveUp: Reply = { kind: 'unknown', reason: 'no answer in time', timed_out: true };
       signal.addEventListener('abort', () =>
@@ -117,7 +144,16 @@ export class Outside {
         case 'done':
           return arrive(travels_ms, (reply) => answer(back_ms, reply));
         case 'refused':
-          return answer(travels_ms + back_ms, { kind: 'rejected', reason: `no, says ${connector}` });
+          // The same request would be refused again, also one that is under way.
+          this.#refused.add(String(inputs['key']));
+          return answer(travels_ms + back_ms, {
+            ...{ kind: 'rejected', reason: `no, says ${connector}`, hint: { status: 422 } },
+          } as Reply);
+        case 'busy':
+          return answer(travels_ms + back_ms, {
+            ...{ kind: 'rejected', reason: 'too many requests' },
+            hint: { status: 429, transient: true, retry_after_ms: this.#random.below(3_000) },
+          } as Reply);
         case 'unreachable':
           return answer(travels_ms, { kind: 'not_sent', reason: 'connection refused' });
         case 'reply_lost':
@@ -135,17 +171,25 @@ export class Outside {
           return answer(travels_ms + back_ms, { kind: 'ok', response: { id: 'never-done' } });
         case 'garbage':
           return arrive(travels_ms, () =>
-            answer(back_ms, { kind: 'unknown', reason: 'the answer cannot be read', timed_out: false }),
+            answer(back_ms, {
+              kind: 'unknown',
+              reason: 'a bad gateway',
+              timed_out: false,
+              hint: { status: 502 },
+            }),
           );
       }
     });
   }
 
-  #fateOf(mode: Attempt['mode']): Fate {
+  #fateOf(what: string, { mode, inputs }: Attempt): Fate {
     if (!this.#random.chance(this.#weather.trouble)) return 'done';
     const fate = this.#random.pick(TROUBLE);
     // Reads that lie would make every checker a liar: what they show is the truth, when they show anything.
-    return mode === 'read' && fate === 'lie' ? 'unreachable' : fate;
+    if (mode === 'read' && fate === 'lie') return 'unreachable';
+    // Who knows the key answers with the deed, and refuses nothing.
+    const known = RECOGNISES.includes(what) && this.executions.some(({ key }) => key === inputs['key']);
+    return fate === 'refused' && known ? 'done' : fate;
   }
 
   #serve(what: string, attempt: Attempt): Reply {
@@ -157,7 +201,7 @@ export class Outside {
       case 'read_balance':
         return ok({ balance_minor: 1_000_000 });
       case 'read_account':
-        return ok({ owner: `owner-${item}` });
+        return ok({ owner: `owner-${item}`, closed_by: this.#closed(item)?.key ?? '' });
       case 'find':
         return ok(this.#find(inputs));
       default:
@@ -166,7 +210,7 @@ export class Outside {
   }
 
   #find({ of, key }: JsonObject): Json {
-    const lag_ms = of === 'comment' ? INDEXED_AFTER_MS : 0;
+    const lag_ms = of === 'comment' || of === 'notify' ? INDEXED_AFTER_MS : 0;
     const found = this.executions.find(
       (each) => each.what === of && each.key === key && each.at_ms + lag_ms <= this.#scheduler.now_ms,
     );
@@ -184,9 +228,9 @@ export class Outside {
     ];
     const earlier = this.executions.find((each) => each.what === what && each.key === key);
     if (earlier !== undefined && RECOGNISES.includes(what)) return ok({ id: idOf(earlier) });
-    const closed = this.executions.find((each) => each.what === what && each.item === item);
-    if (what === 'close_account' && closed !== undefined)
-      return { kind: 'rejected', reason: 'it is closed already' };
+    if (this.#refused.has(key)) return { kind: 'rejected', reason: 'no', hint: { status: 422 } };
+    if (what === 'close_account' && this.#closed(item) !== undefined)
+      return { kind: 'rejected', reason: 'it is closed already', hint: { status: 409 } };
     const duplicate = this.#delivered.has(attempt);
     this.#delivered.add(attempt);
     const execution = { what, call_id, key, item, value, at_ms: this.#scheduler.now_ms, duplicate };
@@ -194,6 +238,10 @@ export class Outside {
     this.#observer.executed(execution);
     // Upstreams echo what they were sent, credentials included.
     return ok({ id: idOf(execution), echo: { ...attempt.credential?.inject.headers } });
+  }
+
+  #closed(item: string): Execution | undefined {
+    return this.executions.find((each) => each.what === 'close_account' && each.item === item);
   }
 
   readonly #delivered = new WeakSet<Attempt>();

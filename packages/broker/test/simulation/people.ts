@@ -1,7 +1,10 @@
 // People: they vote, entitled or not, stop and let go, and put other bundles in force.
+
+import type { HaltScope } from '@countersign/contract/wire.ts';
 import { listApprovals, vote } from '#admin/approvals.ts';
 import { activateBundle } from '#admin/bundle.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
+import { resolveCall } from '#admin/resolution.ts';
 import type { Person } from '#rules/principal.ts';
 import { AGENTS, PEOPLE, variants } from './bundle.ts';
 import type { Life } from './life.ts';
@@ -36,13 +39,18 @@ export async function haltNow(stage: Stage): Promise<void> {
   const life = stage.life();
   if (life === null) return;
   const { world } = life;
-  const scope = random.pick(['agent', 'tool', 'tenant', 'everything'] as const);
-  const target =
-    scope === 'agent'
-      ? random.pick(AGENTS)
-      : scope === 'tool'
-        ? random.pick(['pay', 'comment', 'read_note'])
-        : undefined;
+  const runs = [...stage.record.labels().keys()];
+  const targets: Record<HaltScope, readonly string[]> = {
+    agent: AGENTS,
+    tool: ['pay', 'comment', 'read_note'],
+    connector: ['bank', 'office'],
+    run: runs,
+    tenant: [],
+    everything: [],
+  };
+  const scope = random.pick(Object.keys(targets) as HaltScope[]);
+  if (scope === 'run' && runs.length === 0) return;
+  const target = targets[scope].length === 0 ? undefined : random.pick(targets[scope]);
   const request = { scope, reason: 'simulated', ...(target === undefined ? {} : { target }) };
   const halted = await life.ask(() => setHalt(world, person(life, 'ben'), request));
   if (halted?.ok !== true) return;
@@ -71,6 +79,22 @@ async function lift(stage: Stage, life: Life, id: string): Promise<void> {
   // From here on it may end at any moment.
   stage.promises.haltLifting(id);
   await life.ask(() => liftHalt(life.world, person(life, 'ben'), id));
+}
+
+/** Says what became of a call in doubt or unverified, as it really was, once nothing of it is under way any more. */
+export async function resolveNow(stage: Stage): Promise<void> {
+  const life = stage.life();
+  if (life === null) return;
+  const waiting = stage.record
+    .calls()
+    .filter(({ id, status }) => ['in_doubt', 'unverified'].includes(status) && !stage.outside.awaits(id));
+  if (waiting.length === 0) return;
+  const { id } = stage.random.pick(waiting);
+  const outcome = stage.outside.doneBy(id).length > 0 ? 'succeeded' : 'failed';
+  stage.trace(`eve finds out that ${id.slice(-6)} has ${outcome}`);
+  const request = { outcome, evidence: 'looked at the outside world' } as const;
+  const resolved = await life.ask(() => resolveCall(life.world, person(life, 'eve'), id, request));
+  if (resolved?.ok === true) stage.promises.told(resolved.value);
 }
 
 /** Another bundle is put in force while calls are under way. */

@@ -1,9 +1,9 @@
 // The promises of the product, each held against what was told, what is on record and what was really done.
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
-import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { CallAnswer, HaltScope } from '@countersign/contract/wire.ts';
 import type { Attempt } from '#connectors/connector.ts';
-import { LEADS, OWNER, type Variant, variants } from './bundle.ts';
+import { LEADS, LEFT_TO_PEOPLE, OWNER, PAYMENTS_A_DAY, type Variant, variants } from './bundle.ts';
 import { type Execution, type Outside, SECRET } from './outside.ts';
 import type { OnRecord, RecordedCall, RecordedEntry } from './record.ts';
 
@@ -18,6 +18,9 @@ export interface Request {
   readonly agent: string;
   readonly tool: string;
   readonly effect: string;
+  readonly connector: string;
+  /** Null: the ambient run of its agent. */
+  readonly run: string | null;
   readonly key: string | null;
   readonly args: string;
 }
@@ -25,11 +28,14 @@ export interface Request {
 /** A halt that its operator was told is in force. */
 interface Halt {
   readonly id: string;
-  readonly scope: string;
+  readonly scope: HaltScope;
   readonly target: string | null;
 }
 
-const FINAL = ['succeeded', 'failed', 'refused', 'unverified', 'compensated'];
+/** An unverified call may still be resolved by a person. */
+const FINAL = ['succeeded', 'failed', 'refused', 'compensated'];
+/** Tries after which the broker stops sending again. */
+const RESENDS = 10;
 const DONE = ['succeeded', 'compensated'];
 
 export class Promises {
@@ -71,13 +77,14 @@ export class Promises {
   leaving(attempt: Attempt): void {
     const request = this.#requests.get(attempt.call_id);
     if (request === undefined) throw new Broken(`${attempt.call_id} leaves, and nobody asked for it`);
-    const { agent, tool } = request;
+    const { agent, tool, connector, run } = request;
     const admitted = this.#record().about(attempt.call_id, 'call.admitted');
     // What an admitted write has done may be looked at: that only reads, and ends a doubt.
     const looks = attempt.mode === 'read' && request.effect !== 'read' && admitted.length > 0;
     for (const { id, scope, target } of this.#halts.values()) {
-      const covers =
-        scope === 'everything' || scope === 'tenant' || target === (scope === 'agent' ? agent : tool);
+      const names: Partial<Record<HaltScope, string | null>> = { agent, tool, connector, run };
+      const named = names[scope];
+      const covers = scope === 'everything' || scope === 'tenant' || (named != null && named === target);
       if (covers && !looks)
         throw new Broken(`${tool} of ${agent} leaves while halt ${id} of ${scope} is in force`);
     }
@@ -146,6 +153,14 @@ export class Promises {
       if (lost.length > 0) throw new Broken(`run ${run} has lost its label ${lost.join()}`);
     }
     this.#labels = now;
+    for (const { quota, subject, posted, reserved } of this.#record().uses()) {
+      const limit =
+        quota === 'payments'
+          ? PAYMENTS_A_DAY
+          : Math.max(...variants.map(({ rules }) => rules.writes_a_minute));
+      if (posted + reserved > limit)
+        throw new Broken(`quota ${quota} of ${subject} is overshot: ${posted} posted, ${reserved} reserved`);
+    }
   }
 
   /** Held once everything has had time to end, with every system well. */
@@ -156,6 +171,7 @@ export class Promises {
     for (const call of calls) this.#ended(call);
     this.#keys(calls);
     this.#approvals();
+    this.#quotas(calls);
     for (const { call_id, what, duplicate } of this.#outside().executions) {
       if (!duplicate && record.about(call_id, 'call.admitted').length !== 1)
         throw new Broken(`${what} was done without one intent on record: ${call_id}`);
@@ -179,18 +195,69 @@ export class Promises {
     const { id, status, tool } = call;
     const record = this.#record();
     const admitted = record.about(id, 'call.admitted').length;
-    const outcomes = record.about(id, 'call.settled', 'call.refused');
+    const outcomes = record.about(id, 'call.settled', 'call.refused').length;
+    const resolved = record.about(id, 'call.resolved').length;
     const doubts = record.about(id, 'call.in_doubt').length;
     if (admitted > 1) throw new Broken(`${id} was admitted ${admitted} times`);
-    if (outcomes.length > 1) throw new Broken(`${id} was settled ${outcomes.length} times`);
+    if (outcomes > 1) throw new Broken(`${id} was settled ${outcomes} times`);
+    if (resolved > 1) throw new Broken(`${id} was resolved ${resolved} times`);
     if (status === 'running' || status === 'held') throw new Broken(`${tool} ${id} is still ${status}`);
-    if (status === 'in_doubt' ? doubts === 0 : outcomes.length !== 1)
-      throw new Broken(`${id} is ${status}, with ${outcomes.length} outcomes and ${doubts} doubts on record`);
+    if (status === 'in_doubt' ? doubts === 0 || resolved > 0 : outcomes + resolved === 0)
+      throw new Broken(`${id} is ${status}, with ${outcomes} outcomes and ${doubts} doubts on record`);
+    if (status === 'in_doubt') this.#leftToPeople(call);
     if (call.effect === 'read') return;
     const done = this.#outside().doneBy(id).length;
     if (DONE.includes(status) && done === 0) throw new Broken(`${tool} ${id} is ${status}, and was not done`);
     if ((status === 'failed' || status === 'refused') && done > 0)
       throw new Broken(`${tool} ${id} is ${status}, and was done`);
+  }
+
+  /** What nobody but a person can settle is listed for people; everything else was settled. */
+  #leftToPeople({ id, tool }: RecordedCall): void {
+    const doubt = this.#record()
+      .doubts()
+      .find((each) => each.call_id === id);
+    if (doubt === undefined) throw new Broken(`${tool} ${id} is in doubt, and nobody looks for it`);
+    const { next_at_ms, tries, why } = doubt;
+    const sent_often = tries >= RESENDS;
+    const agent = this.#requests.get(id)?.agent ?? '';
+    const suspended = variants.some(({ rules }) => rules.suspended.includes(agent));
+    if (next_at_ms === null && (LEFT_TO_PEOPLE.includes(tool) || sent_often || suspended)) return;
+    // A refusal tells nothing of an earlier attempt: it is sent again until a person is asked.
+    if (this.#outside().refuses(id)) return;
+    throw new Broken(`${tool} ${id} is in doubt after ${tries} tries, with every system well: ${why}`);
+  }
+
+  /** What was reserved is posted or given back, as the call ended; the counters are the sums of that. */
+  #quotas(calls: readonly RecordedCall[]): void {
+    const status = new Map(calls.map((call) => [call.id, call.status]));
+    const sums = new Map<string, { posted: number; reserved: number }>();
+    for (const {
+      quota,
+      subject,
+      window_start_ms,
+      call_id,
+      amount,
+      counts,
+      state,
+    } of this.#record().reservations()) {
+      const ended = status.get(call_id) ?? 'unknown';
+      const undone = counts === 'writes' && (ended === 'failed' || ended === 'refused');
+      const expected = ended === 'in_doubt' ? 'reserved' : undone ? 'released' : 'posted';
+      if (state !== expected)
+        throw new Broken(`the reservation of ${call_id}, which is ${ended}, in ${quota} is ${state}`);
+      const key = `${quota} ${subject} ${window_start_ms}`;
+      const sum = sums.get(key) ?? { posted: 0, reserved: 0 };
+      if (state !== 'released') sum[state as 'posted' | 'reserved'] += amount;
+      sums.set(key, sum);
+    }
+    for (const { quota, subject, window_start_ms, posted, reserved } of this.#record().uses()) {
+      const sum = sums.get(`${quota} ${subject} ${window_start_ms}`);
+      if (sum?.posted !== posted || sum.reserved !== reserved)
+        throw new Broken(
+          `${quota} of ${subject} counts ${posted} and ${reserved}, its calls ${JSON.stringify(sum)}`,
+        );
+    }
   }
 
   /** One key, one call. */

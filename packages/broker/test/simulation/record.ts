@@ -38,6 +38,29 @@ export interface RecordedApproval {
   readonly expires_at_ms: number;
 }
 
+export interface RecordedUse {
+  readonly quota: string;
+  readonly subject: string;
+  readonly window_start_ms: number;
+  readonly posted: number;
+  readonly reserved: number;
+}
+
+export interface RecordedReservation extends Omit<RecordedUse, 'posted' | 'reserved'> {
+  readonly call_id: string;
+  readonly amount: number;
+  readonly counts: string;
+  readonly state: string;
+}
+
+/** A call that is looked for; `next_at_ms` null: it is left to a person. */
+export interface RecordedDoubt {
+  readonly call_id: string;
+  readonly tries: number;
+  readonly next_at_ms: number | null;
+  readonly why: string;
+}
+
 export class OnRecord {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
@@ -90,6 +113,20 @@ export class OnRecord {
     return this.#all<RecordedVote>(
       'select approval_id, rule, person, verdict, deed_digest from votes where approval_id = ?',
       approvalId,
+    );
+  }
+
+  doubts(): readonly RecordedDoubt[] {
+    return this.#all<RecordedDoubt>('select call_id, tries, next_at_ms, why from doubts');
+  }
+
+  uses(): readonly RecordedUse[] {
+    return this.#all<RecordedUse>('select quota, subject, window_start_ms, posted, reserved from quota_use');
+  }
+
+  reservations(): readonly RecordedReservation[] {
+    return this.#all<RecordedReservation>(
+      'select quota, subject, window_start_ms, call_id, amount, counts, state from reservations',
     );
   }
 

@@ -6,7 +6,7 @@ import { callAsAgent } from './agents.ts';
 import { AGENTS, APPROVAL_TTL_MS, type Variant, variants } from './bundle.ts';
 import { begin, type Ground, type Life, signer } from './life.ts';
 import { LATE_MS, Outside, type Weather } from './outside.ts';
-import { activateNow, haltNow, liftAll, liftNow, voteNow } from './people.ts';
+import { activateNow, haltNow, liftAll, liftNow, resolveNow, voteNow } from './people.ts';
 import { Broken, Promises } from './promises.ts';
 import { OnRecord } from './record.ts';
 import { type Owner, Scheduler } from './scheduler.ts';
@@ -48,7 +48,7 @@ export interface Stage {
 }
 
 /** Long enough for every hold to expire, every late request to arrive and every job to have its turn. */
-const AFTERWARDS_MS = APPROVAL_TTL_MS + LATE_MS + 30_000;
+const AFTERWARDS_MS = APPROVAL_TTL_MS + LATE_MS + 120_000;
 
 /** Runs a seed to its end, or to the first promise that does not hold. */
 export async function simulate(seed: number): Promise<Outcome> {
@@ -116,7 +116,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   const late_ms = random.pick([0, 0, 100, 2_000]);
   const act = actors(stage, guard);
   try {
-    const troubled_until = scheduler.now_ms + 15_000;
+    const troubled_until = scheduler.now_ms + random.pick([10_000, 20_000, 70_000]);
     while (broken === null && (act.left() || scheduler.now_ms < troubled_until)) {
       if (random.chance(0.01)) disk.failing = random.pick([0, diskOdds]);
       if (random.chance(crashOdds)) crash();
@@ -206,6 +206,7 @@ function actors(stage: Stage, guard: Guard): { left: () => boolean } {
     play('operator', 1 + random.below(4), 8_000, () =>
       random.chance(0.5) ? haltNow(stage) : liftNow(stage),
     );
+  if (random.chance(0.3)) play('resolver', 1 + random.below(6), 8_000, () => resolveNow(stage));
   if (random.chance(0.3)) play('admin', 1 + random.below(3), 12_000, () => activateNow(stage));
   return { left: () => running > 0 };
 }
