@@ -119,7 +119,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     runs: new RunCache(),
     loops: new LoopWatch(),
     stranded: new Map(),
-    signals: new Signals(),
+    signals: new Signals(clock),
     base_url: () => url,
   };
   const activation: Activation = {
@@ -136,11 +136,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     },
   };
   (await activation.prepare(loaded.bundle)).commit();
-  await recordStart(world);
-  await recoverIntents(world);
-  // What a crash left without a signature has one before anything new happens.
-  await signCheckpoints(world);
-  await refreshHalts(world);
+  await beforeDoorsOpen(world);
 
   const ready = async (): Promise<boolean> => {
     try {
@@ -177,6 +173,15 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await store.close();
     },
   };
+}
+
+/** What a start does before anybody can ask for anything: a store that a crash left behind is in order again. */
+export async function beforeDoorsOpen(world: World): Promise<void> {
+  await recordStart(world);
+  await recoverIntents(world);
+  // What a crash left without a signature has one before anything new happens.
+  await signCheckpoints(world);
+  await refreshHalts(world);
 }
 
 /** Loading a bundle leaves garbage and a grown heap behind: once, at start, both go back to the system. */

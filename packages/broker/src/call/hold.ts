@@ -23,6 +23,9 @@ export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem } 
  * holds of an agent is capped. A resumed call whose deed has changed asks anew under the same call id.
  */
 export async function holdCall(call: Decided, world: World): Promise<Held> {
+  // Nobody is asked about what its caller does not want any more.
+  if (call.talk?.left() === true)
+    return { stop: problem('conflict', 'The caller left before this was held; nobody was asked.') };
   const approval = call.approval!;
   const resumed = call.proof.kind === 'resumed';
   const work = async (tx: WriteTx): Promise<Held> => {

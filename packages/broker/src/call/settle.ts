@@ -43,9 +43,10 @@ export const settle: Stage<Verified, Settled> = async (call, world) => {
   }
   const written = recordOutcome(call, answer, outcome.discovered, world);
   if (read && outcome.discovered.length === 0) {
-    written.catch((error: Error) =>
-      world.log.error('an outcome was not recorded', { call: call.id, why: error.message }),
-    );
+    written.catch((error: Error) => {
+      world.stranded.set(call.id, { tenant: call.agent.tenant });
+      world.log.error('an outcome was not recorded', { call: call.id, why: error.message });
+    });
   } else {
     await written;
   }

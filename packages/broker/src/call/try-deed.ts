@@ -54,7 +54,8 @@ export function attemptDeed(call: Minted, scope: Scope, timeout_ms: number, worl
 export function concluded(reply: Reply, { idempotency }: Tool): Reply {
   if (reply.kind === 'ok' || reply.kind === 'unknown') return reply;
   if (reply.kind === 'rejected' && reply.hint?.conclusive === true) return reply;
-  const { status, transient = false } = reply.hint ?? {};
+  const { hint } = reply;
+  const { status, transient = false } = hint ?? {};
   if (
     reply.kind === 'rejected' &&
     idempotency?.strategy === 'header' &&
@@ -64,7 +65,7 @@ export function concluded(reply: Reply, { idempotency }: Tool): Reply {
   )
     return reply;
   const reason = `an earlier attempt may have been carried out; the last one: ${reply.reason}`;
-  return { kind: 'unknown', reason, timed_out: false };
+  return { kind: 'unknown', reason, timed_out: false, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** Milliseconds for one attempt: the tool's own time, or what is left of the caller's. */

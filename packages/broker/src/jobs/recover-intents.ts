@@ -43,6 +43,8 @@ async function recoverOne(world: World, row: StoredCall): Promise<void> {
     labels: [],
   };
   await world.store.write(async (tx) => {
+    // Another may have been as quick.
+    if ((await getCall(tx, row.tenant, row.id))?.status !== 'running') return;
     const now = world.clock.now();
     const { log, seq } = await appendEntry(tx, {
       log: tenantLog(row.tenant),

@@ -16,8 +16,20 @@ export async function settleDoubts(world: World): Promise<number> {
   return due.length;
 }
 
-/** One that breaks is looked for again later, like one that could not be found out; none stops another. */
+/**
+ * None stops another. INVARIANT: a round is over only when all of its calls are, whatever fails, so that two never
+ * look for one call at once.
+ */
 async function settleOne(world: World, doubt: Doubt): Promise<void> {
+  try {
+    await lookFor(world, doubt);
+  } catch (error) {
+    world.log.error('a doubt could not be kept up', { call: doubt.call_id, why: (error as Error).message });
+  }
+}
+
+/** One that breaks is looked for again later, like one that could not be found out. */
+async function lookFor(world: World, doubt: Doubt): Promise<void> {
   const row = await world.store.read((tx) => getCall(tx, doubt.tenant, doubt.call_id));
   if (row?.status !== 'in_doubt') {
     await world.store.write((tx) => closeDoubt(tx, doubt.call_id));

@@ -151,6 +151,11 @@ export async function isHeld(tx: Tx, id: string): Promise<boolean> {
   return (await tx.get(`select 1 as held from calls where id = ? and status = 'held'`, id)) !== undefined;
 }
 
+/** Whether the outcome of a call is still to be written. */
+export async function isOpen(tx: Tx, id: string): Promise<boolean> {
+  return (await tx.get(`select 1 as open from calls where id = ? and ${OPEN}`, id)) !== undefined;
+}
+
 /** A held call is admitted at last: `held` → `running`. False when it was no longer held. */
 export async function resumeCall(
   tx: Tx,

@@ -1,7 +1,7 @@
 // Settlement: the one transaction that records what became of an admitted call.
 import type { Draft } from '#rules/ledger-entry.ts';
 import type { Run } from '#rules/run.ts';
-import { closeCall, type Settlement } from './calls.ts';
+import { closeCall, isOpen, type Settlement } from './calls.ts';
 import { closeDoubt, openDoubt } from './doubts.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
@@ -20,7 +20,10 @@ export interface Settling {
   readonly entry: Draft;
 }
 
-/** Joins what was discovered, appends the outcome, closes the call. Answers the ids of the runs whose labels grew. */
+/**
+ * Joins what was discovered, appends the outcome, closes the call; one that is over already keeps its one outcome.
+ * Answers the ids of the runs whose labels grew.
+ */
 export async function settleCall(
   tx: WriteTx,
   { call_id, discovered, outcome, doubt, entry }: Settling,
@@ -28,6 +31,7 @@ export async function settleCall(
 ): Promise<readonly string[]> {
   const grown = discovered === undefined ? [] : await taint(tx, discovered.run, discovered.labels);
   if (grown.length > 0) standings.forget();
+  if (!(await isOpen(tx, call_id))) return grown;
   const { log, seq } = await tx.append(entry);
   await closeCall(tx, call_id, { ...outcome, settled_log: log, settled_seq: seq });
   if (doubt !== undefined) {

@@ -282,7 +282,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     runs: new RunCache(),
     loops: new LoopWatch(),
     stranded: new Map(),
-    signals: new Signals(),
+    signals: new Signals(systemClock),
     base_url: () => url,
   };
   const activation = {
