@@ -31,7 +31,7 @@ interface Outcome {
 
 /**
  * A write is answered once its outcome is on disk. A read is answered once its intent and every label that its
- * result brings are on disk; the rest of its outcome follows by itself.
+ * result brings are on disk; the rest of its outcome follows by itself, unless its key may ask for it again at once.
  */
 export const settle: Stage<Verified, Settled> = async (call, world) => {
   const outcome = outcomeOf(call, world);
@@ -42,7 +42,7 @@ export const settle: Stage<Verified, Settled> = async (call, world) => {
     if (!admittance.ok) return notAdmitted(admittance);
   }
   const written = recordOutcome(call, answer, outcome.discovered, world);
-  if (read && outcome.discovered.length === 0) {
+  if (read && outcome.discovered.length === 0 && call.idempotencyKey === null) {
     written.catch((error: Error) => {
       world.stranded.set(call.id, { tenant: call.agent.tenant });
       world.log.error('an outcome was not recorded', { call: call.id, why: error.message });

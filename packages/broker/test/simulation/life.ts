@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { noteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
+import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { RunCache } from '#call/run-cache.ts';
@@ -88,10 +89,11 @@ export async function begin(
     clock,
     random: bytes,
   });
+  const told = { info: say('info'), warn: say('warn'), error: say('error') };
   const world: World = {
     clock,
     random: bytes,
-    log: { info: say('info'), warn: say('warn'), error: say('error') },
+    log: told,
     store,
     signer,
     bundle: () => inForce,
@@ -99,6 +101,7 @@ export async function begin(
     credentials: (of) => credentialsOf.get(of)!,
     identity: { ...real, authenticate: byName(real) },
     halts: new HaltBoard(),
+    flow: new FlowBoard(clock, told),
     runs: new RunCache(),
     loops: new LoopWatch(),
     stranded: new Map(),
@@ -122,7 +125,7 @@ export async function begin(
   const start = async (): Promise<void> => {
     (await prepare(bundle)).commit();
     await beforeDoorsOpen(world);
-    runJobs(world);
+    runJobs(world, async () => ({ ok: true }));
     open = true;
   };
   void start().catch((error: Error) => {

@@ -84,7 +84,7 @@ export async function openSimulated(
     const thread = new SimulatedThread(around);
     const writer = new Writer(connection, appender, thread);
     thread.serve(writer);
-    const store = SqliteStore.start(thread as unknown as Worker, reader, { release: () => undefined });
+    const store = SqliteStore.start(thread as unknown as Worker, reader, { release: () => undefined }, file);
     thread.emit('message', { ready: true } satisfies Reply);
     return { store: overtaken(await store, around), kill: () => close(db, reader) };
   } catch (error) {
