@@ -27,7 +27,9 @@ import {
 const CONTEXT = 'countersign/context';
 const IDEMPOTENCY_KEY = 'countersign/idempotency-key';
 const STEP = 'countersign/step';
-const MEMBERS: readonly string[] = [CONTEXT, IDEMPOTENCY_KEY, STEP];
+const TIMEOUT = 'countersign/timeout-ms';
+const MEMBERS: readonly string[] = [CONTEXT, IDEMPOTENCY_KEY, STEP, TIMEOUT];
+const TIMEOUT_MAX_MS = 3_600_000;
 const STEP_MAX = 64;
 const OURS = 'countersign/';
 const KEY_FORM = /^[\x20-\x7e]{1,255}$/;
@@ -108,10 +110,16 @@ function search(request: WireRequest, args: Json, agent: Agent, { catalogue }: R
   return resultReply(request, `${content},"structuredContent":{"tools":${text}}`);
 }
 
+function isWithin(value: Json, most: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most;
+}
+
 type Extras = {
   readonly claimed: JsonObject;
   readonly idempotencyKey: string | null;
   readonly step?: string;
+  /** Nothing is sent for the call later than so many milliseconds from now. */
+  readonly timeout_ms?: number;
 };
 
 function readExtras(meta: JsonObject): Extras | { readonly error: WireError } {
@@ -134,7 +142,15 @@ function readExtras(meta: JsonObject): Extras | { readonly error: WireError } {
   const step = meta[STEP];
   if (step !== undefined && (typeof step !== 'string' || step === '' || step.length > STEP_MAX))
     return wrong(STEP, `a text of 1 to ${STEP_MAX} characters`);
-  return { claimed, idempotencyKey: key ?? null, ...(step === undefined ? {} : { step }) };
+  const timeout_ms = meta[TIMEOUT];
+  if (timeout_ms !== undefined && !isWithin(timeout_ms, TIMEOUT_MAX_MS))
+    return wrong(TIMEOUT, `a whole number of milliseconds from 1 to ${TIMEOUT_MAX_MS}`);
+  return {
+    claimed,
+    idempotencyKey: key ?? null,
+    ...(step === undefined ? {} : { step }),
+    ...(timeout_ms === undefined ? {} : { timeout_ms: timeout_ms as number }),
+  };
 }
 
 /** The same bytes whether the tool does not exist or is not this agent's. */

@@ -24,6 +24,7 @@ export interface Deed {
   readonly claimed: JsonObject;
   readonly idempotencyKey: string | null;
   readonly step?: string;
+  readonly timeout_ms?: number;
 }
 
 export type Outcome =
@@ -52,6 +53,8 @@ export async function perform(
   if ('error' in read) return replied(errorReply(request.id, read.error));
   const args = isJsonObject(deed.args) ? deed.args : {};
   const bound = { agent: who.caller.principal, tool: deed.toolName, args };
+  const { timeout_ms, ...wanted } = deed;
+  const limits = timeout_ms === undefined ? {} : { deadlineAt_ms: world.clock.now() + timeout_ms };
   let terms: Terms = read;
   if (terms.state !== null) {
     const state = states.open(terms.state, bound);
@@ -65,7 +68,15 @@ export async function perform(
     const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
     const talk = new LineTalk(line, terms, watch);
     const idempotencyKey = keyOf(deed.idempotencyKey, terms);
-    const call = deeds.askCall(world, { door: 'mcp', proof, dryRun: false, ...deed, idempotencyKey, talk });
+    const call = deeds.askCall(world, {
+      door: 'mcp',
+      proof,
+      dryRun: false,
+      ...wanted,
+      ...limits,
+      idempotencyKey,
+      talk,
+    });
     const performed = await deeds.performCall(call, world);
     if (performed.kind === 'problem') return { ...performed, call_id: call.id };
     const { demanded } = talk;

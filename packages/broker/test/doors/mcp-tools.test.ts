@@ -105,6 +105,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
       'countersign/context': { why: 'the customer asked' },
       'countersign/idempotency-key': 'k-1',
       'countersign/step': '3',
+      'countersign/timeout-ms': 5_000,
     },
   );
   const [asked] = door.asked;
@@ -115,6 +116,8 @@ test('a call hands the walk what the agent sent, and the token', async () => {
   assert.deepEqual(asked!.claimed, { why: 'the customer asked' });
   assert.equal(asked!.idempotencyKey, 'k-1');
   assert.equal(asked!.step, '3');
+  assert.ok(asked!.deadlineAt_ms! > 0);
+  assert.ok(!('timeout_ms' in asked!));
   assert.equal(asked!.dryRun, false);
 });
 
@@ -132,6 +135,9 @@ const wrongMeta: readonly (readonly [string, unknown])[] = [
   ['countersign/idempotency-key', 'k'.repeat(256)],
   ['countersign/idempotency-key', 'content:abc'],
   ['countersign/idempotency_key', 'misspelt'],
+  ['countersign/timeout-ms', 0],
+  ['countersign/timeout-ms', '5s'],
+  ['countersign/timeout-ms', 3_600_001],
   ['countersign/step', ''],
   ['countersign/step', 3],
   ['countersign/step', 's'.repeat(65)],
