@@ -79,7 +79,7 @@ export async function begin(
   let inForce = bundle;
   const say = (level: string) => (message: string, fields?: object) =>
     log(`${name} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
-  const real = createIdentity({
+  const identity = createIdentity({
     keyFile: '',
     key: tokenKey,
     issuer: () => 'https://broker.example',
@@ -97,7 +97,7 @@ export async function begin(
     bundle: () => inForce,
     connector: (_, each) => connectors.get(each),
     credentials: (of) => credentialsOf.get(of)!,
-    identity: { ...real, authenticate: byName(real) },
+    identity: { ...identity, authenticate: byName(identity) },
     halts: new HaltBoard(),
     runs: new RunCache(),
     loops: new LoopWatch(),
@@ -106,7 +106,14 @@ export async function begin(
     base_url: () => 'https://broker.example',
   };
   const prepare: Life['prepare'] = async (next) => {
-    const credentials = createCredentials(next.connectors, readSecret, clock);
+    const real = createCredentials(next.connectors, readSecret, clock);
+    const credentials: Credentials = {
+      ...real,
+      async mint(connector, request) {
+        await scheduler.point(owner, 'mints a credential');
+        return (await real.mint(connector, request))!;
+      },
+    };
     await scheduler.point(owner, 'readies a bundle');
     const commit = (): void => {
       credentialsOf.set(next, credentials);
