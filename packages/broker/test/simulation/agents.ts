@@ -5,8 +5,15 @@ import { showCall } from '#admin/calls.ts';
 import { openRun } from '#admin/runs.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
 import type { Talk } from '#connectors/connector.ts';
+import type { Random } from '../differential/random.ts';
 import { variants } from './bundle.ts';
 import type { Stage } from './simulate.ts';
+
+/** A world calls few tools often, or all of them. */
+export function toolsOf(random: Random): readonly string[] {
+  const some = [...READS, ...WRITES].filter(() => random.chance(0.3));
+  return some.length === 0 || random.chance(0.4) ? [...READS, ...WRITES] : some;
+}
 
 const READS = ['read_note', 'read_balance'];
 const WRITES = ['pay', 'post_ticket', 'set_limit', 'comment', 'notify', 'close_account'];
@@ -31,8 +38,8 @@ export function callAsAgent(stage: Stage, agent: string): () => Promise<void> {
       ? random.pick(wishes)
       : newWish(stage, random.chance(0.5) ? `${agent}-${++keys}` : null, run);
     if (!again) wishes.push(wish);
-    const both = random.chance(0.15) ? [wish, wish] : [wish];
-    await Promise.all(both.map((each) => ask(stage, agent, each)));
+    const times = random.chance(0.15) ? 2 + random.below(3) : 1;
+    await Promise.all(Array.from({ length: times }, () => ask(stage, agent, wish)));
   };
 }
 
@@ -47,8 +54,8 @@ async function newRun(stage: Stage, agent: string): Promise<string | null> {
   return opened?.ok === true ? opened.value.run_id : null;
 }
 
-function newWish({ random }: Stage, key: string | null, run: string | null): Wish {
-  const tool = random.chance(0.2) ? random.pick(READS) : random.chance(0.3) ? 'pay' : random.pick(WRITES);
+function newWish({ random, tools }: Stage, key: string | null, run: string | null): Wish {
+  const tool = random.pick(tools);
   const item = `I-${random.below(4)}`;
   const amount_minor = 1 + random.pick([10, 3_000, 8_000, 30_000]) + random.below(50);
   const args = tool === 'pay' || tool === 'set_limit' ? { item, amount_minor } : { item };

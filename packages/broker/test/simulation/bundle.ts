@@ -7,7 +7,7 @@ import { digestOfSource } from '#connectors/handler/handler-options.ts';
 /** How long a held call waits in the simulation. */
 export const APPROVAL_TTL_MS = 20_000;
 
-export const PAYMENTS_A_DAY = 8;
+export const PAYMENTS_A_DAY = 5;
 
 /** Longer than any simulated run: no key is free again before the end. */
 const KEYS_KEPT = '48h';
@@ -167,14 +167,14 @@ const BASE: Rules = {
   pay_asks_two_minor: 20_000,
   suspended: [],
   finance: ['ana', 'ben', 'cleo'],
-  writes_a_minute: 6,
+  writes_a_minute: 4,
   content_key: 'off',
 };
 
 const VARIANTS: Readonly<Record<string, Rules>> = {
   base: BASE,
   suspended: { ...BASE, suspended: ['runner'] },
-  strict: { ...BASE, pay_asks_minor: 1_000, pay_asks_two_minor: 4_000, writes_a_minute: 4 },
+  strict: { ...BASE, pay_asks_minor: 1_000, pay_asks_two_minor: 4_000, writes_a_minute: 2 },
   moved: { ...BASE, finance: ['ben', 'dora', 'ana'], content_key: 'writes' },
 };
 

@@ -80,7 +80,7 @@ export async function begin(
   let inForce = bundle;
   const say = (level: string) => (message: string, fields?: object) =>
     log(`${name} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
-  const real = createIdentity({
+  const identity = createIdentity({
     keyFile: '',
     key: tokenKey,
     issuer: () => 'https://broker.example',
@@ -99,7 +99,7 @@ export async function begin(
     bundle: () => inForce,
     connector: (_, each) => connectors.get(each),
     credentials: (of) => credentialsOf.get(of)!,
-    identity: { ...real, authenticate: byName(real) },
+    identity: { ...identity, authenticate: byName(identity) },
     halts: new HaltBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
@@ -109,7 +109,14 @@ export async function begin(
     base_url: () => 'https://broker.example',
   };
   const prepare: Life['prepare'] = async (next) => {
-    const credentials = createCredentials(next.connectors, readSecret, clock);
+    const real = createCredentials(next.connectors, readSecret, clock);
+    const credentials: Credentials = {
+      ...real,
+      async mint(connector, request) {
+        await scheduler.point(owner, 'mints a credential');
+        return (await real.mint(connector, request))!;
+      },
+    };
     await scheduler.point(owner, 'readies a bundle');
     const commit = (): void => {
       credentialsOf.set(next, credentials);

@@ -49,6 +49,15 @@ const INDEXED_AFTER_MS = 3_000;
 export interface Weather {
   /** Odds that a request meets trouble. */
   trouble: number;
+  /** The kinds of trouble that this world has: worlds with few kinds get further into each. */
+  readonly kinds: readonly Fate[];
+}
+
+/** A world's weather. */
+export function weatherOf(random: Random): Weather {
+  const some = TROUBLE.filter(() => random.chance(0.4));
+  const kinds = some.length === 0 || random.chance(0.3) ? TROUBLE : some;
+  return { trouble: random.pick([0, 0.1, 0.3, 0.6, 0.9]), kinds };
 }
 
 /** Told of what leaves the broker and of what is done, so that it can be held against the promises. */
@@ -112,7 +121,10 @@ export class Outside {
     const what = String(inputs['do']);
     const way = { owner: broker, left: false };
     if (attempt.mode === 'write') this.#underWay.set(attempt, way);
-    await this.#scheduler.point(broker, `${what} of ${attempt.call_id.slice(-6)} is about to leave`);
+    // Some wait behind others before they leave.
+    const queued_ms = this.#random.chance(0.3) ? this.#random.below(1_500) : 0;
+    const said = `${what} of ${attempt.call_id.slice(-6)} is about to leave`;
+    await new Promise<void>((resolve) => void this.#scheduler.at(broker, said, queued_ms, resolve));
     if (signal.aborted) {
       this.#underWay.delete(attempt);
       return { kind: 'not_sent', reason: 'stopped before it was sent' };
@@ -184,7 +196,7 @@ export class Outside {
 
   #fateOf(what: string, { mode, inputs }: Attempt): Fate {
     if (!this.#random.chance(this.#weather.trouble)) return 'done';
-    const fate = this.#random.pick(TROUBLE);
+    const fate = this.#random.pick(this.#weather.kinds);
     // Reads that lie would make every checker a liar: what they show is the truth, when they show anything.
     if (mode === 'read' && fate === 'lie') return 'unreachable';
     // Who knows the key answers with the deed, and refuses nothing.

@@ -172,6 +172,7 @@ export class Promises {
     this.#keys(calls);
     this.#approvals();
     this.#quotas(calls);
+    this.#halted();
     for (const { call_id, what, duplicate } of this.#outside().executions) {
       if (!duplicate && record.about(call_id, 'call.admitted').length !== 1)
         throw new Broken(`${what} was done without one intent on record: ${call_id}`);
@@ -273,6 +274,24 @@ export class Promises {
     }
   }
 
+  /** In the ledger's own order, nothing is admitted that a halt covers. */
+  #halted(): void {
+    const halts = new Map<string, { scope: string; target: string }>();
+    const connectorOf = (tool: string): string => variants[0]!.bundle.tools.get(tool)?.connector ?? '';
+    for (const { log, kind, facts } of this.#record().entries()) {
+      if (!log.startsWith('tenant/')) continue;
+      const fact = (name: string): string => String(facts[name] ?? '');
+      if (kind === 'halt.set') halts.set(fact('halt'), { scope: fact('scope'), target: fact('target') });
+      if (kind === 'halt.lifted') halts.delete(fact('halt'));
+      if (kind !== 'call.admitted') continue;
+      for (const [id, { scope, target }] of halts) {
+        const named = scope === 'connector' ? connectorOf(fact('tool')) : fact(scope);
+        if (scope === 'tenant' || named === target)
+          throw new Broken(`${fact('call')} was admitted under halt ${id} of ${scope}`);
+      }
+    }
+  }
+
   /** An approval is spent once, by the call that it is for. */
   #approvals(): void {
     const record = this.#record();
@@ -284,6 +303,8 @@ export class Promises {
       if (other !== undefined) throw new Broken(`approval ${approval} was spent by ${other} and by ${call}`);
       spent.set(approval, call);
       const row = record.approvals().find((each) => each.id === approval);
+      if (row?.status !== 'spent' && row?.status !== 'void')
+        throw new Broken(`approval ${approval} was used, and is still ${row?.status}`);
       if (row?.call_id !== call)
         throw new Broken(`approval ${approval} of ${row?.call_id} was spent by ${call}`);
     }

@@ -9,6 +9,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     trace: { type: 'string', default: '60' },
     whole: { type: 'boolean', default: false },
+    most: { type: 'string', default: '3' },
   },
 });
 
@@ -35,7 +36,7 @@ for (let seed = first; seed < first + count; seed++) {
   failed++;
   if (one === null) console.log(shown(trace));
   console.log(`\nseed ${seed}: ${broken}\nreplay: npm run sim -- --seed ${seed}\n`);
-  if (failed >= 3) break;
+  if (failed >= Number(values.most)) break;
 }
 const seconds = (performance.now() - started) / 1000;
 console.log(
