@@ -250,12 +250,15 @@ function connectorLog(log: Log, connector: string) {
 /** `countersign serve`: until the process is told to end. */
 async function serve(options: ServeOptions): Promise<void> {
   const broker = await startBroker(options);
-  process.stdout.write(`countersign serves at ${broker.url}\n`);
   const ended = new AbortController();
   const ends = ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: ended.signal }));
   if (options.until_input_ends) ends.push(once(process.stdin.resume(), 'close', { signal: ended.signal }));
+  // Not before it listens for signals: whoever reads this may end it at once, and it must stop in order.
+  process.stdout.write(`countersign serves at ${broker.url}\n`);
   await Promise.race(ends);
   ended.abort();
+  // Its starter may keep the other end open: being read, the input alone would keep a stopped broker alive.
+  if (options.until_input_ends) process.stdin.destroy();
   await broker.close();
 }
 

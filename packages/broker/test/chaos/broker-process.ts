@@ -19,10 +19,20 @@ export interface BrokerProcess {
 }
 
 export function startBrokerProcess(bundle: string, port: number): BrokerProcess {
-  const args = ['serve', '--bundle', bundle, '--port', String(port), '--log-level', 'error'];
+  const args = [
+    'serve',
+    '--bundle',
+    bundle,
+    '--port',
+    String(port),
+    '--log-level',
+    'error',
+    '--until-input-ends',
+  ];
   const child = spawn(process.execPath, [COMMAND, ...args], {
     env: { PATH: process.env['PATH'] ?? '', STRIPE_KEY, BANK_PASSWORD: POSTGRES_PASSWORD },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // Its input ends with this process, however that ends: it does not outlive the run.
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);

@@ -21,7 +21,7 @@ test('control: where the idempotency key gets lost and requests arrive twice, th
   skip,
 }, async () => {
   const stripe = { rate: 1, odds: { 'duplicate delivery': 1 }, strip: ['idempotency-key'] };
-  const report = await runChaos({ ...SHORT, seed: 7, kills: 0, fault_rate: 0, stripe });
+  const report = await runChaos({ ...SHORT, seed: 7, kills: 0, fault_rate: 0, calms: false, stripe });
   assert.match(report.violations.join('\n'), /done twice: stripe did call_\w+ 2 times/);
   rmSync(report.root, { recursive: true, force: true });
 });

@@ -32,6 +32,8 @@ export interface ChaosOptions {
   readonly serves_most_ms: number;
   /** How long the broker may take at the end to find out what is in doubt. */
   readonly recovers_most_ms: number;
+  /** Whether faults end with the kills, so that what is in doubt can be found out. Default true. */
+  readonly calms?: boolean;
   /** What is otherwise on the way to Stripe: for controls. */
   readonly stripe?: Partial<StripeOptions>;
   readonly say?: (line: string) => void;
@@ -64,11 +66,12 @@ const COMMAND = fileURLToPath(new URL('../../bin/countersign.js', import.meta.ur
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, fault_rate: rate, stripe: otherwise, say = () => undefined } = options;
   const began = performance.now();
+  const stream = streamsOf(seed);
   const root = mkdtempSync(join(tmpdir(), 'countersign-chaos-'));
   const [stripe, files, postgres] = await Promise.all([
-    startStripe({ seed: seed + 1_001, rate, late_ms: LATE_MS, ...otherwise }),
-    startFiles(seed + 1_002, rate, LATE_MS),
-    startLedgerDatabase(seed + 1_003, rate, LATE_MS),
+    startStripe({ seed: stream(1), rate, late_ms: LATE_MS, ...otherwise }),
+    startFiles(stream(2), rate, LATE_MS),
+    startLedgerDatabase(stream(3), rate, LATE_MS),
   ]);
   const upstreams: Upstreams = { stripe, files, postgres };
   try {
@@ -85,6 +88,7 @@ async function run(
   say: (line: string) => void,
 ): Promise<Omit<ChaosReport, 'took_ms'>> {
   const { seed, kills, callers, serves_most_ms } = options;
+  const stream = streamsOf(seed);
   const all = Object.values(upstreams);
   const bundle = writeChaosBundle(root, upstreams);
   const port = await findLastingPort();
@@ -92,13 +96,13 @@ async function run(
   const clients = AGENTS.map((name) => createClient(url, name, bundle.keys.get(name)!));
   const person = createClient(url, PERSON, bundle.keys.get(PERSON)!);
   const load = startLoad({
-    seed: seed + 2_000,
+    seed: stream(100),
     callers,
     clients,
     charges: upstreams.stripe.charges,
     ask_above_minor: ASK_ABOVE_MINOR,
   });
-  const approver = startApprover(seed + 3_000, person);
+  const approver = startApprover(stream(4), person);
   const held: string[] = [];
   const keep = async (): Promise<void> => {
     const checkpoint = await person.ask('GET', '/v1/ledger/checkpoint');
@@ -113,13 +117,13 @@ async function run(
     broker = await killAgainAndAgain({
       bundle: bundle.folder,
       port,
-      seed: seed + 4_000,
+      seed: stream(5),
       kills,
       serves_most_ms,
       serving: keep,
       say,
     });
-    for (const { faults } of all) faults.calm();
+    if (options.calms !== false) for (const { faults } of all) faults.calm();
     say('no more kills and faults: callers get their answers');
     await load.finish(ANSWERS_MOST_MS);
     await approver.stop();
@@ -159,6 +163,11 @@ async function run(
     in_doubt: inDoubt.length,
     checkpoints: held.length,
   };
+}
+
+/** Seeds of the parts of a run, which those of another run do not share. Callers count on from the last. */
+function streamsOf(seed: number): (part: number) => number {
+  return (part) => seed * 10_000 + part;
 }
 
 /** Time for the broker to recover. Answers what it then still lists as in doubt. */
