@@ -16,6 +16,8 @@ import { mistakeLine } from './mistakes.ts';
 import { printable, printableJson, printableTable, printableTime } from './printable.ts';
 import { readBundle } from './read-bundle.ts';
 
+/** An operation may be called by its whole statement. */
+const NAME_MAX = 60;
 /** How long a person may take in the browser. */
 const PATIENCE_MS = 10 * 60_000;
 
@@ -60,11 +62,10 @@ async function use(options: ConnectionOptions, world: CliWorld): Promise<void> {
 function breakerWords({ breakers, paused_until_ms }: ConnectorView): string {
   const words = breakers
     .filter(({ state }) => state !== 'closed')
-    .map(({ operation, retry_at_ms }) =>
-      retry_at_ms === null
-        ? `${operation}: trying again`
-        : `${operation} until ${printableTime(retry_at_ms)}`,
-    );
+    .map(({ operation, retry_at_ms }) => {
+      const name = operation.length > NAME_MAX ? `${operation.slice(0, NAME_MAX)}…` : operation;
+      return retry_at_ms === null ? `${name}: trying again` : `${name} until ${printableTime(retry_at_ms)}`;
+    });
   return [
     ...(paused_until_ms === null ? [] : [`all until ${printableTime(paused_until_ms)}`]),
     ...words,

@@ -47,6 +47,18 @@ export const brokenBundles: readonly (readonly [string, Readonly<Record<string, 
     },
   ],
   ['a misspelt key', { 'tools/refund_invoice.yaml': [['summary:', 'sumary:']] }],
+  [
+    'a bulkhead and a breaker that cannot be meant',
+    {
+      'connectors/desk.yaml': [
+        ['kind: sql', 'kind: sql\nbulkhead: { burst: 5 }\nbreaker: { cooldown: 5m, cooldown_max: 1m }'],
+      ],
+    },
+  ],
+  [
+    'a limit that does not exist',
+    { 'connectors/desk.yaml': [['kind: sql', 'kind: sql\nbulkhead: { most: 5 }']] },
+  ],
   ['a missing key', { 'tools/send_reply.yaml': [['owner: support\n', '']] }],
   ['a wrong type', { 'agents/refund-agent.yaml': [['mode: act', 'mode: do']] }],
   ['a duplicate key', { 'agents/refund-agent.yaml': [['mode: act', 'mode: act\nmode: observe']] }],

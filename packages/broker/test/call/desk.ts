@@ -258,6 +258,8 @@ owner: ben
 engine: sqlite
 file: ../desk/desk.db
 rows_max: 10
+# Tests make faults in a row on purpose; what a breaker makes of them has tests of its own.
+breaker: { failures: 1000, cooldown: 1ms, cooldown_max: 1ms }
 `,
   'tools/refund.yaml': REFUND_TOOL,
   'tools/read_note.yaml': READ_NOTE_TOOL,

@@ -162,6 +162,17 @@ test('a halt names its scope, target and reason', async () => {
   }
 });
 
+test('connectors in use are told with what runs, what waits and what is left alone', async () => {
+  const limits = { kind: 'openapi', concurrency: 100, queue: 1000, rate_per_s: 2.5 };
+  const open = { operation: 'PostCharges', state: 'open', failures: 0, retry_at_ms: 1_767_225_600_000 };
+  const failing = { operation: 'GetCharges', state: 'closed', failures: 2, retry_at_ms: null };
+  const stripe = { name: 'stripe', ...limits, running: 3, waiting: 1, paused_until_ms: null };
+  broker.answer = () => ({ body: { connectors: [{ ...stripe, breakers: [open, failing] }] } });
+  const { out } = await asAna(['connectors', 'use']);
+  assert.match(out, /stripe +3 of 100 +1 of 1000 +2\.5\/s +PostCharges until 2026-01-01 00:00/);
+  assert.doesNotMatch(out, /GetCharges/, 'one that is closed is not left alone');
+});
+
 test('an erasure names log, entry and reason, and says what is gone and where it is recorded', async () => {
   const erased = { log: 'tenant/acme', seq: 7, kind: 'halt.set', by: 'ana', at_ms: 0, recorded_as: 9 };
   broker.answer = () => ({ status: 200, body: { ...erased, gone_from_files: true } });
