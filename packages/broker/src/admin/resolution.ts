@@ -6,7 +6,7 @@ import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { getCall, resolveCall as resolveRow } from '#store/calls.ts';
-import { closeDoubt } from '#store/doubts.ts';
+import { closeDoubt, getDoubt } from '#store/doubts.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
@@ -25,6 +25,12 @@ export async function resolveCall(
       const detail = `Only a call that is in doubt or unverified is resolved; this one is ${row.status}.`;
       return fail('conflict', detail);
     }
+    const now = world.clock.now();
+    const attempt = await getDoubt(tx, row.id);
+    if (attempt !== undefined && attempt.since_ms > now) {
+      const seconds = Math.ceil((attempt.since_ms - now) / 1000);
+      return fail('conflict', `The broker sends it again just now; look again in ${seconds} seconds.`);
+    }
     const { outcome: status, evidence, side_effect_id } = request;
     const side_effect = side_effect_id ?? row.side_effect_id;
     const answer: CallAnswer = {
@@ -36,7 +42,7 @@ export async function resolveCall(
       labels: [],
       ...(side_effect === null ? {} : { side_effect: { id: side_effect } }),
     };
-    const at_ms = world.clock.now();
+    const at_ms = now;
     const { log, seq } = await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms,

@@ -3,7 +3,7 @@ import type { Reply } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
 import { isSafeToResend } from '#rules/tool.ts';
 import type { StoredCall } from '#store/calls.ts';
-import type { Doubt } from '#store/doubts.ts';
+import { beginResend, type Doubt } from '#store/doubts.ts';
 import type { Admitted, Executed, Minted } from './call.ts';
 import { executed, type KeptReply, sideEffectOf } from './execute.ts';
 import { type Found, findDeed, mayBeDone, readAlreadyDone } from './find-deed.ts';
@@ -103,6 +103,9 @@ async function resend(call: Admitted, scope: Scope, world: World): Promise<Recov
   const minted = await mint(call, world);
   if (!('go' in minted)) return { kind: 'later', why: 'no credential could be obtained' };
   const ready = minted.go;
+  // A person may say meanwhile what became of it: from here on nobody can, until this attempt is over.
+  const until_ms = world.clock.now() + call.tool.timeout_ms;
+  if (!(await world.store.write((tx) => beginResend(tx, call.id, until_ms)))) return { kind: 'settled' };
   const reply = concluded(await attemptDeed(ready, scope, call.tool.timeout_ms, world), call.tool);
   const found = await doneAfter(ready, reply, scope, world);
   if (found === 'failed' || (found === null && reply.kind !== 'unknown')) {

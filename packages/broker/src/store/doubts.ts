@@ -5,7 +5,7 @@ import type { Tx } from './tx.ts';
 export interface Doubt {
   readonly call_id: string;
   readonly tenant: string;
-  /** When the outcome was recorded as unknown: no attempt began later, but for those that `tries` counts. */
+  /** When the last attempt was over, or will be at the latest: an attempt that is under way lies in the future. */
   readonly since_ms: number;
   /** How often it was looked for. */
   readonly tries: number;
@@ -33,6 +33,19 @@ export async function getDoubt(tx: Tx, call_id: string): Promise<Doubt | undefin
 /** Those whose time has come, the longest waiting first. */
 export async function dueDoubts(tx: Tx, now_ms: number, limit: number): Promise<Doubt[]> {
   return tx.all<Doubt>(`${SELECT} where next_at_ms <= ? order by next_at_ms, call_id limit ?`, now_ms, limit);
+}
+
+/**
+ * Before a deed is sent again, by an attempt that is over at `until_ms` at the latest. False when its call is not in doubt
+ * any more: then it must not be sent.
+ */
+export async function beginResend(tx: Tx, call_id: string, until_ms: number): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update doubts set since_ms = ? where call_id = ?
+       and exists (select 1 from calls where calls.id = doubts.call_id and calls.status = 'in_doubt')`,
+    ...[until_ms, call_id],
+  );
+  return changes === 1;
 }
 
 /** Looked for and not settled: when next, or null for a person, who is told in the same transaction. */

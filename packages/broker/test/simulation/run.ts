@@ -20,7 +20,7 @@ const lines = Number(values.trace);
 /** The last steps; what the store and the broker's own jobs do between them only with `--whole`. */
 const shown = (trace: readonly string[]): string =>
   (values.whole ? trace : trace.filter((line) => !/: (the store (gets a|tells)|reads$)/.test(line)))
-    .slice(-lines)
+    .slice(lines === 0 ? trace.length : -lines)
     .join('\n');
 
 const started = performance.now();
