@@ -122,15 +122,12 @@ function noKeyForTwoCalls({ wanted, entries }: Evidence): string[] {
   });
 }
 
-/**
- * Doubt may become certainty; certainty stays as it was. Of a read only its intent is on disk when its result is
- * released: a broker killed right then no longer knows that it was answered.
- */
+/** Doubt may become certainty; certainty stays as it was. */
 function noAnswerTakenBack({ wanted }: Evidence): string[] {
-  return wanted.flatMap(({ key, write, told, unanswered }) => {
+  return wanted.flatMap(({ key, told, unanswered }) => {
     const words = new Map<string, Set<string>>();
     for (const { call_id, word } of told)
-      if (write && word !== 'open' && word !== 'in doubt')
+      if (word !== 'open' && word !== 'in doubt')
         words.set(call_id, (words.get(call_id) ?? new Set()).add(word));
     const changed = [...words].filter(([, heard]) => heard.size > 1);
     return [
