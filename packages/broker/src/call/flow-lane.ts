@@ -248,8 +248,9 @@ export class FlowLane {
   #pause(wanted_ms: number, now_ms: number): void {
     const pause_ms = Math.min(wanted_ms, this.rule.breaker.cooldown_max_ms);
     if (now_ms + pause_ms <= this.#pausedUntil_ms) return;
+    const pausing = this.#pausedUntil_ms <= now_ms;
     this.#pausedUntil_ms = now_ms + pause_ms;
-    this.#log.warn('a system asked to be left alone', { connector: this.#connector, pause_ms });
+    if (pausing) this.#log.warn('a system asked to be left alone', { connector: this.#connector, pause_ms });
   }
 
   #tell(operation: Operation, told: Told, probe: boolean, now_ms: number): void {
