@@ -23,6 +23,7 @@ import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
 import { toolsCommand } from './tools.ts';
 import { toolsNewCommands } from './tools-new.ts';
+import { undoCommands } from './undo.ts';
 
 const VERSION = '0.1.0';
 
@@ -64,8 +65,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   approvalsCommands(program, world);
   haltCommands(program, world);
   quotasCommand(program, world);
-  callsCommands(program, world);
-  runsCommands(program, world);
+  undoCommands(callsCommands(program, world), runsCommands(program, world), world);
   const tools = toolsCommand(program, world);
   reviewCommand(tools, world);
   toolsNewCommands(tools, world);

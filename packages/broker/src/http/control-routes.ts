@@ -1,5 +1,11 @@
 // Routes of runs, approvals, halts and quotas: what orchestrators and people do.
-import type { ApprovalStatus, HaltRequest, RunRequest, VoteRequest } from '@countersign/contract/wire.ts';
+import type {
+  ApprovalStatus,
+  HaltRequest,
+  RunRequest,
+  UndoRequest,
+  VoteRequest,
+} from '@countersign/contract/wire.ts';
 import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
 
 const EVERYBODY_WITH_A_ROLE = ['approver', 'operator', 'auditor', 'admin'] as const;
@@ -60,6 +66,21 @@ const runRoutes: readonly Route[] = [
     async handle(asking) {
       const { deeds, world } = asking.reach;
       return answer(await deeds.endRun(world, principalOf(asking), asking.params.id!));
+    },
+  },
+  {
+    id: 'undoRun',
+    method: 'POST',
+    path: '/v1/runs/{id}/undo',
+    summary: 'Undoes the writes of a run, the last one first, or says what would undo them.',
+    who: ['operator', 'admin'],
+    body: { schema: 'UndoRequest', optional: true },
+    answers: { 200: 'UndoPlan' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const request = (asking.body ?? {}) as UndoRequest;
+      return answer(await deeds.undoRun(world, personOf(asking), asking.params.id!, request));
     },
   },
 ];

@@ -33,6 +33,9 @@ export interface StoredCall {
   /** Place of the entry that settled it; its payload holds the answer, given again to a repeated request. */
   readonly settled_log: string | null;
   readonly settled_seq: number | null;
+  /** Id of the call that this one undoes, and whether in full. */
+  readonly undo_of: string | null;
+  readonly undo_kind: 'tool' | 'soft' | null;
 }
 
 /** A call as it is first written; what is not known yet may be left out. */
@@ -46,7 +49,9 @@ type Later =
   | 'side_effect_id'
   | 'side_effect_url'
   | 'settled_log'
-  | 'settled_seq';
+  | 'settled_seq'
+  | 'undo_of'
+  | 'undo_kind';
 
 const COLUMNS = [
   ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
@@ -60,9 +65,10 @@ const COLUMNS = [
     'deed',
     'approval_id',
   ],
-  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq'],
+  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq', 'undo_of', 'undo_kind'],
 ] as const satisfies readonly (keyof StoredCall)[];
-const SELECT = `select ${COLUMNS.join(', ')} from calls`;
+export const COLUMNS_OF_CALLS = COLUMNS.join(', ');
+const SELECT = `select ${COLUMNS_OF_CALLS} from calls`;
 const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(() => '?').join(', ')})
   on conflict (tenant, agent, idempotency_key) where idempotency_key is not null do nothing`;
 /** A call that is not over keeps its key, however old. */
@@ -106,7 +112,7 @@ export async function findByKey(
   );
 }
 
-/** The held call of the same run that asks for the very same: a repeat joins it. */
+/** The held call of the same run that asks for the very same: a repeat joins it. An operator's undo is none of it. */
 export async function findHeldTwin(
   tx: Tx,
   tenant: string,
@@ -116,7 +122,7 @@ export async function findHeldTwin(
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
     `${SELECT} where status = 'held' and tenant = ? and agent = ? and args_digest = ? and run = ?
-     order by id limit 1`,
+       and undo_of is null order by id limit 1`,
     ...[tenant, agent, args_digest, run],
   );
 }
