@@ -71,7 +71,7 @@ async function takeStep(world: World, person: Person, row: StoredCall, dryRun: b
   const { standing, vain } = await world.store.read((tx) => undosOf(tx, row.tenant, row.id));
   if (standing !== undefined) {
     const answer = await world.store.read((tx) => answerOf(tx, standing, world));
-    return { ...base, ...stateOf(answer, standing.undo_kind!), call: answer };
+    return { ...base, ...stateOf({ ...answer, status: standing.status }, standing.undo_kind!), call: answer };
   }
   const compensation = await compensationOf(row, world);
   if (compensation.kind === 'none') return { ...base, ...impossible(compensation) };
@@ -86,7 +86,7 @@ async function takeStep(world: World, person: Person, row: StoredCall, dryRun: b
   const { answer } = performed;
   if (answer.dry_run === true) return { ...base, by, ...judged(answer, by), call: answer };
   const after = answer.status === 'succeeded' && kind === 'tool' ? 'compensated' : row.status;
-  return { ...base, status: after, by, ...stateOf(answer, kind), call: answer };
+  return { ...base, status: after, by, ...stateOf(answer, kind), call: { ...answer, undo_of: row.id } };
 }
 
 const UNSETTLED: Partial<Record<StoredCall['status'], string>> = {

@@ -160,6 +160,7 @@ export interface UndoDesk extends Desk {
 export async function startUndoDesk(files: BundleFiles = {}): Promise<UndoDesk> {
   const desk = await startDesk({ ...FILES, ...UNDO_FILES, ...files });
   desk.db.exec(`
+    pragma busy_timeout = 5000;
     create table credits (call_id text primary key, account text, amount_minor integer, voided_by text);
     create table voids (at integer primary key, call_id text unique, account text);
   `);
