@@ -75,6 +75,8 @@ export interface CallAnswer {
   readonly side_effect?: { readonly id?: string; readonly url?: string };
   /** The answer to a repeated request: the deed was not done again. */
   readonly replayed?: true;
+  /** Id of the call that this one undoes. */
+  readonly undo_of?: string;
   /** For people: what is being done about a call in doubt. */
   readonly doubt?: {
     readonly since_ms: number;
@@ -93,6 +95,64 @@ export interface ResolutionRequest {
   readonly evidence: string;
   /** What the deed left in the outside world. */
   readonly side_effect_id?: string;
+}
+
+/** POST /v1/calls/{id}/undo and /v1/runs/{id}/undo, by operators and admins. */
+export interface UndoRequest {
+  /** Say what would be done, and do nothing. */
+  readonly dry_run?: boolean;
+  /** Of a run: pass over what cannot be undone now, instead of stopping there. */
+  readonly keep_going?: boolean;
+}
+
+/**
+ * How a write stands that is to be undone. `ready`: the broker can undo it. `undone`, `softened`: done. `waiting`: its
+ * undo waits for people or still runs. `unknown`: nobody knows whether it was undone. `failed`, `blocked`: its undo was
+ * not done, or may not be done now. `unsettled`: the call itself must be settled first. `manual`: a person does it by
+ * the runbook. `impossible`: there is no way that the broker knows of.
+ */
+export const UNDO_STATES = [
+  'ready',
+  'undone',
+  'softened',
+  'waiting',
+  'unknown',
+  'failed',
+  'blocked',
+  'unsettled',
+  'manual',
+  'impossible',
+] as const;
+export type UndoState = (typeof UNDO_STATES)[number];
+
+/** One write, and what undoes it. */
+export interface UndoStep {
+  readonly call_id: string;
+  readonly tool: string;
+  readonly status: CallStatus;
+  readonly state: UndoState;
+  /** What is to be known or done, in a sentence for people. */
+  readonly what: string;
+  /** What the broker calls to undo it. */
+  readonly by?: {
+    readonly tool: string;
+    readonly args: JsonObject;
+    /** Of a soft undo: what it leaves as it is. */
+    readonly leaves?: string;
+  };
+  /** What a person does. */
+  readonly runbook?: string;
+  /** The undo as a call of its own; in a dry run how it would be judged. */
+  readonly call?: CallAnswer;
+}
+
+/** The writes of a run that took effect or may have, those that were done last first. */
+export interface UndoPlan {
+  readonly run_id: string;
+  readonly dry_run: boolean;
+  readonly steps: readonly UndoStep[];
+  /** How many of them are neither undone nor softened. */
+  readonly left: number;
 }
 
 /** A tool as its agent sees it. */
@@ -167,6 +227,8 @@ export interface ApprovalView {
   readonly resources: readonly string[];
   readonly asks: readonly ApprovalAsk[];
   readonly deed_digest: string;
+  /** Present where the deed undoes another call: which, and who asked for that. */
+  readonly undo?: { readonly call_id: string; readonly by: string };
   readonly votes: readonly VoteView[];
 }
 
@@ -212,15 +274,9 @@ export interface QuotaView {
 
 /**
  * What people are told of at once: an outcome that nobody knows, a read-back that disagrees, an outside system that
- * goes on failing, an undo that failed, a call that only a person can settle, a deed that was found twice.
+ * goes on failing, an undo that failed, a call that only a person can settle.
  */
-export type AlertKind =
-  | 'in_doubt'
-  | 'unverified'
-  | 'upstream_failed'
-  | 'undo_failed'
-  | 'needs_person'
-  | 'duplicate_deed';
+export type AlertKind = 'in_doubt' | 'unverified' | 'upstream_failed' | 'undo_failed' | 'needs_person';
 
 /** `pending`: on its way. `failed`: a webhook was given up. `logged`: no webhook takes it; the log has it. */
 export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';

@@ -15,6 +15,9 @@ import type {
   ResolutionRequest,
   RunView,
   ToolView,
+  UndoPlan,
+  UndoRequest,
+  UndoStep,
 } from '@countersign/contract/wire.ts';
 import type { KeySource } from './key.ts';
 import { Session } from './session.ts';
@@ -154,6 +157,16 @@ export class People {
   /** Says that this person has seen an alert; recorded. For operators. */
   ackAlert(alertId: string): Promise<AlertView> {
     return this.#session.request('POST', `/v1/alerts/${encodeURIComponent(alertId)}/ack`);
+  }
+
+  /** Undoes one call, or says in a dry run what would undo it. For operators. */
+  undoCall(callId: string, request: Pick<UndoRequest, 'dry_run'> = {}): Promise<UndoStep> {
+    return this.#session.request('POST', `/v1/calls/${encodeURIComponent(callId)}/undo`, { body: request });
+  }
+
+  /** Undoes the writes of a run, newest first, or says in a dry run what would undo them. For operators. */
+  undoRun(runId: string, request: UndoRequest = {}): Promise<UndoPlan> {
+    return this.#session.request('POST', `/v1/runs/${encodeURIComponent(runId)}/undo`, { body: request });
   }
 
   /** Runs, newest first. */

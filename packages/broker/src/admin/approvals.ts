@@ -56,7 +56,8 @@ export async function showApproval(
     // Sentence, facts and the digest over them may say more than the agent has read in this run.
     const facts = { summary: '', prepared: {}, bound: {}, resources: [], cost: null };
     const blank = { ...facts, deed_digest: '', votes: [] };
-    return ok({ ...(await viewOf(tx, row, world)), ...blank });
+    const { undo: _, ...view } = await viewOf(tx, row, world);
+    return ok({ ...view, ...blank });
   });
 }
 
@@ -76,7 +77,7 @@ export async function vote(
     const refused = refuseVote(world, person, row, request);
     if (refused !== null) return refused;
     const now = world.clock.now();
-    const electorate = electorateOf(world.bundle(), row.tenant, row.agent);
+    const electorate = electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row));
     const rules = row.asks.filter((ask) => isEntitled(ask, person.name, electorate));
     if (rules.length === 0) {
       const groups = [...new Set(row.asks.map((ask) => ask.group))].join(', ');
@@ -146,7 +147,7 @@ async function closeIfDecided(
   const { satisfied } = countVotes(
     row.asks,
     await votesOf(tx, row.id),
-    electorateOf(world.bundle(), row.tenant, row.agent),
+    electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row)),
   );
   const complete = row.asks.every((ask) => satisfied.has(ask.rule));
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
@@ -163,8 +164,12 @@ async function closeIfDecided(
 
 type Shown = Pick<
   ApprovalView,
-  'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources'
+  'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources' | 'undo'
 >;
+
+function askerOf({ shown }: StoredApproval): string | undefined {
+  return (shown as unknown as Shown | null)?.undo?.by;
+}
 
 /** What is left of what was shown once its payload was erased. */
 const ERASED: JsonObject = {
@@ -174,7 +179,11 @@ const ERASED: JsonObject = {
 
 async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<ApprovalView> {
   const votes = await votesOf(tx, row.id);
-  const counted = countVotes(row.asks, votes, electorateOf(world.bundle(), row.tenant, row.agent));
+  const counted = countVotes(
+    row.asks,
+    votes,
+    electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row)),
+  );
   const shown = (row.shown ?? ERASED) as unknown as Shown;
   return {
     approval_id: row.id,
@@ -195,6 +204,7 @@ async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<Approv
     resources: shown.resources,
     asks: counted.asks,
     deed_digest: row.deed_digest,
+    ...(shown.undo === undefined ? {} : { undo: shown.undo }),
     votes: votes.map(voteView),
   };
 }

@@ -3,11 +3,13 @@ import type { Json } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer, ResolutionRequest } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
+import { undoingOfRow, undoneBy } from '#call/undoing.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { getCall, resolveCall as resolveRow } from '#store/calls.ts';
 import { closeDoubt, getDoubt } from '#store/doubts.ts';
 import { appendEntry } from '#store/ledger.ts';
+import { recordUndone } from '#store/undos.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 /** By operators and admins; only for a call in doubt or unverified. One transaction, one entry. */
@@ -53,6 +55,8 @@ export async function resolveCall(
     const settled = { settled_log: log, settled_seq: seq };
     await resolveRow(tx, row.id, { status, at_ms, side_effect_id: side_effect_id ?? null, ...settled });
     await closeDoubt(tx, row.id);
+    const undone = undoneBy(row.id, undoingOfRow(row), status, { run: row.run, tenant: row.tenant, at_ms });
+    if (undone !== null) await recordUndone(tx, undone);
     return ok(answer);
   });
   if (resolved.ok) world.signals.notify(id);

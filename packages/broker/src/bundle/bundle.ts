@@ -111,6 +111,8 @@ export interface TestCase {
   readonly claimed: JsonObject;
   readonly prepared: JsonObject;
   readonly labels: readonly string[];
+  /** The call undoes another. */
+  readonly undo: boolean;
   readonly now_ms: number;
   /** Rules whose quorum has approved. */
   readonly approved: readonly string[];

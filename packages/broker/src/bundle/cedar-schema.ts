@@ -66,6 +66,7 @@ function typeOfAction(tool: Tool, settings: Settings): string {
     ...(tool.cost === undefined ? [] : ['cost: { minor: Long, currency: String }']),
     'effect: String',
     'mode: String',
+    'undo: Bool',
     'labels: Set<String>',
     'run: { id: String, ambient: Bool, trigger?: String }',
     'now: datetime',

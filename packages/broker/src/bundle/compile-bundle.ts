@@ -12,6 +12,7 @@ import { checkShape, type FileKind } from './check-shape.ts';
 import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
 import { secretsInText } from './leaked-secrets.ts';
+import { lintCompensations } from './lint-compensation.ts';
 import type { LintRuleId } from './lint-rules.ts';
 import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
@@ -313,6 +314,7 @@ function compileManifests(
     if (!TYPING.some((rule) => broken.has(rule))) typed.add(manifest.tool.name);
   }
   lintNamesApart(manifests, mistakes);
+  lintCompensations(manifests, files.named('tool'), mistakes);
   return { manifests, untyped: new Set([...files.named('tool')].filter((name) => !typed.has(name))) };
 }
 

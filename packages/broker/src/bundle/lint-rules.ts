@@ -82,6 +82,11 @@ export const lintRules = {
     why: 'On the day it goes wrong, the way back must be written down.',
     waivable: 'imported',
   },
+  'compensate-fits': {
+    what: 'What undoes a tool is a write that exists and takes its arguments, or a runbook for people.',
+    why: 'On the day it is needed it must work, and nobody tries it before.',
+    waivable: 'never',
+  },
   'prepared-pinned': {
     what: 'Prepared values that bind, resources, cost, credential, idempotency or summary read are pinned.',
     why: 'What was approved must be what is done: the world may change in between.',

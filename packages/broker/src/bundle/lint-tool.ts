@@ -307,7 +307,6 @@ function lintNames({ tool }: Manifest, world: LintWorld, found: Found): void {
     if (name !== undefined && !world.tools.has(name))
       found('reads-known', pointer, `no tool "${name}"`, hintFor(name, world.tools));
   };
-  other('/compensate/tool', tool.compensate?.tool);
   other('/lifecycle/replaced_by', tool.lifecycle.replaced_by);
   const ids = tool.prepare.map((step) => step.id);
   ids.forEach((id, index) => {

@@ -185,6 +185,7 @@ class Compiler {
           ...(compensate.args === undefined
             ? {}
             : { args: this.#template('/compensate/args', compensate.args, 'compensate') }),
+          ...(compensate.leaves === undefined ? {} : { leaves: compensate.leaves as string }),
           ...(compensate.runbook === undefined ? {} : { runbook: compensate.runbook as string }),
         },
       }),

@@ -4,7 +4,7 @@ import { decide } from '#rules/decide.ts';
 import type { Decision } from '#rules/decision.ts';
 import type { Scope } from '#rules/expression.ts';
 import { factsOf } from '#rules/facts.ts';
-import type { Agent } from '#rules/principal.ts';
+import { type Agent, agentUndone } from '#rules/principal.ts';
 import type { Tool } from '#rules/tool.ts';
 import type { Bundle, TestCase } from './bundle.ts';
 
@@ -27,7 +27,8 @@ export function runCases(bundle: Bundle): CaseResult[] {
 }
 
 function judgeCase(bundle: Bundle, test: TestCase): { ok: boolean; got: string } {
-  const agent = bundle.agents.get(test.agent);
+  const named = bundle.agents.get(test.agent);
+  const agent = named !== undefined && test.undo ? agentUndone(named) : named;
   const tool = bundle.tools.get(test.tool);
   if (agent === undefined || tool === undefined) return { ok: false, got: 'no such agent or tool' };
   const issues = issuesOf(test, tool);
@@ -57,7 +58,7 @@ function issuesOf(test: TestCase, tool: Tool): string[] {
 }
 
 function decideCase(bundle: Bundle, test: TestCase, agent: Agent, tool: Tool): Decision {
-  const { args, prepared, bound, claimed, now_ms } = test;
+  const { args, prepared, bound, claimed, undo, now_ms } = test;
   const run = { id: 'run_test', ambient: Object.keys(bound).length === 0, trigger: null };
   const scope: Scope = {
     args,
@@ -68,7 +69,7 @@ function decideCase(bundle: Bundle, test: TestCase, agent: Agent, tool: Tool): D
     now: now_ms,
   };
   const requests = factsOf({
-    ...{ base: bundle.facts, agent, tool, args, prepared, bound, claimed, run, now_ms },
+    ...{ base: bundle.facts, agent, tool, args, prepared, bound, claimed, run, undo, now_ms },
     labels: [...new Set([...test.labels, ...tool.prepare.flatMap((step) => step.labels)])].sort(),
     cost: tool.cost === undefined ? null : costOf(tool.cost, scope),
     resources: tool.resources.map((each) => String(each.evaluate(scope))),

@@ -66,6 +66,7 @@ function caseOf(given: JsonObject, source: Source, pointer: string): TestCase {
     claimed: object('claimed'),
     prepared: object('prepared'),
     labels: list('labels'),
+    undo: given.undo === true,
     now_ms: Date.parse((given.now as string | undefined) ?? NOW_DEFAULT),
     approved: list('approved'),
     expect: given.expect as TestCase['expect'],

@@ -8,6 +8,7 @@ import { admittedDeedOf, callRow, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
 import { notSentProblem } from './not-sent.ts';
 import type { Stage } from './step.ts';
+import { askedBy, undoFacts, undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
 /**
@@ -23,8 +24,10 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   const paused = pausedProblem(call, world);
   if (paused !== null) return { stop: paused };
   const now = world.clock.now();
+  const undoing = undoingOf(call);
   const claims = claimsOf(
-    call.bundle.settings.quotas,
+    // An agent that has used up its quota is the very one whose deeds are to be undone.
+    undoing === null ? call.bundle.settings.quotas : [],
     { agent: call.agent.name, tool: call.tool.name, run: call.run.id, write: call.tool.effect !== 'read' },
     now,
   );
@@ -79,6 +82,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
     connector: call.tool.connector,
     seen: { labels_version: call.labelsVersion, revision },
     now_ms: now,
+    undo_of: undoingOf(call)?.of ?? null,
     approval:
       approvalId === null
         ? null
@@ -113,10 +117,12 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
         run: id,
         tool: call.tool.name,
         tool_version: call.tool.version,
+        ...undoFacts(call),
       },
       payload: {
         args: call.input.args,
         claimed: call.input.claimed,
+        ...askedBy(call),
         ...(call.step === undefined ? {} : { step: call.step }),
         // What the caller answered to an upstream's demand goes upstream like an argument.
         ...(call.talk?.responses ? { input_responses: call.talk.responses } : {}),
@@ -134,6 +140,12 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
   };
 }
 
+/** Also of a call that would wait for people to undo one that is not there to be undone any more. */
+export const UNDONE = problem(
+  'conflict',
+  'The call that this undoes is undone, or known not to have been done.',
+);
+
 type Refused = Extract<AdmittedAs, { ok: false }>;
 
 function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: false }>['step'] {
@@ -149,6 +161,8 @@ function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: fals
       return stop(problem('conflict', 'The approval of this call was spent or withdrawn.'));
     case 'not_waiting':
       return stop(problem('conflict', 'This call is not waiting any more.'));
+    case 'undone':
+      return stop(UNDONE);
     case 'bundle_changed':
     case 'labels_changed':
     case 'key_taken':

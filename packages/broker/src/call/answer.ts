@@ -7,6 +7,7 @@ import { readPayload } from '#store/ledger.ts';
 import type { Tx } from '#store/tx.ts';
 import { electorateOf } from './electorate.ts';
 import { haltOfRow } from './halted.ts';
+import { undoingOfRow } from './undoing.ts';
 import type { World } from './world.ts';
 
 /** The settled answer as it was first given; for a call that is not settled, its present state. */
@@ -17,22 +18,30 @@ export async function answerOf(tx: Tx, row: StoredCall, world: World): Promise<C
     tool: row.tool,
     status: row.status,
     labels: [],
+    ...undoOf(row),
   };
   if (row.settled_log !== null && row.settled_seq !== null) {
     const payload = await readPayload(tx, row.settled_log, row.settled_seq);
     // An erased payload leaves the state, which the entry still proves.
-    return payload === null ? open : (payload as unknown as { readonly answer: CallAnswer }).answer;
+    if (payload === null) return open;
+    const { answer } = payload as unknown as { readonly answer: CallAnswer };
+    // What was answered then stays as it was, but for what has been undone since.
+    return { ...answer, ...(row.status === 'compensated' ? { status: row.status } : {}), ...undoOf(row) };
   }
   if (row.status === 'held' && row.approval_id !== null) {
     const halted = haltOfRow(row, world) === undefined ? {} : ({ halted: true } as const);
     const approval = await getApproval(tx, row.tenant, row.approval_id);
     if (approval !== undefined) {
-      const electorate = electorateOf(world.bundle(), row.tenant, row.agent);
+      const electorate = electorateOf(world.bundle(), row.tenant, row.agent, undoingOfRow(row)?.by);
       const { asks } = countVotes(approval.asks, await votesOf(tx, approval.id), electorate);
       return { ...open, ...halted, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
     }
   }
   return open;
+}
+
+function undoOf({ undo_of }: StoredCall): Pick<CallAnswer, 'undo_of'> {
+  return undo_of === null ? {} : { undo_of };
 }
 
 /** Where the people who are asked find the question. */

@@ -6,6 +6,7 @@ import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { openAmbientRun, type StoredRun, touchRun } from '#store/runs.ts';
 import type { Asked, Authenticated } from './call.ts';
+import { enterUndo } from './enter-undo.ts';
 import { tenantLog } from './logs.ts';
 import { readAmbientRun, readRun } from './read-run.ts';
 import type { Known, Stage, Step } from './step.ts';
@@ -13,11 +14,14 @@ import type { World } from './world.ts';
 
 /**
  * Ends with `unauthenticated` (nothing is known of the caller), `agent_suspended`, `forbidden` (not an agent) or
- * `run_ended`. A resumed call enters as its stored agent, if that one is still active.
+ * `run_ended`. A resumed call enters as its stored agent, if that one is still active; one that undoes another has an
+ * entrance of its own.
  */
 export const authenticate: Stage<Asked, Authenticated> = (call, world) => {
   const bundle = world.bundle();
   const { proof } = call;
+  if (proof.kind !== 'bearer' && proof.undoing !== null)
+    return enterUndo(call, proof, proof.undoing.by, world);
   const authentication =
     proof.kind === 'bearer'
       ? world.identity.authenticate(proof.token, proof.resource)
@@ -31,7 +35,7 @@ export const authenticate: Stage<Asked, Authenticated> = (call, world) => {
     return { stop: problem('forbidden', `Only agents make calls; ${principal.kind}s do not.`) };
   }
   const { token_id: tokenId, run_id } = authentication.caller;
-  const known = { agent: principal, run_id: proof.kind === 'resumed' ? proof.run_id : run_id };
+  const known = { agent: principal, run_id: proof.kind === 'bearer' ? run_id : proof.run_id };
   const enter = (run: Entered): Step<Authenticated> => {
     if ('go' in run) return { go: { ...call, agent: principal, run: run.go, tokenId, bundle } };
     return run.stop.code === 'run_ended' ? { ...run, known } : run;

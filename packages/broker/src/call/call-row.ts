@@ -4,6 +4,7 @@ import { sha256Hex } from '@countersign/contract/digest.ts';
 import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { NewCall } from '#store/calls.ts';
 import type { Decided, Validated } from './call.ts';
+import { askedBy, undoingOf } from './undoing.ts';
 
 /** The row of a call that was resolved and validated. Deeds are kept, so that held calls can be resumed. */
 export function callRow(call: Validated, status: CallStatus, now_ms: number): NewCall {
@@ -21,10 +22,16 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     status,
     request_digest: isRepeatable(call, status) ? '' : call.input.requestDigest(),
     ...(call.idempotencyKey === null ? {} : { idempotency_key: call.idempotencyKey }),
+    ...undoColumns(call),
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
     ...(status === 'held' ? { args_digest: argsDigest(call), deed: deedOf(call) } : {}),
   };
+}
+
+function undoColumns(call: Validated): Pick<NewCall, 'undo_of' | 'undo_kind'> {
+  const undoing = undoingOf(call);
+  return undoing === null ? {} : { undo_of: undoing.of, undo_kind: undoing.kind };
 }
 
 /** A read that nobody waits for and that has no key: repeats of it are never looked for. */
@@ -34,18 +41,20 @@ function isRepeatable(call: Validated, status: CallStatus): boolean {
 
 /** Canonical JSON of what a held call needs to enter the walk again. */
 export function deedOf(call: Validated): string {
-  return canonicalize({ args: call.input.args, claimed: call.input.claimed });
+  return canonicalize({ args: call.input.args, claimed: call.input.claimed, ...askedBy(call) });
 }
 
 /**
  * Canonical JSON of what settling an admitted write needs where its broker was lost in the middle, and what undoing it
  * needs afterwards.
  */
-export function admittedDeedOf({ input, prepared, deed }: Decided, admitted_at_ms: number): string {
+export function admittedDeedOf(call: Decided, admitted_at_ms: number): string {
+  const { input, prepared, deed } = call;
   const { resources, pinned, cost, credentialScope } = deed;
   return canonicalize({
     args: input.args,
     claimed: input.claimed,
+    ...askedBy(call),
     prepared,
     deed: { resources, pinned, cost, credential_scope: credentialScope },
     admitted_at_ms,

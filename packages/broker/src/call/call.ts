@@ -12,12 +12,32 @@ import type { Run } from '#rules/run.ts';
 import type { Tool } from '#rules/tool.ts';
 import type { StoredVote } from '#store/approvals.ts';
 
-export type Door = 'http' | 'mcp' | 'cli' | 'resume';
+export type Door = 'http' | 'mcp' | 'cli' | 'resume' | 'undo';
 
-/** How the caller proves itself: a bearer token, or the broker resuming a call it stored. */
+/** The call is made to undo another one. */
+export interface Undoing {
+  /** Id of the call that is undone. */
+  readonly of: string;
+  readonly kind: 'tool' | 'soft';
+  /** Name of the person who asked for it. */
+  readonly by: string;
+}
+
+/**
+ * How the caller proves itself: a bearer token, the broker resuming a call it stored, or a person who was authenticated
+ * as an operator asking to undo a call of the agent.
+ */
 export type Proof =
   | { readonly kind: 'bearer'; readonly token: string | null; readonly resource: Resource }
-  | { readonly kind: 'resumed'; readonly tenant: string; readonly agent: string; readonly run_id: string };
+  | (Stored & { readonly kind: 'resumed'; readonly undoing: Undoing | null })
+  | (Stored & { readonly kind: 'undo'; readonly undoing: Undoing });
+
+/** Whose call it is, as the store says. */
+interface Stored {
+  readonly tenant: string;
+  readonly agent: string;
+  readonly run_id: string;
+}
 
 /** What a door hands to the walk. */
 export interface Asked {

@@ -15,6 +15,7 @@ import { deniedOnFacts, unjudgedProblem } from './gate.ts';
 import { answersDemand, requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
+import { undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
 /**
@@ -115,7 +116,9 @@ function askPeople(
   const expiresAt_ms = same ? grants.expiresAt_ms : now + bundle.settings.approvals.ttl_ms;
   const deedDigest = digestUntil(expiresAt_ms);
   const votes = same ? grants.votes.filter((vote) => vote.deed_digest === deedDigest) : [];
-  const counted = countVotes(rules, votes, electorateOf(bundle, call.agent.tenant, call.agent.name));
+  const { tenant, name } = call.agent;
+  const electorate = electorateOf(bundle, tenant, name, undoingOf(call)?.by);
+  const counted = countVotes(rules, votes, electorate);
   return { deed, approval: { deedDigest, asks: counted.asks, expiresAt_ms }, satisfied: counted.satisfied };
 }
 
@@ -142,13 +145,19 @@ function digestOf(call: Granted, deed: Deed, rules: readonly ApprovalRule[], exp
 }
 
 function sentence(call: Granted, scope: Scope): string {
-  const { agent, tool } = call;
+  const { tool } = call;
+  const who = whoWants(call);
   if (tool.summary.length > 0) {
     try {
-      return summarize(agent.name, tool.summary, scope);
+      return summarize(who, tool.summary, scope);
     } catch {
       // Facts that the sentence reads are missing: say the deed in the generic words below.
     }
   }
-  return `${agent.name} wants to call ${tool.name} with ${quoteForeign(canonicalize(call.input.args))}.`;
+  return `${who} wants to call ${tool.name} with ${quoteForeign(canonicalize(call.input.args))}.`;
+}
+
+function whoWants(call: Granted): string {
+  const undoing = undoingOf(call);
+  return undoing === null ? call.agent.name : `${undoing.by}, to undo ${undoing.of} of ${call.agent.name},`;
 }

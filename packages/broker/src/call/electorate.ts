@@ -4,10 +4,16 @@ import type { Electorate } from '#rules/approval.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
-/** Active approvers of the tenant, by group, and the owner whom rules may exclude. */
-export function electorateOf(bundle: Bundle, tenant: string, agent: string): Electorate {
+/** Active approvers of the tenant, by group, and whom rules may exclude: the owner, and who asked for an undo. */
+export function electorateOf(
+  bundle: Bundle,
+  tenant: string,
+  agent: string,
+  asker: string | undefined,
+): Electorate {
   return {
     owner: bundle.agents.get(agent)?.owner ?? '',
+    ...(asker === undefined ? {} : { asker }),
     members: (group) => bundle.groups.get(group) ?? NOBODY,
     mayApprove: (name) => {
       const person = bundle.people.get(name);

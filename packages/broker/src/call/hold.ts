@@ -10,10 +10,13 @@ import { insertApproval, setStatus, wasRejected } from '#store/approvals.ts';
 import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.ts';
 import { appendEntry } from '#store/ledger.ts';
 import type { WriteTx } from '#store/tx.ts';
+import { whyNotUndo } from '#store/undos.ts';
+import { UNDONE } from './admit.ts';
 import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
 import { argsDigest, callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import { undoFacts, undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
 export type Held = { readonly answer: CallAnswer } | { readonly stop: Problem } | { readonly again: string };
@@ -49,6 +52,7 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
         approval: id,
         rules: approval.asks.map((ask) => ask.rule),
         bundle: call.bundle.revision,
+        ...undoFacts(call),
       },
       payload: { deed_digest: approval.deedDigest, shown },
     });
@@ -90,6 +94,13 @@ class KeyTaken extends Error {}
 
 async function earlierAnswer(tx: WriteTx, call: Decided, world: World): Promise<Held | null> {
   const { tenant, name } = call.agent;
+  const undoing = undoingOf(call);
+  if (undoing !== null) {
+    // Not the agent asks again: what people rejected to it, and how much waits for it, is none of the operator's.
+    const barred = await whyNotUndo(tx, tenant, undoing.of, call.id);
+    if (barred === 'key_taken') throw new KeyTaken();
+    return barred === null ? null : { stop: UNDONE };
+  }
   const digest = argsDigest(call);
   const twin = isItsOwn(call) ? undefined : await findHeldTwin(tx, tenant, name, call.run.id, digest);
   if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
@@ -118,6 +129,7 @@ function isItsOwn({ idempotencyKey, step }: Decided): boolean {
 
 /** What the approver is shown, kept as it was shown. */
 function shownOf(call: Decided): JsonObject {
+  const undoing = undoingOf(call);
   return {
     summary: call.deed.summary,
     args: call.input.args,
@@ -129,6 +141,7 @@ function shownOf(call: Decided): JsonObject {
     cost: call.deed.cost,
     resources: [...call.deed.resources],
     trigger: call.run.trigger,
+    ...(undoing === null ? {} : { undo: { call_id: undoing.of, by: undoing.by } }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Run } from '#rules/run.ts';
 import type { Labelled, Prepared } from './call.ts';
 import { readRun } from './read-run.ts';
 import type { Stage, Step } from './step.ts';
+import { undoingOf } from './undoing.ts';
 
 /** Ends with `run_ended`. Labels are read again after slow fresh reads, since another call may have joined some. */
 export const label: Stage<Prepared, Labelled> = (call, world) => {
@@ -13,7 +14,7 @@ export const label: Stage<Prepared, Labelled> = (call, world) => {
 };
 
 function labelled(call: Prepared, run: Run | undefined): Step<Labelled> {
-  if (run === undefined || run.ended_at_ms !== null) {
+  if (run === undefined || (run.ended_at_ms !== null && undoingOf(call) === null)) {
     return { stop: problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`) };
   }
   const labels =

@@ -7,7 +7,7 @@ import type { Asked, Authenticated, Counted, Gated } from './call.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
-/** Ends with `loop_detected`. Dry runs do nothing, and what people have approved is no loop: neither is counted. */
+/** Ends with `loop_detected`. Dry runs do nothing, and what people have approved or undo is no loop: none is counted. */
 export const loops: Stage<Gated, Counted> = (call, world) => {
   if (!isWatched(call)) return { go: { ...call, repeats: 0 } };
   const failing = failingProblem(call, world);
@@ -21,7 +21,7 @@ export const loops: Stage<Gated, Counted> = (call, world) => {
 };
 
 export function isWatched({ dryRun, proof }: Asked): boolean {
-  return !dryRun && proof.kind !== 'resumed';
+  return !dryRun && proof.kind === 'bearer';
 }
 
 /** Short arguments stand for themselves, which is quicker than their digest. */

@@ -46,7 +46,8 @@ export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): 
   return barred ?? resend(call, scope, world);
 }
 
-function keptOf(row: StoredCall): KeptReply | null {
+/** What the upstream answered to a stored call; null when that was lost or erased. */
+export function keptOf(row: StoredCall): KeptReply | null {
   const kept = row.reply === null ? null : (JSON.parse(row.reply) as Partial<KeptReply>);
   return kept?.reply === undefined ? null : (kept as KeptReply);
 }

@@ -8,6 +8,7 @@ import type { Asked, Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
 import { tenantLog } from './logs.ts';
 import type { Known } from './step.ts';
+import { askedBy, undoFacts } from './undoing.ts';
 import type { World } from './world.ts';
 
 export type Refusable = Authenticated & Partial<Validated>;
@@ -58,11 +59,13 @@ export async function refuseCall(
         policies: decided,
         bundle: call.bundle.revision,
         ...(executed ? { executed: true } : {}),
+        ...undoFacts(call),
       },
       payload: {
         tool: call.toolName,
         args: (call.input?.args ?? call.args) as Json,
         claimed: call.claimed,
+        ...askedBy(call),
         answer: answer as unknown as Json,
       },
     }),

@@ -2,6 +2,7 @@
 import type { DecisionRequest } from '#rules/decision.ts';
 import { type CallFacts, factsOf } from '#rules/facts.ts';
 import type { Asked, Validated } from './call.ts';
+import { undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
 /** What differs between stages: UNKNOWN until a later one has found it out. */
@@ -17,6 +18,7 @@ export function requestsOf(call: Validated, facts: StageFacts, world: World): De
     claimed: call.input.claimed,
     bound: call.run.bound,
     run: call.run,
+    undo: undoingOf(call) !== null,
     now_ms: world.clock.now(),
     ...facts,
   });

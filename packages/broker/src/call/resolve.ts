@@ -2,18 +2,23 @@
 import { problem } from '@countersign/contract/problem.ts';
 import type { Authenticated, Resolved } from './call.ts';
 import type { Stage } from './step.ts';
-import { visibleTools } from './visible.ts';
+import { undoingOf } from './undoing.ts';
+import { undoToolOf, visibleTools } from './visible.ts';
 
 /** Ends with `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`. */
 export const resolve: Stage<Authenticated, Resolved> = (call, world) => {
-  const tool = visibleTools(call.bundle, call.agent).get(call.toolName);
+  const undoing = undoingOf(call);
+  const tool =
+    undoing === null
+      ? visibleTools(call.bundle, call.agent).get(call.toolName)
+      : undoToolOf(call.bundle, call.agent, call.toolName);
   if (tool === undefined) {
-    return {
-      stop: problem(
-        'tool_not_found',
-        `There is no tool "${printable(call.toolName)}" for you; list the tools.`,
-      ),
-    };
+    const name = printable(call.toolName);
+    const detail =
+      undoing === null
+        ? `There is no tool "${name}" for you; list the tools.`
+        : `No policy permits "${name}" for ${call.agent.name}, not even where context.undo is true.`;
+    return { stop: problem('tool_not_found', detail) };
   }
   if (tool.lifecycle.status === 'retired') {
     const instead = tool.lifecycle.replaced_by;

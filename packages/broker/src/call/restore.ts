@@ -1,10 +1,12 @@
 // Restores an admitted call from its row, so that its outcome can be found out, or its deed be undone.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { agentUndone } from '#rules/principal.ts';
 import type { StoredCall } from '#store/calls.ts';
 import { admissionOf } from './admit.ts';
 import type { Admitted, Deed } from './call.ts';
 import { tenantLog } from './logs.ts';
 import { readRun } from './read-run.ts';
+import { undoingOfRow } from './undoing.ts';
 import type { World } from './world.ts';
 
 /** What `admittedDeedOf` has written. */
@@ -42,18 +44,19 @@ export async function restoreCall(row: StoredCall, world: World): Promise<Restor
   const run = await readRun(world, row.tenant, row.run);
   if (run === undefined) return { ok: false, why: 'its run is not in the store any more' };
   const { args, claimed, prepared, deed, admitted_at_ms } = kept as KeptDeed;
+  const undoing = undoingOfRow(row);
   const durable = Promise.resolve({ ok: true, log: tenantLog(row.tenant), seq: 0 } as const);
   const call: Admitted = {
     id: row.id,
     door: 'resume',
-    proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run },
+    proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run, undoing },
     toolName: row.tool,
     args,
     claimed,
     idempotencyKey: row.idempotency_key,
     dryRun: false,
     receivedAt_ms: row.created_at_ms,
-    agent,
+    agent: undoing === null ? agent : agentUndone(agent),
     run,
     tokenId: null,
     bundle,

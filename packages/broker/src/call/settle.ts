@@ -11,6 +11,7 @@ import { tenantLog } from './logs.ts';
 import { notSentProblem, retryAt } from './not-sent.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
+import { undoFacts, undoingOf, undoneBy } from './undoing.ts';
 import { upstreamFault } from './upstream-fault.ts';
 import type { World } from './world.ts';
 
@@ -178,6 +179,7 @@ async function recordOutcome(
   const { id, tenant, agent, ambient } = call.run;
   const { credential, verification } = call;
   const fault = upstreamFault(answer, call.reply);
+  const undone = undoneBy(call.id, undoingOf(call), answer.status, { run: id, tenant, at_ms: now });
   const grown = await world.store.perform('settleCall', {
     call_id: call.id,
     ...(discovered.length === 0
@@ -210,12 +212,15 @@ async function recordOutcome(
         ...(call.attempts === undefined || call.attempts === 1 ? {} : { attempts: call.attempts }),
         ...(call.found == null ? {} : { found: call.found }),
         ...(call.admission.recovering ? { recovered: true } : {}),
+        ...undoFacts(call),
       },
       payload: { answer: answer as unknown as Json, ...exchangedOf(call) },
     }),
+    ...(undone === null ? {} : { undone }),
   });
   for (const id of grown) world.runs.drop(id);
   world.signals.notify(call.id);
+  if (undone !== null) world.signals.notify(undone.call_id);
   if (answer.status === 'in_doubt') world.signals.notify('doubts');
   if (answer.status !== 'succeeded') world.signals.notify('alerts');
 }

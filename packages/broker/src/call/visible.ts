@@ -25,8 +25,15 @@ export function visibleTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, 
   return tools;
 }
 
+/** A tool that undoes a call of the agent, where some policy could permit that; the agent need not see it itself. */
+export function undoToolOf(bundle: Bundle, agent: Agent, name: string): Tool | undefined {
+  const tool = bundle.tools.get(name);
+  const permitted = tool !== undefined && mayPermit(bundle.policies, anyCallOf(bundle, agent, tool, true));
+  return permitted ? tool : undefined;
+}
+
 /** A request that stands for every call of the tool by the agent: only who and what are known. */
-export function anyCallOf(bundle: Bundle, agent: Agent, tool: Tool): DecisionRequest {
+export function anyCallOf(bundle: Bundle, agent: Agent, tool: Tool, undo = false): DecisionRequest {
   return {
     principal: { type: 'Agent', id: agent.name },
     action: { type: 'Action', id: tool.name },
@@ -42,6 +49,7 @@ export function anyCallOf(bundle: Bundle, agent: Agent, tool: Tool): DecisionReq
       now: UNKNOWN,
       effect: tool.effect,
       mode: agent.mode,
+      undo,
     },
     entities: (key) => bundle.facts.entities.get(key),
   };

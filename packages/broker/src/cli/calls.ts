@@ -20,7 +20,7 @@ interface ResolveOptions extends ConnectionOptions {
   readonly sideEffect?: string;
 }
 
-export function callsCommands(program: Command, world: CliWorld): void {
+export function callsCommands(program: Command, world: CliWorld): Command {
   const group = program.command('calls').description('what agents asked for, and what became of it');
   withConnection(group.command('list').description('calls, newest first'))
     .addOption(new Option('--status <status>', 'only these').choices(CALL_STATUSES))
@@ -44,6 +44,7 @@ export function callsCommands(program: Command, world: CliWorld): void {
     .requiredOption('--evidence <text>', 'how that is known, e.g. the record in the outside system')
     .option('--side-effect <id>', 'what it left in the outside world')
     .action((id: string, options: ResolveOptions) => resolve(id, options, world));
+  return group;
 }
 
 async function resolve(id: string, options: ResolveOptions, world: CliWorld): Promise<void> {

@@ -25,6 +25,7 @@ import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
 import { toolsCommand } from './tools.ts';
 import { toolsNewCommands } from './tools-new.ts';
+import { undoCommands } from './undo.ts';
 
 const VERSION = '0.1.0';
 
@@ -66,9 +67,8 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   approvalsCommands(program, world);
   haltCommands(program, world);
   quotasCommand(program, world);
-  callsCommands(program, world);
+  undoCommands(callsCommands(program, world), runsCommands(program, world), world);
   alertsCommands(program, world);
-  runsCommands(program, world);
   const tools = toolsCommand(program, world);
   reviewCommand(tools, world);
   toolsNewCommands(tools, world);

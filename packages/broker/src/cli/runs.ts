@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { printableFields, printableJson, printableTable, printableTime } from './printable.ts';
 
-export function runsCommands(program: Command, world: CliWorld): void {
-  const group = program.command('runs').description('the calls that answer one trigger');
+export function runsCommands(program: Command, world: CliWorld): Command {
+  const group = program.command('runs').alias('run').description('the calls that answer one trigger');
   withConnection(group.command('list', { isDefault: true }).description('runs, newest first'))
     .option('--limit <n>', 'at most this many', '50')
     .action((options: ConnectionOptions & { limit: string }) => list(options, world));
@@ -20,6 +20,7 @@ export function runsCommands(program: Command, world: CliWorld): void {
     const run = await connect(options, world).endRun(id);
     world.terminal.out(options.json ? printableJson(run) : `${id} has ended.`);
   });
+  return group;
 }
 
 async function list(options: ConnectionOptions & { limit: string }, world: CliWorld): Promise<void> {

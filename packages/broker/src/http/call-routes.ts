@@ -6,6 +6,7 @@ import {
   type CallRequest,
   type CallStatus,
   type ResolutionRequest,
+  type UndoRequest,
 } from '@countersign/contract/wire.ts';
 import type { CallFilter, Viewer } from '#admin/calls.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
@@ -121,6 +122,21 @@ export const callRoutes: readonly Route[] = [
       const { deeds, world } = asking.reach;
       const request = asking.body as ResolutionRequest;
       return answer(await deeds.resolveCall(world, personOf(asking), asking.params.id!, request));
+    },
+  },
+  {
+    id: 'undoCall',
+    method: 'POST',
+    path: '/v1/calls/{id}/undo',
+    summary: 'Undoes a call by what its manifest names, once, or says what would undo it.',
+    who: ['operator', 'admin'],
+    body: { schema: 'CallUndoRequest', optional: true },
+    answers: { 200: 'UndoStep' },
+    problems: ['not_found', 'conflict'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const request = (asking.body ?? {}) as UndoRequest;
+      return answer(await deeds.undoCall(world, personOf(asking), asking.params.id!, request));
     },
   },
   {

@@ -1,9 +1,10 @@
-// Routes of runs, approvals, halts, quotas and alerts: what orchestrators and people do.
+// Routes of runs, approvals, halts, quotas, alerts and undoing: what orchestrators and people do.
 import type {
   AlertState,
   ApprovalStatus,
   HaltRequest,
   RunRequest,
+  UndoRequest,
   VoteRequest,
 } from '@countersign/contract/wire.ts';
 import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
@@ -66,6 +67,21 @@ const runRoutes: readonly Route[] = [
     async handle(asking) {
       const { deeds, world } = asking.reach;
       return answer(await deeds.endRun(world, principalOf(asking), asking.params.id!));
+    },
+  },
+  {
+    id: 'undoRun',
+    method: 'POST',
+    path: '/v1/runs/{id}/undo',
+    summary: 'Undoes the writes of a run, the last one first, or says what would undo them.',
+    who: ['operator', 'admin'],
+    body: { schema: 'UndoRequest', optional: true },
+    answers: { 200: 'UndoPlan' },
+    problems: ['not_found'],
+    async handle(asking) {
+      const { deeds, world } = asking.reach;
+      const request = (asking.body ?? {}) as UndoRequest;
+      return answer(await deeds.undoRun(world, personOf(asking), asking.params.id!, request));
     },
   },
 ];

@@ -12,6 +12,7 @@ import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
+import { undoCall, undoRun } from '#admin/undo.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
 import type { World } from '#call/world.ts';
 import type { Deeds } from './deeds.ts';
@@ -24,6 +25,8 @@ const deeds: Deeds = {
   ...{
     setHalt,
     resolveCall,
+    undoCall,
+    undoRun,
     liftHalt,
     listHalts,
     listConnectors,

@@ -11,6 +11,7 @@ import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
+import type { undoCall, undoRun } from '#admin/undo.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
 
 /** The functions of lower floors, as one value, so that the wire can be tested without a store. */
@@ -20,6 +21,8 @@ export interface Deeds {
   readonly showCall: typeof showCall;
   readonly listCalls: typeof listCalls;
   readonly resolveCall: typeof resolveCall;
+  readonly undoCall: typeof undoCall;
+  readonly undoRun: typeof undoRun;
   readonly listTools: typeof listTools;
   readonly findTool: typeof findTool;
   readonly openRun: typeof openRun;

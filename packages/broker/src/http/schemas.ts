@@ -1,7 +1,7 @@
 // JSON Schemas (2020-12) of what crosses the HTTP door: requests are checked by them, OpenAPI publishes them all.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
-import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
+import { CALL_STATUSES, HALT_SCOPES, UNDO_STATES } from '@countersign/contract/wire.ts';
 import { ALERT_KINDS } from '#rules/alert.ts';
 
 const text = (maxLength: number, description?: string): JsonObject => ({
@@ -30,6 +30,8 @@ function ref(name: string): JsonObject {
 function listOf(key: string, item: JsonObject): JsonObject {
   return closed({ [key]: { type: 'array', items: item } });
 }
+
+const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
 
 /** What callers send. They refer to nothing, so that each stands alone. */
 export const requestSchemas = {
@@ -81,6 +83,17 @@ export const requestSchemas = {
     },
     ['side_effect_id'],
   ),
+  CallUndoRequest: closed({ dry_run: dryRun }, ['dry_run']),
+  UndoRequest: closed(
+    {
+      dry_run: dryRun,
+      keep_going: {
+        type: 'boolean',
+        description: 'Pass over what cannot be undone now, instead of stopping there.',
+      },
+    },
+    ['dry_run', 'keep_going'],
+  ),
   ErasureRequest: closed({ reason: text(500, 'Why it is erased; kept with who did it.') }),
   HaltRequest: closed(
     {
@@ -123,6 +136,23 @@ const haltView = {
   by: { type: 'string' },
   at_ms: time,
 } satisfies Record<string, JsonObject>;
+
+const undoStep = closed(
+  {
+    call_id: { type: 'string' },
+    tool: { type: 'string' },
+    status: { type: 'string', enum: [...CALL_STATUSES] },
+    state: { type: 'string', enum: [...UNDO_STATES] },
+    what: { type: 'string', description: 'What is to be known or done, for people.' },
+    by: {
+      ...closed({ tool: { type: 'string' }, args: anything, leaves: { type: 'string' } }, ['leaves']),
+      description: 'What the broker calls to undo it. leaves: what that does not undo.',
+    },
+    runbook: { type: 'string', description: 'What a person does.' },
+    call: ref('CallAnswer'),
+  },
+  ['by', 'runbook', 'call'],
+);
 
 /** What the broker answers. */
 export const answerSchemas = {
@@ -180,6 +210,7 @@ export const answerSchemas = {
       labels: names,
       side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
       replayed: { const: true },
+      undo_of: { type: 'string', description: 'Id of the call that this one undoes.' },
       doubt: {
         ...closed({ since_ms: time, tries: { type: 'integer' }, next_at_ms: time, why: { type: 'string' } }, [
           'next_at_ms',
@@ -188,8 +219,15 @@ export const answerSchemas = {
           'For people: what is being done about a call in doubt. Without next_at_ms a person has to say what became of it.',
       },
     },
-    ['dry_run', 'result', 'problem', 'approval', 'halted', 'side_effect', 'replayed', 'doubt'],
+    ['dry_run', 'result', 'problem', 'approval', 'halted', 'side_effect', 'replayed', 'undo_of', 'doubt'],
   ),
+  UndoStep: undoStep,
+  UndoPlan: closed({
+    run_id: { type: 'string' },
+    dry_run: { type: 'boolean' },
+    steps: { type: 'array', items: ref('UndoStep') },
+    left: { type: 'integer', description: 'How many of them are neither undone nor softened.' },
+  }),
   CallList: listOf('calls', ref('CallAnswer')),
   ToolView: closed(
     {
@@ -211,38 +249,45 @@ export const answerSchemas = {
   RunView: closed(runView),
   RunOpened: closed({ ...runView, run_token: { type: 'string' }, expires_at_ms: time }),
   RunList: listOf('runs', ref('RunView')),
-  ApprovalView: closed({
-    approval_id: { type: 'string' },
-    call_id: { type: 'string' },
-    run_id: { type: 'string' },
-    agent: { type: 'string' },
-    tool: { type: 'string' },
-    status: { type: 'string', enum: ['open', 'approved', 'rejected', 'expired', 'spent', 'void'] },
-    created_at_ms: time,
-    expires_at_ms: time,
-    summary: { type: 'string' },
-    args: anything,
-    claimed: anything,
-    bound: anything,
-    prepared: anything,
-    labels: names,
-    cost: {
-      anyOf: [closed({ minor: { type: 'integer' }, currency: { type: 'string' } }), { type: 'null' }],
+  ApprovalView: closed(
+    {
+      approval_id: { type: 'string' },
+      call_id: { type: 'string' },
+      run_id: { type: 'string' },
+      agent: { type: 'string' },
+      tool: { type: 'string' },
+      status: { type: 'string', enum: ['open', 'approved', 'rejected', 'expired', 'spent', 'void'] },
+      created_at_ms: time,
+      expires_at_ms: time,
+      summary: { type: 'string' },
+      args: anything,
+      claimed: anything,
+      bound: anything,
+      prepared: anything,
+      labels: names,
+      cost: {
+        anyOf: [closed({ minor: { type: 'integer' }, currency: { type: 'string' } }), { type: 'null' }],
+      },
+      resources: names,
+      asks: { type: 'array', items: ask },
+      deed_digest: { type: 'string' },
+      undo: {
+        ...closed({ call_id: { type: 'string' }, by: { type: 'string' } }),
+        description: 'Of a deed that undoes another call: which, and who asked for that.',
+      },
+      votes: {
+        type: 'array',
+        items: closed({
+          rule: { type: 'string' },
+          verdict: { type: 'string', enum: ['approve', 'reject'] },
+          person: { type: 'string' },
+          at_ms: time,
+          reason: { type: ['string', 'null'] },
+        }),
+      },
     },
-    resources: names,
-    asks: { type: 'array', items: ask },
-    deed_digest: { type: 'string' },
-    votes: {
-      type: 'array',
-      items: closed({
-        rule: { type: 'string' },
-        verdict: { type: 'string', enum: ['approve', 'reject'] },
-        person: { type: 'string' },
-        at_ms: time,
-        reason: { type: ['string', 'null'] },
-      }),
-    },
-  }),
+    ['undo'],
+  ),
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),

@@ -2,6 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { haltOfRow } from '#call/halted.ts';
 import { PASSING, performCall } from '#call/perform-call.ts';
+import { undoingOfRow } from '#call/undoing.ts';
 import type { World } from '#call/world.ts';
 import { listUnresumed, type StoredApproval } from '#store/approvals.ts';
 import { getCall, type StoredCall } from '#store/calls.ts';
@@ -51,7 +52,10 @@ async function resumeOne(world: World, approval: StoredApproval, row: StoredCall
     {
       id: row.id,
       door: 'resume',
-      proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run },
+      proof: {
+        ...{ kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run },
+        undoing: undoingOfRow(row),
+      },
       toolName: row.tool,
       args: deed.args,
       claimed: deed.claimed,

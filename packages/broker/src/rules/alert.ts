@@ -9,7 +9,6 @@ export const ALERT_KINDS = [
   'upstream_failed',
   'undo_failed',
   'needs_person',
-  'duplicate_deed',
 ] as const satisfies readonly AlertKind[];
 
 /** An alert about one call: ids, names and codes only, so that it can go to any receiver. */

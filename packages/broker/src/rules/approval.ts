@@ -12,7 +12,7 @@ export type ParsedApproval =
   | { readonly ok: true; readonly approval: ApprovalText }
   | { readonly ok: false; readonly message: string };
 
-/** Whom an @approval can exclude: `owner` = the person who answers for the agent. */
+/** Whom an @approval can exclude: `owner` = the person who answers for the agent, or who asked for its undo. */
 export const exclusions = ['owner'] as const;
 
 /** More people than this never agree in time; a larger number is a slip of the pen. */
@@ -52,6 +52,8 @@ export interface Vote {
 export interface Electorate {
   /** The agent's owner. */
   readonly owner: string;
+  /** Of an undo: the operator who asked for it, and answers for it beside the owner. */
+  readonly asker?: string;
   /** Names of the people in a group; a group that no longer exists has none. */
   readonly members: (group: string) => ReadonlySet<string>;
   /** Whether the person is active and may approve at all. */
@@ -69,7 +71,7 @@ export interface VoteCount {
 /** Whether a person's vote counts for a rule now. */
 export function isEntitled(ask: ApprovalText, person: string, electorate: Electorate): boolean {
   if (!electorate.members(ask.group).has(person) || !electorate.mayApprove(person)) return false;
-  return !(ask.excluding.includes('owner') && person === electorate.owner);
+  return !(ask.excluding.includes('owner') && [electorate.owner, electorate.asker].includes(person));
 }
 
 /**

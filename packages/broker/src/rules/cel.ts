@@ -24,7 +24,7 @@ export const PLACES = {
   sideEffect: [...deed, 'response'],
   verify: [...deed, 'response', 'sideEffect'],
   verifyExpect: [...deed, 'response', 'sideEffect', 'verify'],
-  compensate: [...deed, 'response', 'sideEffect', 'verify'],
+  compensate: [...deed, 'response', 'sideEffect'],
   project: [...deed, 'response', 'sideEffect', 'verify'],
   summary: ['args', 'prepared', 'bound', 'cost'],
 } as const satisfies Record<string, readonly (keyof Scope)[]>;

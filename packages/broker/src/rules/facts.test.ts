@@ -47,7 +47,7 @@ const base = factBase({
   context: { ticket: { type: 'string' }, seats: { type: 'integer' } },
 });
 const call: CallFacts = {
-  ...{ base, agent, tool, now_ms: 0, cost: null },
+  ...{ base, agent, tool, now_ms: 0, cost: null, undo: false },
   args: {
     to: 'x',
     minor: 3,

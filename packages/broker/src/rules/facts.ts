@@ -48,6 +48,8 @@ export interface CallFacts {
   readonly claimed: JsonObject;
   readonly labels: readonly string[] | typeof UNKNOWN;
   readonly run: RunFacts;
+  /** Whether the call undoes another, because an operator asked for that. */
+  readonly undo: boolean;
   readonly now_ms: number;
   /** Null when the manifest names no cost. */
   readonly cost: { readonly minor: number; readonly currency: string } | null | typeof UNKNOWN;
@@ -154,6 +156,7 @@ function contextOf(call: CallFacts, facts: ToolFacts): FactRecord {
     claimed: claimedOf(call.base, call.claimed),
     effect: call.tool.effect,
     mode: call.agent.mode,
+    undo: call.undo,
     labels: call.labels,
     run:
       call.run.trigger === null

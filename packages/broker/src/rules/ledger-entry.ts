@@ -10,6 +10,7 @@ export type EntryKind =
   | 'call.held'
   | 'call.in_doubt'
   | 'call.resolved'
+  | 'call.compensated'
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'

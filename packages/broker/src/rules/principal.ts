@@ -24,6 +24,14 @@ export interface Agent extends PrincipalBase {
   readonly mode: AgentMode;
 }
 
+/**
+ * The agent as a call that undoes one of its calls is judged: an operator acts in its name, so that neither its
+ * suspension nor its mode keeps what it did from being undone.
+ */
+export function agentUndone(agent: Agent): Agent {
+  return { ...agent, mode: 'act', status: 'active' };
+}
+
 export interface Orchestrator extends PrincipalBase {
   readonly kind: 'orchestrator';
   readonly owner: string;

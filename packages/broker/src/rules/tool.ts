@@ -99,6 +99,8 @@ export interface Tool {
     readonly kind: 'tool' | 'soft' | 'manual';
     readonly tool?: string;
     readonly args?: Template;
+    /** Of a soft one: what it leaves as it is. */
+    readonly leaves?: string;
     readonly runbook?: string;
   };
   readonly output: {

@@ -8,6 +8,7 @@ import { fullClaim, reserve } from './quotas.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
 import type { WriteTx } from './tx.ts';
+import { whyNotUndo } from './undos.ts';
 
 export interface Admission {
   readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
@@ -16,6 +17,8 @@ export interface Admission {
   /** What the call was judged by. */
   readonly seen: { readonly labels_version: number; readonly revision: string };
   readonly now_ms: number;
+  /** The call that this one undoes. */
+  readonly undo_of: string | null;
   /** The approval that this admission uses up; `next`: `void` when nobody is asked any more. */
   readonly approval: {
     readonly id: string;
@@ -41,7 +44,8 @@ export type NotAdmitted =
   | 'key_taken'
   | 'approval_expired'
   | 'approval_gone'
-  | 'not_waiting';
+  | 'not_waiting'
+  | 'undone';
 
 /** `grown`: ids of the runs whose labels grew. */
 export type AdmittedAs =
@@ -88,18 +92,23 @@ async function isRepeat(tx: WriteTx, { call, keys_since_ms }: Admission): Promis
 
 async function changedSince(
   tx: WriteTx,
-  { run, tool, connector, seen, approval, call, now_ms }: Admission,
+  { run, tool, connector, seen, approval, call, now_ms, undo_of }: Admission,
   standings: Standings,
 ): Promise<NotAdmitted | null> {
   const { tenant, agent, id } = run;
-  const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector });
-  if (standing === undefined || standing.ended_at_ms !== null) return 'run_ended';
+  const undo = undo_of !== null;
+  const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector, undo });
+  if (standing === undefined || (standing.ended_at_ms !== null && !undo)) return 'run_ended';
   if (standing.halt !== null) return 'halted';
   if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';
   if (standing.labels_version !== seen.labels_version) return 'labels_changed';
   if (approval !== null) {
     if (approval.expires_at_ms <= now_ms) return 'approval_expired';
     if (!(await approvalStands(tx, approval.id))) return 'approval_gone';
+  }
+  if (undo) {
+    const barred = await whyNotUndo(tx, tenant, undo_of, 'resumed' in call ? call.resumed : call.id);
+    if (barred !== null) return barred;
   }
   return 'resumed' in call && !(await isHeld(tx, call.resumed)) ? 'not_waiting' : null;
 }

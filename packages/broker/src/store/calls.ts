@@ -35,6 +35,9 @@ export interface StoredCall {
   /** Place of the entry that settled it; its payload holds the answer, given again to a repeated request. */
   readonly settled_log: string | null;
   readonly settled_seq: number | null;
+  /** Id of the call that this one undoes, and whether in full. */
+  readonly undo_of: string | null;
+  readonly undo_kind: 'tool' | 'soft' | null;
 }
 
 /** A call as it is first written; what is not known yet may be left out. */
@@ -48,7 +51,9 @@ type Later =
   | 'side_effect_id'
   | 'side_effect_url'
   | 'settled_log'
-  | 'settled_seq';
+  | 'settled_seq'
+  | 'undo_of'
+  | 'undo_kind';
 
 const COLUMNS = [
   ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
@@ -62,9 +67,10 @@ const COLUMNS = [
     'deed',
     'approval_id',
   ],
-  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq'],
+  ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq', 'undo_of', 'undo_kind'],
 ] as const satisfies readonly (keyof StoredCall)[];
-const SELECT = `select ${COLUMNS.join(', ')} from calls`;
+export const COLUMNS_OF_CALLS = COLUMNS.join(', ');
+const SELECT = `select ${COLUMNS_OF_CALLS} from calls`;
 const INSERT = `insert into calls (${COLUMNS.join(', ')}) values (${COLUMNS.map(() => '?').join(', ')})
   on conflict (tenant, agent, idempotency_key) where idempotency_key is not null do nothing`;
 /** A call that is not over keeps its key, however old. */
@@ -108,7 +114,7 @@ export async function findByKey(
   );
 }
 
-/** The held call of the same run that asks for the very same: a repeat joins it. */
+/** The held call of the same run that asks for the very same: a repeat joins it. An operator's undo is none of it. */
 export async function findHeldTwin(
   tx: Tx,
   tenant: string,
@@ -118,7 +124,7 @@ export async function findHeldTwin(
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
     `${SELECT} where status = 'held' and tenant = ? and agent = ? and args_digest = ? and run = ?
-     order by id limit 1`,
+       and undo_of is null order by id limit 1`,
     ...[tenant, agent, args_digest, run],
   );
 }
@@ -185,15 +191,15 @@ export interface Settlement {
  * outcome is never overwritten. INVARIANT: every outcome is written here, so that no severe one goes without its alert.
  */
 export async function closeCall(tx: Tx, id: string, fields: Settlement): Promise<boolean> {
-  const closed = await tx.get<{ reserved: number | null }>(
+  const closed = await tx.get<{ reserved: number | null; undo_of: string | null }>(
     `update calls set status = ?, updated_at_ms = ?, side_effect_id = ?, side_effect_url = ?,
-       settled_log = ?, settled_seq = ? where id = ? and ${OPEN} returning reserved`,
+       settled_log = ?, settled_seq = ? where id = ? and ${OPEN} returning reserved, undo_of`,
     ...[fields.status, fields.at_ms, fields.side_effect_id ?? null],
     ...[fields.side_effect_url ?? null, fields.settled_log, fields.settled_seq, id],
   );
   if (closed === undefined) return false;
   if (closed.reserved !== null) await settleReservations(tx, id, fields.status);
-  await alertOutcome(tx, id, fields);
+  await alertOutcome(tx, id, closed.undo_of !== null, fields);
   return true;
 }
 
@@ -214,12 +220,15 @@ export async function resolveCall(
   return true;
 }
 
-async function alertOutcome(tx: Tx, call_id: string, fields: Settlement): Promise<void> {
+async function alertOutcome(tx: Tx, call_id: string, undo: boolean, fields: Settlement): Promise<void> {
   const { status, at_ms, upstream_fault } = fields;
   const by = alertOfStatus(status);
   if (by !== null) await raiseAlert(tx, { call_id, kind: by, status, problem: by, at_ms });
   else if (upstream_fault !== undefined) {
     await raiseAlert(tx, { call_id, kind: 'upstream_failed', status, problem: upstream_fault, at_ms });
+  }
+  if (undo && status === 'failed') {
+    await raiseAlert(tx, { call_id, kind: 'undo_failed', status, problem: upstream_fault ?? null, at_ms });
   }
 }
 

@@ -6,6 +6,7 @@ import { closeDoubt, openDoubt } from './doubts.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
 import type { WriteTx } from './tx.ts';
+import { recordUndone, type Undone } from './undos.ts';
 
 export interface Settling {
   readonly call_id: string;
@@ -18,6 +19,8 @@ export interface Settling {
   /** The tenant of a call whose outcome is unknown now, or was: it is looked for from now on, or not any more. */
   readonly doubt?: { readonly tenant: string };
   readonly entry: Draft;
+  /** The call that this one has undone. */
+  readonly undone?: Undone;
 }
 
 /**
@@ -26,7 +29,7 @@ export interface Settling {
  */
 export async function settleCall(
   tx: WriteTx,
-  { call_id, discovered, outcome, doubt, entry }: Settling,
+  { call_id, discovered, outcome, doubt, entry, undone }: Settling,
   standings: Standings,
 ): Promise<readonly string[]> {
   const grown = discovered === undefined ? [] : await taint(tx, discovered.run, discovered.labels);
@@ -34,6 +37,7 @@ export async function settleCall(
   if (!(await isOpen(tx, call_id))) return grown;
   const { log, seq } = await tx.append(entry);
   await closeCall(tx, call_id, { ...outcome, settled_log: log, settled_seq: seq });
+  if (undone !== undefined) await recordUndone(tx, undone);
   if (doubt !== undefined) {
     if (outcome.status === 'in_doubt') await openDoubt(tx, call_id, doubt.tenant, outcome.at_ms);
     else await closeDoubt(tx, call_id);

@@ -17,6 +17,8 @@ export interface Subject {
   readonly tool: string;
   /** Behind the tool, as the bundle that judged the call has it. */
   readonly connector: string;
+  /** The call undoes another: halts of the agent and of the run do not cover it. */
+  readonly undo: boolean;
 }
 
 /** Standings kept; beyond this all are forgotten and read again. */
@@ -37,8 +39,10 @@ const STANDING = `select labels_version, ended_at_ms,
 
 /** How they stand right now; undefined when the tenant has no such run. */
 export function standingOf(tx: Tx, subject: Subject): Promise<Standing | undefined> {
-  const { tenant, run, agent, tool, connector } = subject;
-  return tx.get<Standing & object>(STANDING, tenant, agent, tool, connector, run, run, tenant);
+  const { tenant, run, agent, tool, connector, undo } = subject;
+  const covered = undo ? { agent: '', run: '' } : { agent, run };
+  const values = [tenant, covered.agent, tool, connector, covered.run, run, tenant];
+  return tx.get<Standing & object>(STANDING, ...values);
 }
 
 /**
@@ -49,7 +53,8 @@ export class Standings {
   readonly #known = new Map<string, Standing>();
 
   async of(tx: Tx, subject: Subject): Promise<Standing | undefined> {
-    const key = `${subject.tenant}\n${subject.run}\n${subject.agent}\n${subject.tool}\n${subject.connector}`;
+    const { tenant, run, agent, tool, connector, undo } = subject;
+    const key = `${tenant}\n${run}\n${agent}\n${tool}\n${connector}${undo ? '\nundo' : ''}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const standing = await standingOf(tx, subject);

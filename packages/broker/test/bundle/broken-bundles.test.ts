@@ -46,7 +46,7 @@ test('mistakes of several files are told at once, sorted by file and line', () =
     'agents/refund-agent.yaml:1:1 error: missing "mode"',
     'agents/refund-agent.yaml:5:1 error: unknown key "mdoe"; did you mean "mode"?',
     'policies/desk.cedar:17:1 error: no group "finanse"; did you mean "finance"?',
-    'tools/send_reply.yaml:36:1 error: unknown key "sumary"; did you mean "summary"?',
+    'tools/send_reply.yaml:40:1 error: unknown key "sumary"; did you mean "summary"?',
   ]);
 });
 

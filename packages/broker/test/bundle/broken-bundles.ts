@@ -156,6 +156,55 @@ export const brokenBundles: readonly (readonly [string, Readonly<Record<string, 
       ],
     },
   ],
+  [
+    'an undo by a tool that is not there',
+    {
+      'tools/cancel_invoice.yaml': [
+        [
+          'compensate: {kind: manual, runbook: Write a new invoice with the same items.}',
+          'compensate: {kind: tool, tool: refnd_invoice, args: {}}',
+        ],
+      ],
+    },
+  ],
+  [
+    'an undo by a read, with no argument that it needs and one that it does not know',
+    {
+      'tools/cancel_invoice.yaml': [
+        [
+          'compensate: {kind: manual, runbook: Write a new invoice with the same items.}',
+          'compensate: {kind: tool, tool: read_ticket, args: {tickt: ZD-1}}',
+        ],
+      ],
+    },
+  ],
+  [
+    'an undo with a literal that does not fit',
+    { 'tools/send_reply.yaml': [['args: {ticket: =args.ticket, body', 'args: {ticket: ZD-x, body']] },
+  ],
+  [
+    'an undo that reads what is not there any more',
+    {
+      'tools/send_reply.yaml': [
+        ['body: Please disregard the answer before this one.}', 'body: =verify.body}'],
+      ],
+    },
+  ],
+  [
+    'undos without a runbook, a tool, or what they leave',
+    {
+      'tools/cancel_invoice.yaml': [
+        [
+          'compensate: {kind: manual, runbook: Write a new invoice with the same items.}',
+          'compensate: {kind: manual}',
+        ],
+      ],
+      'tools/send_reply.yaml': [
+        ['  kind: soft\n  tool: send_reply\n', '  kind: soft\n'],
+        ['  leaves: The customer has read the first answer.\n', ''],
+      ],
+    },
+  ],
   ['text of others without a label', { 'tools/read_ticket.yaml': [['    /body: [untrusted]\n', '']] }],
   ['an undeclared label', { 'tools/read_ticket.yaml': [['[customer]\n', '[custmer]\n']] }],
   [

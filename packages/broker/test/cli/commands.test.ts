@@ -192,6 +192,75 @@ test('an erasure names log, entry and reason, and says what is gone and where it
   assert.equal((await asAna(['ledger', 'erase', 'tenant/acme', '7'])).code, 2, 'a reason must be given');
 });
 
+const credited = {
+  ...{
+    call_id: 'call_2',
+    tool: 'credit',
+    status: 'succeeded',
+    state: 'ready',
+    what: '"void_credit" would undo it.',
+  },
+  by: { tool: 'void_credit', args: { credit: 'call_2' } },
+};
+const refunded = {
+  ...{ call_id: 'call_1', tool: 'refund', status: 'succeeded', state: 'manual' },
+  ...{ what: 'A person undoes it, by the runbook.', runbook: 'Charge the \u001b[2Kaccount again.' },
+};
+const undone = { ...credited, status: 'compensated', state: 'undone', what: 'Undone by call_3.' };
+
+function answerUndo(plan: readonly object[], after: readonly object[], left: number): void {
+  broker.answer = ({ body }) => {
+    const { dry_run } = body as { dry_run: boolean };
+    return { body: { run_id: 'run_1', dry_run, steps: dry_run ? plan : after, left: dry_run ? 2 : left } };
+  };
+}
+
+test('run undo --dry-run prints what can be undone and what a person does, and asks for nothing else', async () => {
+  answerUndo([refunded, credited], [], 0);
+  const { code, out, asked } = await asAna(['run', 'undo', 'run_1', '--dry-run']);
+  assert.equal(code, 0);
+  assert.deepEqual(asked, []);
+  assert.deepEqual(votesCast(), [{ dry_run: true, keep_going: false }]);
+  assert.match(out, /call_1\s+refund\s+manual/);
+  assert.match(out, /call_2\s+credit\s+ready\s+"void_credit" would undo it/);
+  assert.match(out, /Runbook of call_1:\n {2}Charge the/);
+  assert.match(out, /1 can be undone, 1 for a person\./);
+  assert.ok(!out.includes('\u001b'));
+});
+
+test('run undo shows the plan, asks, undoes, and ends with 1 while something is left', async () => {
+  answerUndo([refunded, credited], [refunded, undone], 1);
+  const { code, out, asked } = await asAna(['runs', 'undo', 'run_1', '--keep-going'], { answer: 'y' });
+  assert.equal(code, 1);
+  assert.equal(asked[0], '\nUndo this call? [y/N] ');
+  assert.deepEqual(votesCast(), [
+    { dry_run: true, keep_going: true },
+    { dry_run: false, keep_going: true },
+  ]);
+  assert.match(out, /call_2\s+credit\s+undone/);
+  answerUndo([credited], [undone], 0);
+  const all = await asAna(['run', 'undo', 'run_1', '--yes']);
+  assert.equal(all.code, 0);
+  assert.match(all.out, /1 undone\. Nothing is left\./);
+});
+
+test('nothing is undone when the person says no, or is not there', async () => {
+  broker.answer = () => ({ body: credited });
+  for (const answer of ['n', '', null]) {
+    const { code } = await asAna(['calls', 'undo', 'call_2'], { answer });
+    assert.equal(code, 1);
+  }
+  assert.deepEqual(votesCast(), [{ dry_run: true }, { dry_run: true }, { dry_run: true }]);
+});
+
+test('calls undo undoes one call, and ends with 1 when it could not', async () => {
+  broker.answer = () => ({ body: undone });
+  assert.equal((await asAna(['calls', 'undo', 'call_2', '--yes'])).code, 0);
+  broker.answer = () => ({ body: { ...credited, state: 'waiting', what: 'Its undo waits.' } });
+  assert.equal((await asAna(['calls', 'undo', 'call_2', '--yes'])).code, 1);
+  assert.deepEqual(votesCast(), [{ dry_run: false }, { dry_run: false }]);
+});
+
 test('a new key is private, never overwrites one, and prints only the public half', async () => {
   const file = join(folder, 'new.jwk');
   const { code, out } = await run(['keys', 'new', '--out', file]);

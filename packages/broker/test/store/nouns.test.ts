@@ -22,7 +22,7 @@ test('a call comes back as it was written, to its own tenant only', async (t) =>
   assert.deepEqual(found, {
     ...newCall('call_1', { idempotency_key: 'k', deed: '{}' }),
     ...{ approval_id: null, reply: null, side_effect_id: null, side_effect_url: null },
-    ...{ settled_log: null, settled_seq: null },
+    ...{ settled_log: null, settled_seq: null, undo_of: null, undo_kind: null },
   });
   assert.equal(await store.read((tx) => calls.getCall(tx, 'other', 'call_1')), undefined);
 });
@@ -328,12 +328,12 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
     await store.write((tx) => runs.insertRun(tx, under));
   }
   const everybody = ['t1/a/x', 't1/b/y', 't2/a/x', 't2/b/y'];
-  const stopped = () =>
+  const stopped = (undo = false) =>
     store.read(async (tx) => {
       const hit: string[] = [];
       for (const who of everybody) {
         const [tenant = '', agent = '', tool = ''] = who.split('/');
-        const subject = { tenant, run: `run_${tenant}`, agent, tool, connector: `behind-${tool}` };
+        const subject = { tenant, run: `run_${tenant}`, agent, tool, connector: `behind-${tool}`, undo };
         const standing = await standingOf(tx, subject);
         if (standing?.halt !== null) hit.push(who);
       }
@@ -343,6 +343,8 @@ test('a halt stops what it names and nothing else, until it is lifted', async (t
     const id = `hlt_${n}`;
     await store.write((tx) => halts.insertHalt(tx, { id, ...halt, reason: 'why', by: 'ada', at_ms: 1000 }));
     assert.deepEqual(await stopped(), hits, JSON.stringify(halt));
+    const ofAgent = halt.scope === 'agent' || halt.scope === 'run';
+    assert.deepEqual(await stopped(true), ofAgent ? [] : hits, `an undo under ${JSON.stringify(halt)}`);
     const [active] = await store.read(halts.haltsInForce);
     const under = halt.target === 'run_above_t1' ? ['run_above_t1', 'run_t1'] : [halt.target];
     assert.deepEqual(active?.runs, halt.scope === 'run' ? under : []);

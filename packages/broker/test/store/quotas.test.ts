@@ -179,7 +179,14 @@ test('where there are no quotas, admitting and settling ask and write nothing of
       const listened = listening(tx, said);
       const admission = { run, tool: 'refund', now_ms: NOW_MS, approval: null, keys_since_ms: 0, labels: [] };
       const seen = { labels_version: 0, revision: digest };
-      const rest = { seen, connector: 'billing', call: newCall(id), claims: wanted, entry: draft(1) };
+      const rest = {
+        seen,
+        undo_of: null,
+        connector: 'billing',
+        call: newCall(id),
+        claims: wanted,
+        entry: draft(1),
+      };
       assert.equal((await admitCall(listened, { ...admission, ...rest }, new Standings())).ok, true);
       await closeCall(listened, id, settled('succeeded'));
       return said;
