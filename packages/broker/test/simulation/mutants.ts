@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
     `the owner's vote counts where the rule excludes it`,
     edit(
       'rules/approval.ts',
-      `return !(ask.excluding.includes('owner') && person === electorate.owner);`,
+      `return !(ask.excluding.includes('owner') && [electorate.owner, electorate.asker].includes(person));`,
       'return true;',
     ),
   ),
@@ -138,8 +138,8 @@ export const mutants: readonly Mutant[] = [
     'what was never sent is told as done',
     edit(
       'call/settle.ts',
-      `case 'not_sent':\n      return {\n        status: 'failed',`,
-      `case 'not_sent':\n      return {\n        status: 'succeeded',`,
+      `return { status: 'failed', problem: notSentProblem(`,
+      `return { status: 'succeeded', problem: notSentProblem(`,
     ),
   ),
   mutant(
