@@ -11,9 +11,12 @@ const { values } = parseArgs({
     callers: { type: 'string', default: '9' },
     faults: { type: 'string', default: '0.25' },
     'without-key': { type: 'boolean', default: false },
+    'recovers-ms': { type: 'string', default: '150000' },
     'serves-ms': { type: 'string', default: '1500' },
   },
 });
+// So that what ends with this process is ended.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 console.log(`seed ${values.seed}`);
 const report = await runChaos({
   seed: Number(values.seed),
@@ -22,7 +25,7 @@ const report = await runChaos({
   fault_rate: Number(values.faults),
   serves_most_ms: Number(values['serves-ms']),
   ...(values['without-key'] ? { stripe: { strip: ['idempotency-key'] } } : {}),
-  recovers_most_ms: 150_000,
+  recovers_most_ms: Number(values['recovers-ms']),
   say: (line) => process.stderr.write(`${line}\n`),
 });
 printReport(report, console.log);

@@ -68,6 +68,9 @@ export async function startPostgres(): Promise<PostgresServer> {
     ...options,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // A run that ends early leaves no server behind.
+  const end = (): void => void child.kill('SIGINT');
+  process.once('exit', end);
   await ready(child);
   const admin: PostgresServer['admin'] = async (sql, database = 'postgres') => {
     const client = new Client({ host: '127.0.0.1', port, user: 'admin', password: ADMIN_PASSWORD, database });
@@ -80,6 +83,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
   const stop = async (): Promise<void> => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
+    process.off('exit', end);
     child.kill('SIGINT');
     await ended;
     rmSync(folder, { recursive: true, force: true });
