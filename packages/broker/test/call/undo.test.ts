@@ -331,6 +331,16 @@ test('what cannot be undone says why: another manifest, a lost reply, an erased 
   assert.deepEqual(desk.voids(), []);
 });
 
+test('a way back that needs only the id of what was left is known where the reply was lost', async () => {
+  await activate({ 'tools/credit.yaml': CREDIT_TOOL.replace('=response.call_id', '=sideEffect.id') });
+  const { call_id } = await credit('AC-1');
+  await alter(
+    `update calls set reply = replace(reply, '"found":null', '"found":"look-up"') where id = ?`,
+    call_id,
+  );
+  assert.equal((await undoCall(call_id)).state, 'undone');
+});
+
 test('a call in doubt is resolved first; once it is known to have been done it can be undone', async () => {
   const { call_id } = await credit('AC-1');
   const older = await credit('AC-3');
