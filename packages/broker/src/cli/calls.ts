@@ -22,7 +22,7 @@ interface ResolveOptions extends ConnectionOptions {
 
 export function callsCommands(program: Command, world: CliWorld): Command {
   const group = program.command('calls').description('what agents asked for, and what became of it');
-  withConnection(group.command('list').description('calls, newest first'))
+  withConnection(group.command('list', { isDefault: true }).description('calls, newest first'))
     .addOption(new Option('--status <status>', 'only these').choices(CALL_STATUSES))
     .addOption(new Option('--in-doubt', 'only those whose outcome nobody knows').conflicts('status'))
     .option('--agent <name>', 'only of this agent')
