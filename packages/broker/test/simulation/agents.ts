@@ -81,7 +81,7 @@ async function ask(stage: Stage, agent: string, { tool, args, key, run }: Wish):
     claimed: {},
     idempotencyKey: key,
     dryRun: random.chance(0.03),
-    ...(random.chance(0.2) ? { talk } : {}),
+    ...(random.chance(0.3) ? { talk } : {}),
     ...(random.chance(0.1) ? { deadlineAt_ms: world.clock.now() + random.below(4_000) } : {}),
   });
   const { effect, connector } = variants[0]!.bundle.tools.get(tool)!;
@@ -89,8 +89,8 @@ async function ask(stage: Stage, agent: string, { tool, args, key, run }: Wish):
   stage.trace(
     `${agent} asks for ${tool} ${JSON.stringify(args)} key ${key} run ${run?.slice(-6) ?? 'ambient'}: ${asked.id.slice(-6)}`,
   );
-  if (asked.talk !== undefined && random.chance(0.5)) {
-    scheduler.at(stage.people, `${agent} leaves`, random.below(400), () => {
+  if (asked.talk !== undefined && random.chance(0.6)) {
+    scheduler.at(stage.people, `${agent} leaves`, random.below(1_000), () => {
       gone = true;
       promises.left(asked.id, scheduler.now_ms);
     });

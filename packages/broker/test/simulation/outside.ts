@@ -62,7 +62,8 @@ export function weatherOf(random: Random): Weather {
 
 /** Told of what leaves the broker and of what is done, so that it can be held against the promises. */
 export interface Observer {
-  leaving(attempt: Attempt, connector: string): void;
+  leaving(attempt: Attempt, broker: string): void;
+  answered(attempt: Attempt, reply: Reply, broker: string): void;
   executed(execution: Execution): void;
 }
 
@@ -111,7 +112,11 @@ export class Outside {
       name,
       kind: 'handler',
       drift: () => null,
-      attempt: async (attempt) => redactReply(await this.#attempt(name, attempt, broker), attempt.credential),
+      attempt: async (attempt) => {
+        const reply = await this.#attempt(name, attempt, broker);
+        this.#observer.answered(attempt, reply, broker.name);
+        return redactReply(reply, attempt.credential);
+      },
       close: async () => undefined,
     };
   }
@@ -130,7 +135,7 @@ export class Outside {
       return { kind: 'not_sent', reason: 'stopped before it was sent' };
     }
     way.left = true;
-    this.#observer.leaving(attempt, connector);
+    this.#observer.leaving(attempt, broker.name);
     const fate = this.#fateOf(what, attempt);
     const arrives = ['done', 'reply_lost', 'late', 'twice', 'garbage'].includes(fate);
     if (!arrives) this.#underWay.delete(attempt);

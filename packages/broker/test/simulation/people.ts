@@ -25,7 +25,7 @@ export async function voteNow(stage: Stage): Promise<void> {
   if (waiting?.ok !== true || waiting.value.length === 0) return;
   const approval = random.pick(waiting.value);
   const verdict = random.chance(0.1) ? 'reject' : 'approve';
-  const deed_digest = random.chance(0.05) ? random.pick(waiting.value).deed_digest : approval.deed_digest;
+  const deed_digest = random.chance(0.15) ? random.pick(waiting.value).deed_digest : approval.deed_digest;
   stage.trace(`${voter.name} says ${verdict} to ${approval.call_id.slice(-6)}`);
   const voted = await life.ask(() => vote(world, voter, approval.approval_id, { verdict, deed_digest }));
   stage.trace(

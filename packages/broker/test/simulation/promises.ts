@@ -2,7 +2,7 @@
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
 import type { CallAnswer, HaltScope } from '@countersign/contract/wire.ts';
-import type { Attempt } from '#connectors/connector.ts';
+import type { Attempt, Reply } from '#connectors/connector.ts';
 import { LEADS, LEFT_TO_PEOPLE, OWNER, PAYMENTS_A_DAY, type Variant, variants } from './bundle.ts';
 import { type Execution, type Outside, SECRET } from './outside.ts';
 import type { OnRecord, RecordedCall, RecordedEntry } from './record.ts';
@@ -42,6 +42,9 @@ export class Promises {
   readonly #outside: () => Outside;
   readonly #record: () => OnRecord;
   readonly #requests = new Map<string, Request>();
+  /** Broker that heard the deed's reply, by call. */
+  readonly #answered = new Map<string, string>();
+  #diskFailed = false;
   readonly #halts = new Map<string, Halt>();
   readonly #final = new Map<string, string>();
   /** Calls of which their callers were told that nothing was done. */
@@ -73,14 +76,27 @@ export class Promises {
     this.#halts.delete(id);
   }
 
+  /** From here on a reply may be lost that was to be kept. */
+  diskFailed(): void {
+    this.#diskFailed = true;
+  }
+
+  /** The deed was answered, to a broker that still lives. */
+  answered({ call_id, mode }: Attempt, reply: Reply, broker: string): void {
+    if (mode === 'write' && reply.kind === 'ok') this.#answered.set(call_id, broker);
+  }
+
   /** A request leaves the broker: its intent is on record, and no halt stands against it. */
-  leaving(attempt: Attempt): void {
+  leaving(attempt: Attempt, broker: string): void {
     const request = this.#requests.get(attempt.call_id);
     if (request === undefined) throw new Broken(`${attempt.call_id} leaves, and nobody asked for it`);
     const { agent, tool, connector, run } = request;
     const admitted = this.#record().about(attempt.call_id, 'call.admitted');
     // What an admitted write has done may be looked at: that only reads, and ends a doubt.
     const looks = attempt.mode === 'read' && request.effect !== 'read' && admitted.length > 0;
+    const answered = looks && this.#answered.get(attempt.call_id) === broker;
+    if (answered && !this.#diskFailed && this.#record().call(attempt.call_id)?.reply == null)
+      throw new Broken(`the reply to ${attempt.call_id} is acted on before it is kept`);
     for (const { id, scope, target } of this.#halts.values()) {
       const names: Partial<Record<HaltScope, string | null>> = { agent, tool, connector, run };
       const named = names[scope];
@@ -136,13 +152,18 @@ export class Promises {
 
   #sameAsBefore(answer: CallAnswer): void {
     const { replayed, ...told } = answer;
-    // The outcome of a read may be lost after it was told: reading again is safe.
-    if (!FINAL.includes(answer.status) || this.#requests.get(answer.call_id)?.effect === 'read') return;
+    // The outcome of a read without a key may be lost after it was told: nobody can ask for it again.
+    if (!FINAL.includes(answer.status) || this.#forgettable(answer.call_id)) return;
     const text = canonicalize(told as unknown as Json);
     const before = this.#final.get(answer.call_id);
     if (before !== undefined && before !== text)
       throw new Broken(`${answer.call_id} has two answers:\n  ${before}\n  ${text}`);
     this.#final.set(answer.call_id, text);
+  }
+
+  #forgettable(callId: string): boolean {
+    const request = this.#requests.get(callId);
+    return request?.effect === 'read' && request.key === null;
   }
 
   /** Held all the time. */

@@ -19,7 +19,7 @@ export interface RecordedCall {
   readonly status: string;
   readonly idempotency_key: string | null;
   readonly approval_id: string | null;
-  readonly settled_seq: number | null;
+  readonly reply: string | null;
 }
 
 export interface RecordedVote {
@@ -92,13 +92,13 @@ export class OnRecord {
 
   calls(): readonly RecordedCall[] {
     return this.#all<RecordedCall>(
-      'select id, agent, run, tool, effect, status, idempotency_key, approval_id, settled_seq from calls order by id',
+      'select id, agent, run, tool, effect, status, idempotency_key, approval_id, reply from calls order by id',
     );
   }
 
   call(id: string): RecordedCall | undefined {
     return this.#all<RecordedCall>(
-      'select id, agent, run, tool, effect, status, idempotency_key, approval_id, settled_seq from calls where id = ?',
+      'select id, agent, run, tool, effect, status, idempotency_key, approval_id, reply from calls where id = ?',
       id,
     )[0];
   }

@@ -87,7 +87,8 @@ export async function simulate(seed: number): Promise<Outcome> {
   const weather = weatherOf(random);
   const disk: Disk = { failing: 0 };
   const outside = new Outside(scheduler, random, weather, {
-    leaving: (attempt) => guard(() => promises.leaving(attempt)),
+    leaving: (attempt, broker) => guard(() => promises.leaving(attempt, broker)),
+    answered: (attempt, reply, broker) => promises.answered(attempt, reply, broker),
     executed: (execution) => guard(() => promises.executed(execution)),
   });
   const log: string[] = [];
@@ -132,6 +133,7 @@ export async function simulate(seed: number): Promise<Outcome> {
     const troubled_until = scheduler.now_ms + random.pick([10_000, 20_000, 70_000]);
     while (broken === null && (act.left() || scheduler.now_ms < troubled_until)) {
       if (random.chance(0.01)) disk.failing = random.pick([0, diskOdds]);
+      if (disk.failing > 0) promises.diskFailed();
       if (random.chance(crashOdds)) crash();
       await revive();
       if (!(await scheduler.step(late_ms))) break;
