@@ -5,7 +5,7 @@ import { END, type FilesUpstream } from './files-upstream.ts';
 import { STRIPE_DESCRIPTION } from './stripe-description.ts';
 
 /** How long the broker waits for an upstream. */
-export const TIMEOUT_MS = 1_500;
+export const TIMEOUT_MS = 3_000;
 const TIMEOUT = `timeout: ${TIMEOUT_MS}ms`;
 const RETRY = 'retry: { attempts: 3, on: [not-sent, busy, unknown], base: 50ms, max: 500ms, budget: 5s }';
 /** Only what is known not to have been done: a deed that is found by its mark is looked for first. */
