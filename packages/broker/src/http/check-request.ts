@@ -3,8 +3,8 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { nearestName } from '#rules/nearest.ts';
+import { requestSchemas } from './request-schemas.ts';
 import type { Route } from './route.ts';
-import { requestSchemas } from './schemas.ts';
 
 /** More mistakes than this are not listed: the first ones are enough to go on, and the caller controls how many. */
 const ISSUES_MAX = 20;

@@ -1,8 +1,9 @@
 // OpenAPI 3.1 of the HTTP API, generated from the route table.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type ProblemCode, problems } from '@countersign/contract/problem.ts';
+import { answerSchemas } from './answer-schemas.ts';
+import { requestSchemas } from './request-schemas.ts';
 import { guardedProblems, type Route } from './route.ts';
-import { answerSchemas, requestSchemas } from './schemas.ts';
 
 let last: { readonly routes: readonly Route[]; readonly base_url: string; readonly api: JsonObject } | null =
   null;

@@ -8,8 +8,9 @@ import type { Result } from '#admin/result.ts';
 import type { World } from '#call/world.ts';
 import type { TokenIssuer } from '#identity/create-identity.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
+import type { AnswerSchema } from './answer-schemas.ts';
 import type { Deeds } from './deeds.ts';
-import type { AnswerSchema, RequestSchema } from './schemas.ts';
+import type { RequestSchema } from './request-schemas.ts';
 
 /** Kinds of principal, or roles of people; a route is for every principal that one of them fits. */
 export type Grantee = 'agent' | 'orchestrator' | PersonRole;

@@ -5,9 +5,10 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { answerSchemas } from '../../src/http/answer-schemas.ts';
 import { describeApi } from '../../src/http/describe-api.ts';
+import { requestSchemas } from '../../src/http/request-schemas.ts';
 import { routes } from '../../src/http/routes.ts';
-import { answerSchemas, requestSchemas } from '../../src/http/schemas.ts';
 import { type HttpBroker, startHttpBroker } from './http-broker.ts';
 import { type Exhibits, exhibit, routeCases } from './http-route-cases.ts';
 

@@ -1,0 +1,81 @@
+// JSON Schemas (2020-12) of what callers send to the HTTP door: requests are checked by them.
+import type { JsonObject } from '@countersign/contract/json.ts';
+import { HALT_SCOPES } from '@countersign/contract/wire.ts';
+import { anything, closed, text } from './schema-parts.ts';
+
+const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
+
+/** What callers send. They refer to nothing, so that each stands alone. */
+export const requestSchemas = {
+  CallRequest: closed(
+    {
+      tool: text(128, 'Name of the tool.'),
+      args: { ...anything, description: 'Arguments, by the input schema of the tool.' },
+      context: {
+        ...anything,
+        description: 'What the model claims about the circumstances. Never bound context.',
+      },
+      dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
+      step: text(
+        64,
+        'Step of the plan: the same wish at another step is another deed (idempotency.content_key).',
+      ),
+      timeout_ms: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 3_600_000,
+        description: 'Nothing is sent for this call later than that. What was sent is waited for.',
+      },
+    },
+    ['context', 'dry_run', 'step', 'timeout_ms'],
+  ),
+  RunRequest: closed(
+    {
+      agent: text(128),
+      trigger: text(512, 'Reference of what started the run.'),
+      context: { ...anything, description: 'Bound context: facts that the orchestrator vouches for.' },
+      model: { ...anything, description: 'Provider, model and digests, recorded as they come.' },
+      parent_run_id: text(64),
+    },
+    ['context', 'model', 'parent_run_id'],
+  ),
+  VoteRequest: closed(
+    {
+      verdict: { type: 'string', enum: ['approve', 'reject'] },
+      deed_digest: text(128, 'Digest of the deed that was shown: it binds the vote to it.'),
+      reason: text(2_000),
+    },
+    ['reason'],
+  ),
+  ResolutionRequest: closed(
+    {
+      outcome: { type: 'string', enum: ['succeeded', 'failed'], description: 'failed: it did not happen.' },
+      evidence: text(2_000, 'How that is known; kept with who said it.'),
+      side_effect_id: text(200, 'What the deed left in the outside world.'),
+    },
+    ['side_effect_id'],
+  ),
+  CallUndoRequest: closed({ dry_run: dryRun }, ['dry_run']),
+  UndoRequest: closed(
+    {
+      dry_run: dryRun,
+      keep_going: {
+        type: 'boolean',
+        description: 'Pass over what cannot be undone now, instead of stopping there.',
+      },
+    },
+    ['dry_run', 'keep_going'],
+  ),
+  ErasureRequest: closed({ reason: text(500, 'Why it is erased; kept with who did it.') }),
+  HaltRequest: closed(
+    {
+      scope: { type: 'string', enum: HALT_SCOPES },
+      target: text(128, 'Name of the agent, tool or connector, or id of the run.'),
+      reason: text(2_000),
+    },
+    ['target'],
+  ),
+  Nothing: closed({}),
+} as const satisfies Record<string, JsonObject>;
+
+export type RequestSchema = keyof typeof requestSchemas;
