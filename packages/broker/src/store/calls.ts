@@ -220,6 +220,18 @@ export async function resolveCall(
   return true;
 }
 
+/** States of a call whose deed was done, as far as is known. */
+export const TOOK_EFFECT = `status in ('succeeded', 'unverified')`;
+
+/** Another call has undone it. False when it did not take effect, or does not any more. */
+export async function compensateCall(tx: Tx, id: string, at_ms: number): Promise<boolean> {
+  const { changes } = await tx.run(
+    `update calls set status = 'compensated', updated_at_ms = ? where id = ? and ${TOOK_EFFECT}`,
+    ...[at_ms, id],
+  );
+  return changes === 1;
+}
+
 async function alertOutcome(tx: Tx, call_id: string, undo: boolean, fields: Settlement): Promise<void> {
   const { status, at_ms, upstream_fault } = fields;
   const by = alertOfStatus(status);

@@ -1,6 +1,6 @@
 // Undos: the calls that undo others, and the mark that a full one leaves on the call that it has undone.
 import type { Draft } from '#rules/ledger-entry.ts';
-import { COLUMNS_OF_CALLS, type StoredCall } from './calls.ts';
+import { COLUMNS_OF_CALLS, compensateCall, type StoredCall, TOOK_EFFECT } from './calls.ts';
 import type { Tx, WriteTx } from './tx.ts';
 
 /** A call that was undone by the one that is being settled, with the entry that says so. */
@@ -12,14 +12,9 @@ export interface Undone {
 
 /** Marks it in the transaction that settles its undo. One that a person has settled otherwise meanwhile stays so. */
 export async function recordUndone(tx: WriteTx, { call_id, at_ms, entry }: Undone): Promise<void> {
-  const { changes } = await tx.run(
-    `update calls set status = 'compensated', updated_at_ms = ? where id = ? and ${TOOK_EFFECT}`,
-    ...[at_ms, call_id],
-  );
-  if (changes === 1) await tx.append(entry);
+  if (await compensateCall(tx, call_id, at_ms)) await tx.append(entry);
 }
 
-const TOOK_EFFECT = `status in ('succeeded', 'unverified')`;
 /** An undo that is known not to have been done may be asked for again; any other is the one. */
 const STANDS = `status not in ('failed', 'refused')`;
 
