@@ -2,9 +2,10 @@
 import { newId } from '@countersign/contract/ids.ts';
 import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wire.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
+import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
-import { activeHalts, haltsInForce, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
+import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { getRun } from '#store/runs.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
@@ -71,12 +72,6 @@ export async function liftHalt(world: World, person: Person, id: string): Promis
 export async function listHalts(world: World, person: Person): Promise<Result<HaltView[]>> {
   const rows = await world.store.read((tx) => activeHalts(tx));
   return ok(rows.filter((row) => row.tenant === null || row.tenant === person.tenant).map(viewOf));
-}
-
-/** Brings the board in memory up to what the store says. */
-export async function refreshHalts(world: World): Promise<void> {
-  const asked = world.halts.asking();
-  world.halts.replace(await world.store.read((tx) => haltsInForce(tx)), asked);
 }
 
 async function checkTarget(

@@ -5,12 +5,12 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
+import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
 import type { Orchestrator, Principal } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { endRun as endRow, getRun, insertRun, listRuns as listRows, taint } from '#store/runs.ts';
-import { refreshHalts } from './halts.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 /** Opens a run and gives the token that only its agent can use. A child run inherits its parent's labels. */

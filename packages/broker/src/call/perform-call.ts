@@ -112,7 +112,10 @@ async function walkOnce(asked: Asked, before: boolean, world: World): Promise<Pe
       : answered(held.answer);
   }
   if (isAdmitted(call) && at !== 'settle') {
-    const settled = await settleUnsent(call, step.stop, world);
+    const settled = await settleUnsent(call, step.stop, world).catch((error: Error) => {
+      // Admitted, and not recorded: like any stage that breaks, it is settled once the store answers again.
+      throw new StageBroke('settle', call, error);
+    });
     return 'stop' in settled
       ? refused(call, settled.stop, at, { executed: before }, world)
       : answered(settled.answer);

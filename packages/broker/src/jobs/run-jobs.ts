@@ -1,4 +1,5 @@
 // The broker's own work between requests: resuming, expiring, telling people, signing, forgetting used assertions.
+import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
 import { purgeAssertions } from '#store/assertions.ts';
@@ -13,6 +14,7 @@ import { settleDoubts } from './settle-doubts.ts';
 const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
+const HALTS_EVERY_MS = 1_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
 const PURGE_EVERY_MS = 60_000;
@@ -41,6 +43,7 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
       void resuming.finally(() => resumings.delete(resuming));
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
+    loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);

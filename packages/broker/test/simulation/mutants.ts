@@ -98,7 +98,11 @@ export const mutants: readonly Mutant[] = [
     'admission does not look at halts',
     edit('store/admit-call.ts', `if (standing.halt !== null) return 'halted';`),
   ),
-  mutant('a restart forgets the halts', edit('main.ts', 'await refreshHalts(world);')),
+  mutant(
+    'a restart forgets the halts',
+    edit('main.ts', 'await refreshHalts(world);'),
+    edit('jobs/run-jobs.ts', '() => refreshHalts(world)', 'async () => undefined'),
+  ),
   mutant(
     'a reply is not kept before it is interpreted',
     edit('call/execute.ts', `await world.store.perform('keepReply', { id: call.id, reply: text });`),

@@ -27,7 +27,7 @@ function simulate(name: string | null, seeds: number): { status: number | null; 
     encoding: 'utf8',
     env: { ...process.env, ...(name === null ? {} : { SIMULATED_MUTANT: name }) },
   });
-  return { status, said: status === 0 || status === 1 ? stdout : stderr };
+  return { status, said: stdout === '' ? stderr : stdout };
 }
 
 for (const { name } of wanted) {
