@@ -4,6 +4,11 @@ import type { Problem } from './problem.ts';
 
 export type Effect = 'read' | 'write' | 'irreversible';
 
+/** Longest `step` of a call, in characters. */
+export const STEP_LENGTH_MAX = 64;
+/** Longest `timeout_ms` of a call. */
+export const CALL_TIMEOUT_MAX_MS = 3_600_000;
+
 /** POST /v1/calls. `context` is what the model claims; it is never mistaken for bound context. */
 export interface CallRequest {
   readonly tool: string;

@@ -8,6 +8,7 @@ import type { Person } from '#rules/principal.ts';
 import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { getRun } from '#store/runs.ts';
+import type { WriteTx } from '#store/tx.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 
 type NewHalt = Omit<StoredHalt, 'lifted_at_ms' | 'lifted_by'>;
@@ -27,18 +28,22 @@ export async function setHalt(world: World, person: Person, request: HaltRequest
     by: person.name,
     at_ms: now,
   };
-  await world.store.write(async (tx) => {
-    await insertHalt(tx, row);
-    await appendEntry(tx, {
-      log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
-      at_ms: now,
-      kind: 'halt.set',
-      facts: { halt: row.id, scope: row.scope, ...(row.target === null ? {} : { target: row.target }) },
-      payload: { by: person.name, reason: row.reason },
-    });
-  });
+  await world.store.write((tx) => recordHalt(tx, row));
   await refreshHalts(world);
   return ok(viewOf(row));
+}
+
+/** The halt and its entry, in one unit of work. */
+export async function recordHalt(tx: WriteTx, halt: NewHalt): Promise<void> {
+  const { id, tenant, scope, target, reason, by, at_ms } = halt;
+  await insertHalt(tx, halt);
+  await appendEntry(tx, {
+    log: tenant === null ? INSTALLATION_LOG : tenantLog(tenant),
+    at_ms,
+    kind: 'halt.set',
+    facts: { halt: id, scope, ...(target === null ? {} : { target }) },
+    payload: { by, reason },
+  });
 }
 
 /** Ends a halt. */

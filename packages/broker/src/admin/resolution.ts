@@ -27,10 +27,10 @@ export async function resolveCall(
       const detail = `Only a call that is in doubt or unverified is resolved; this one is ${row.status}.`;
       return fail('conflict', detail);
     }
-    const now = world.clock.now();
+    const at_ms = world.clock.now();
     const attempt = await getDoubt(tx, row.id);
-    if (attempt !== undefined && attempt.since_ms > now) {
-      const seconds = Math.ceil((attempt.since_ms - now) / 1000);
+    if (attempt !== undefined && attempt.since_ms > at_ms) {
+      const seconds = Math.ceil((attempt.since_ms - at_ms) / 1000);
       return fail('conflict', `The broker sends it again just now; look again in ${seconds} seconds.`);
     }
     const { outcome: status, evidence, side_effect_id } = request;
@@ -44,7 +44,6 @@ export async function resolveCall(
       labels: [],
       ...(side_effect === null ? {} : { side_effect: { id: side_effect } }),
     };
-    const at_ms = now;
     const { log, seq } = await appendEntry(tx, {
       log: tenantLog(row.tenant),
       at_ms,

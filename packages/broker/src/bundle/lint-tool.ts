@@ -1,5 +1,6 @@
 // Holds a compiled manifest against the lint rules; a waiver sets a rule aside only where its row allows.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { mayHaveBeenDone } from '#rules/retry.ts';
 import { isSafeToResend, SAFE_TO_RESEND } from '#rules/tool.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { choicesOf } from './lint-addresses.ts';
@@ -39,9 +40,6 @@ export interface LintWorld {
 
 const BUILT_IN_LABELS: readonly string[] = ['untrusted', 'private', 'secret'];
 const DESCRIPTION_MAX = 160;
-/** Statuses behind which a write may have been carried out. */
-const mayBeDone = (cause: unknown): boolean =>
-  typeof cause === 'number' && (cause === 408 || (cause >= 500 && cause !== 501 && cause !== 505));
 /** What the broker's built-in tools begin with. */
 const RESERVED = 'countersign_';
 
@@ -196,7 +194,9 @@ function lintWrite({ tool, value }: Manifest, found: Found): void {
       `name lookup, or a strategy that makes sending again safe (${SAFE_TO_RESEND.join(', ')})`,
     );
   }
-  const doubtful = tool.retry?.on.find((cause) => cause === 'unknown' || mayBeDone(cause));
+  const doubtful = tool.retry?.on.find(
+    (cause) => cause === 'unknown' || (typeof cause === 'number' && mayHaveBeenDone(cause)),
+  );
   if (doubtful !== undefined && !isSafeToResend(tool)) {
     const hint = `leave it out, or name a strategy that makes sending again safe (${SAFE_TO_RESEND.join(', ')})`;
     found('retry-is-safe', '/retry/on', `after ${doubtful} the deed may have been carried out`, hint);

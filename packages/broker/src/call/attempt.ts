@@ -83,7 +83,7 @@ async function send(
       operation: bind.operation,
       inputs: inputs as JsonObject,
       credential,
-      timeout_ms: entered === pass ? timeout_ms : timeAfterWaiting(timeout_ms, sending, world),
+      timeout_ms: entered === pass ? timeout_ms : timeWithin(timeout_ms, sending.until_ms, world),
       signal,
       ...(talk === undefined ? {} : { talk }),
     });
@@ -106,8 +106,11 @@ function enter(call: Validated, bind: Bind, sending: Sending, world: World) {
   return world.flow.enter({ connector, rule: spec.flow, operation, timeout_ms, signal, left: talk?.left });
 }
 
-/** Waiting takes nothing from the attempt, which cut short would end in doubt; but nothing lasts beyond its caller's time. */
-function timeAfterWaiting(timeout_ms: number, { until_ms }: Sending, world: World): number {
+/**
+ * Milliseconds that an attempt may take, of its own time and of what is left until its caller's is over. Waiting for its
+ * turn takes nothing from an attempt, which cut short would end in doubt; but nothing lasts beyond its caller's time.
+ */
+export function timeWithin(timeout_ms: number, until_ms: number | undefined, world: World): number {
   return until_ms === undefined
     ? timeout_ms
     : Math.max(1, Math.min(timeout_ms, until_ms - world.clock.now()));

@@ -6,7 +6,7 @@ import { countVotes } from '#rules/approval.ts';
 import { decide as judge } from '#rules/decide.ts';
 import type { ApprovalRule, Decision } from '#rules/decision.ts';
 import { deedDigest } from '#rules/deed.ts';
-import type { Scope } from '#rules/expression.ts';
+import { type Scope, tryEvaluate } from '#rules/expression.ts';
 import { quoteForeign, summarize } from '#rules/summary.ts';
 import type { Decided, Deed, Granted } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
@@ -86,13 +86,8 @@ function failedPrecondition(call: Granted, before: Scope, { cost }: Deed): Probl
   if (call.tool.preconditions.length === 0) return null;
   const scope = { ...before, cost };
   for (const { expr, message } of call.tool.preconditions) {
-    let holds = false;
-    try {
-      holds = expr.evaluate(scope) === true;
-    } catch {
-      // A precondition that cannot be evaluated does not hold.
-    }
-    if (!holds) return problem('precondition_failed', `Not done: ${message}.`);
+    // One that cannot be evaluated does not hold.
+    if (tryEvaluate(expr, scope) !== true) return problem('precondition_failed', `Not done: ${message}.`);
   }
   return null;
 }

@@ -1,7 +1,7 @@
 // Finds out whether a deed was done whose outcome no reply tells: by its look-up, by a fresh read, or by its read-back.
 import type { Json } from '@countersign/contract/json.ts';
 import type { Reply } from '#connectors/connector.ts';
-import type { Expression, Scope } from '#rules/expression.ts';
+import { type Expression, type Scope, tryEvaluate } from '#rules/expression.ts';
 import type { Tool } from '#rules/tool.ts';
 import { readOnce } from './attempt.ts';
 import type { Admitted } from './call.ts';
@@ -43,9 +43,9 @@ async function lookUp(call: Admitted, scope: Scope, world: World): Promise<Searc
   const seen = await readOnce(call, lookup.bind, scope, world);
   if (seen.kind !== 'ok') return 'unclear';
   const after = { ...scope, lookup: seen.response };
-  const found = holds([lookup.found], after);
-  if (found !== true) return found === false ? 'absent' : 'unclear';
-  const id = lookup.id === undefined ? undefined : answerOf(lookup.id, after);
+  const found = tryEvaluate(lookup.found, after);
+  if (found !== true) return found === undefined ? 'unclear' : 'absent';
+  const id = lookup.id === undefined ? undefined : tryEvaluate(lookup.id, after);
   const known = typeof id === 'string' || typeof id === 'number' ? { id: String(id) } : {};
   return { by: 'look-up', response: seen.response, ...known };
 }
@@ -58,8 +58,8 @@ export async function readAlreadyDone(call: Admitted, scope: Scope, world: World
   const seen = await readOnce(call, step.bind, scope, world);
   if (seen.kind !== 'ok' || step.checkOutput(seen.response).length > 0) return 'unclear';
   const prepared = { ...(scope.prepared as object), [step.id]: seen.response };
-  const done = holds([already.expr], { ...scope, prepared });
-  if (done !== true) return done === false ? 'absent' : 'unclear';
+  const done = tryEvaluate(already.expr, { ...scope, prepared });
+  if (done !== true) return done === undefined ? 'unclear' : 'absent';
   return { by: 'already-done', response: seen.response };
 }
 
@@ -69,7 +69,7 @@ async function readBack(call: Admitted, scope: Scope, world: World): Promise<Sea
   if (verify === undefined || needsReply(verify, false)) return 'unasked';
   const seen = await readOnce(call, verify.bind, scope, world);
   if (seen.kind !== 'ok') return isNotThere(seen) ? 'absent' : 'unclear';
-  if (holds(verify.expect, { ...scope, verify: seen.response }) !== true) return 'absent';
+  if (unmetExpectation(verify, { ...scope, verify: seen.response }) !== undefined) return 'absent';
   return { by: 'read-back', response: seen.response };
 }
 
@@ -86,19 +86,10 @@ export function needsReply({ bind, expect }: NonNullable<Tool['verify']>, sideEf
   return reads.some((each) => each.has('response') || (!sideEffectKnown && each.has('sideEffect')));
 }
 
-/** Null when one of them cannot be told. */
-function holds(expressions: readonly Expression[], scope: Scope): boolean | null {
-  try {
-    return expressions.every((each) => each.evaluate(scope) === true);
-  } catch {
-    return null;
-  }
-}
-
-function answerOf(expression: Expression, scope: Scope): unknown {
-  try {
-    return expression.evaluate(scope);
-  } catch {
-    return undefined;
-  }
+/** The first expectation that does not hold of what the read-back answered; one that fails does not. */
+export function unmetExpectation(
+  { expect }: NonNullable<Tool['verify']>,
+  scope: Scope,
+): Expression | undefined {
+  return expect.find((each) => tryEvaluate(each, scope) !== true);
 }

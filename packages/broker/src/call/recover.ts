@@ -109,13 +109,14 @@ async function resend(call: Admitted, scope: Scope, world: World): Promise<Recov
   if (!(await world.store.write((tx) => beginResend(tx, call.id, until_ms)))) return { kind: 'settled' };
   const reply = concluded(await attemptDeed(ready, scope, call.tool.timeout_ms, world), call.tool);
   const found = await doneAfter(ready, reply, scope, world);
-  if (found === 'failed' || (found === null && reply.kind !== 'unknown')) {
-    const final: Reply = reply.kind === 'unknown' ? { kind: 'rejected', reason: reply.reason } : reply;
-    return settleExecuted(await executed(ready, { reply: final, attempts: 1 }, null, scope, world), world);
-  }
-  if (found !== null)
-    return settleExecuted(await executed(ready, { reply, attempts: 1 }, found, scope, world), world);
-  return { kind: 'later', why: (reply as Extract<Reply, { kind: 'unknown' }>).reason.slice(0, 300) };
+  if (reply.kind === 'unknown' && found === null) return { kind: 'later', why: reply.reason.slice(0, 300) };
+  const failed = reply.kind === 'unknown' && found === 'failed';
+  const tried = {
+    reply: failed ? ({ kind: 'rejected', reason: reply.reason } as const) : reply,
+    attempts: 1,
+  };
+  const deed = found === 'failed' ? null : found;
+  return settleExecuted(await executed(ready, tried, deed, scope, world), world);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Reply, Talk } from '#connectors/connector.ts';
 import type { Scope } from '#rules/expression.ts';
 import { chanceOf, waitBeforeRetry } from '#rules/retry.ts';
 import { isSafeToResend, type Tool } from '#rules/tool.ts';
-import { attemptOnce } from './attempt.ts';
+import { attemptOnce, timeWithin } from './attempt.ts';
 import type { Minted } from './call.ts';
 import { haltProblem } from './gate.ts';
 import { haltableOf } from './halted.ts';
@@ -28,7 +28,8 @@ export async function tryDeed(call: Minted, scope: Scope, world: World): Promise
   const started = world.clock.now();
   let doubt = false;
   for (let attempts = 1; ; attempts++) {
-    const reply = await attemptDeed(call, scope, timeLeft(call, timeout_ms, world), world);
+    const left_ms = timeWithin(timeout_ms, call.deadlineAt_ms, world);
+    const reply = await attemptDeed(call, scope, left_ms, world);
     if (reply.kind === 'ok') return { reply, attempts };
     doubt ||= reply.kind === 'unknown';
     const progress = {
@@ -66,12 +67,6 @@ export function concluded(reply: Reply, { idempotency }: Tool): Reply {
     return reply;
   const reason = `an earlier attempt may have been carried out; the last one: ${reply.reason}`;
   return { kind: 'unknown', reason, timed_out: false, ...(hint === undefined ? {} : { hint }) };
-}
-
-/** Milliseconds for one attempt: the tool's own time, or what is left of the caller's. */
-function timeLeft(call: Minted, timeout_ms: number, world: World): number {
-  if (call.deadlineAt_ms === undefined) return timeout_ms;
-  return Math.max(1, Math.min(timeout_ms, call.deadlineAt_ms - world.clock.now()));
 }
 
 /** False when there is to be no other attempt after all. */

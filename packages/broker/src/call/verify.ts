@@ -5,7 +5,7 @@ import { backoff_ms, chanceOf } from '#rules/retry.ts';
 import type { Tool } from '#rules/tool.ts';
 import { readOnce } from './attempt.ts';
 import type { Executed, Verified } from './call.ts';
-import { needsReply } from './find-deed.ts';
+import { needsReply, unmetExpectation } from './find-deed.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage, Step } from './step.ts';
 import type { World } from './world.ts';
@@ -55,12 +55,6 @@ async function readBack(call: Executed, how: Verify, response: Json, world: Worl
 async function disagreement(call: Executed, how: Verify, scope: Scope, world: World): Promise<string | null> {
   const seen = await readOnce(call, how.bind, scope, world);
   if (seen.kind !== 'ok') return seen.reason;
-  const failed = how.expect.find((expectation) => {
-    try {
-      return expectation.evaluate({ ...scope, verify: seen.response }) !== true;
-    } catch {
-      return true;
-    }
-  });
-  return failed === undefined ? null : `this does not hold: ${failed.source}`;
+  const unmet = unmetExpectation(how, { ...scope, verify: seen.response });
+  return unmet === undefined ? null : `this does not hold: ${unmet.source}`;
 }

@@ -2,10 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '@countersign/contract/ids.ts';
 import type { Command } from 'commander';
-import { INSTALLATION_LOG } from '#call/logs.ts';
+import { recordHalt } from '#admin/halts.ts';
 import { backupStore, checkStore, restoreStore } from '#store/backup-store.ts';
-import { insertHalt } from '#store/halts.ts';
-import { appendEntry } from '#store/ledger.ts';
 import { StoreUnavailable, type WriteTx } from '#store/tx.ts';
 import type { CliWorld } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
@@ -59,12 +57,7 @@ export function storeCommands(program: Command, world: CliWorld): void {
 async function haltAll(tx: WriteTx, id: string, at_ms: number): Promise<void> {
   const by = 'store restore';
   const reason = 'The store was restored from a backup: what was done since is not in it.';
-  await insertHalt(tx, { id, tenant: null, scope: 'everything', target: null, reason, by, at_ms });
-  await appendEntry(tx, {
-    ...{ log: INSTALLATION_LOG, at_ms, kind: 'halt.set' },
-    facts: { halt: id, scope: 'everything' },
-    payload: { by, reason },
-  });
+  await recordHalt(tx, { id, tenant: null, scope: 'everything', target: null, reason, by, at_ms });
 }
 
 /** What the file system or the store refuses, in words. */

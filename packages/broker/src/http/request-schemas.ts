@@ -1,6 +1,6 @@
 // JSON Schemas (2020-12) of what callers send to the HTTP door: requests are checked by them.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { HALT_SCOPES } from '@countersign/contract/wire.ts';
+import { CALL_TIMEOUT_MAX_MS, HALT_SCOPES, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
 import { anything, closed, text } from './schema-parts.ts';
 
 const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
@@ -17,13 +17,13 @@ export const requestSchemas = {
       },
       dry_run: { type: 'boolean', description: 'Judge the call and do nothing.' },
       step: text(
-        64,
+        STEP_LENGTH_MAX,
         'Step of the plan: the same wish at another step is another deed (idempotency.content_key).',
       ),
       timeout_ms: {
         type: 'integer',
         minimum: 1,
-        maximum: 3_600_000,
+        maximum: CALL_TIMEOUT_MAX_MS,
         description: 'Nothing is sent for this call later than that. What was sent is waited for.',
       },
     },

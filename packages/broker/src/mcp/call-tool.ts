@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
+import { CALL_TIMEOUT_MAX_MS, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
 import { isContentKey } from '#rules/content-key.ts';
 import type { Agent } from '#rules/principal.ts';
 import { callStatus } from './call-status.ts';
@@ -29,8 +30,6 @@ const IDEMPOTENCY_KEY = 'countersign/idempotency-key';
 const STEP = 'countersign/step';
 const TIMEOUT = 'countersign/timeout-ms';
 const MEMBERS: readonly string[] = [CONTEXT, IDEMPOTENCY_KEY, STEP, TIMEOUT];
-const TIMEOUT_MAX_MS = 3_600_000;
-const STEP_MAX = 64;
 const OURS = 'countersign/';
 const KEY_FORM = /^[\x20-\x7e]{1,255}$/;
 
@@ -140,11 +139,11 @@ function readExtras(meta: JsonObject): Extras | { readonly error: WireError } {
   if (key !== undefined && isContentKey(key))
     return wrong(IDEMPOTENCY_KEY, 'a key of your own: those that begin with content: are made by the broker');
   const step = meta[STEP];
-  if (step !== undefined && (typeof step !== 'string' || step === '' || step.length > STEP_MAX))
-    return wrong(STEP, `a text of 1 to ${STEP_MAX} characters`);
+  if (step !== undefined && (typeof step !== 'string' || step === '' || step.length > STEP_LENGTH_MAX))
+    return wrong(STEP, `a text of 1 to ${STEP_LENGTH_MAX} characters`);
   const timeout_ms = meta[TIMEOUT];
-  if (timeout_ms !== undefined && !isWithin(timeout_ms, TIMEOUT_MAX_MS))
-    return wrong(TIMEOUT, `a whole number of milliseconds from 1 to ${TIMEOUT_MAX_MS}`);
+  if (timeout_ms !== undefined && !isWithin(timeout_ms, CALL_TIMEOUT_MAX_MS))
+    return wrong(TIMEOUT, `a whole number of milliseconds from 1 to ${CALL_TIMEOUT_MAX_MS}`);
   return {
     claimed,
     idempotencyKey: key ?? null,

@@ -32,3 +32,12 @@ export interface Template {
   readonly reads: ReadonlySet<string>;
   fill(scope: Scope): unknown;
 }
+
+/** What an expression answers, or undefined where it fails; CEL itself answers no undefined. */
+export function tryEvaluate(expression: Expression, scope: Scope): unknown {
+  try {
+    return expression.evaluate(scope);
+  } catch {
+    return undefined;
+  }
+}

@@ -83,3 +83,13 @@ export function backoff_ms(
 export function chanceOf(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32;
 }
+
+/**
+ * Whether a write may have been carried out although it was answered with this HTTP status: 301 to 303 may stand behind a
+ * deed that was done, as may 408 and most of 5xx.
+ */
+export function mayHaveBeenDone(status: number): boolean {
+  if (status < 400) return status < 304;
+  if (status < 500) return status === 408;
+  return status !== 501 && status !== 505;
+}

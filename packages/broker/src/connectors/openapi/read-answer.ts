@@ -1,6 +1,7 @@
 // Decides what an HTTP answer says about the deed: done, refused, or not known.
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json } from '@countersign/contract/json.ts';
+import { mayHaveBeenDone } from '#rules/retry.ts';
 import type { Reply } from '../connector.ts';
 import { tooDeep } from '../json-depth.ts';
 import { bareType, isJsonType, type Operation } from './compile-operation.ts';
@@ -68,14 +69,9 @@ function refusal(
   return { kind: 'rejected', reason, detail: { status }, hint };
 }
 
-/**
- * Statuses that say that a write was not carried out. 301 to 303 may stand behind a deed that was done, as may 408
- * and most of 5xx; 503 only counts where the server says when to come back.
- */
+/** Whether a write was not carried out; 503 says so only where the server says when to come back. */
 function refusesByStatus(status: number, headers: IncomingHttpHeaders): boolean {
-  if (status < 400) return status >= 304;
-  if (status < 500) return status !== 408;
-  return status === 501 || status === 505 || (status === 503 && headers['retry-after'] !== undefined);
+  return !mayHaveBeenDone(status) || (status === 503 && headers['retry-after'] !== undefined);
 }
 
 function messageIn(body: Buffer, headers: IncomingHttpHeaders): string | null {
