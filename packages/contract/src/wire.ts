@@ -21,7 +21,10 @@ export interface CallRequest {
    * at the same step of a run is done once, and the same wish at another step is another deed.
    */
   readonly step?: string;
-  /** Nothing is sent for this call later than so many milliseconds from now. What was sent is waited for. */
+  /**
+   * Nothing is sent for this call later than so many milliseconds from now, and no attempt lasts longer: a write that it
+   * ends is in doubt, and is found out.
+   */
   readonly timeout_ms?: number;
 }
 

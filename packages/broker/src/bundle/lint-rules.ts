@@ -73,7 +73,7 @@ export const lintRules = {
     waivable: 'imported',
   },
   'retry-is-safe': {
-    what: 'A write is tried again after an unknown outcome only by a strategy that makes sending again safe.',
+    what: 'A write is tried again after an unknown outcome only where that is safe, and a look-up that lags says how long.',
     why: 'What may have been carried out must not be carried out twice.',
     waivable: 'never',
   },

@@ -213,6 +213,11 @@ function lintWrite({ tool, value }: Manifest, found: Found): void {
       'name lookup',
     );
   }
+  const { consistency, settle } = (value.lookup ?? {}) as JsonObject;
+  if (consistency === 'eventual' && settle === undefined) {
+    const hint = 'settle: how long until what was done is found for certain';
+    found('retry-is-safe', '/lookup/consistency', 'nobody can tell when "not found" means not done', hint);
+  }
   if (tool.effect === 'irreversible')
     missing('irreversible-compensates', 'compensate', 'at least kind: manual with a runbook');
 }

@@ -174,7 +174,6 @@ class Compiler {
           bind: this.#bind('/lookup/bind', lookup.bind as JsonObject, 'lookup', true),
           found: this.#expression('/lookup/found', lookup.found, 'lookupFound'),
           ...this.#optional('id', '/lookup/id', lookup.id, 'lookupFound'),
-          consistency: (lookup.consistency ?? 'immediate') as 'immediate' | 'eventual',
           settle_ms: durationOf(lookup.settle, SETTLE_DEFAULT_MS),
         },
       }),

@@ -23,7 +23,8 @@ export type Search = Found | 'absent' | 'unclear' | 'unasked';
 
 export async function findDeed(call: Admitted, scope: Scope, world: World): Promise<Search> {
   const answers: Search[] = [];
-  for (const ask of [lookUp, readAlreadyDone, readBack]) {
+  const asked = mayBeDone(call.tool, 'unknown') ? [lookUp, readAlreadyDone, readBack] : [lookUp, readBack];
+  for (const ask of asked) {
     const answer = await ask(call, scope, world);
     if (typeof answer !== 'string') return answer;
     answers.push(answer);
@@ -32,7 +33,7 @@ export async function findDeed(call: Admitted, scope: Scope, world: World): Prom
   return answers.includes('absent') ? 'absent' : 'unasked';
 }
 
-/** Whether a refusal with this status may be the deed itself, by the manifest. */
+/** Whether a refusal with this status, or a lost reply, may be the deed itself by the manifest's `alreadyDone.on`. */
 export function mayBeDone({ idempotency }: Tool, status: number | 'unknown'): boolean {
   return idempotency?.alreadyDone?.on.includes(status) === true;
 }

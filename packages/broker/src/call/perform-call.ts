@@ -153,7 +153,7 @@ function broken(asked: Asked, error: Error, world: World): Performed {
 }
 
 function inDoubt(call: Admitted): CallAnswer {
-  const detail = `It could not be recorded what became of "${call.tool.name}". Do not repeat it; a person will settle it.`;
+  const detail = `It could not be recorded what became of "${call.tool.name}". Do not repeat it; it is being found out.`;
   return {
     call_id: call.id,
     run_id: call.run.id,

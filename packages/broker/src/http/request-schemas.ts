@@ -24,7 +24,8 @@ export const requestSchemas = {
         type: 'integer',
         minimum: 1,
         maximum: CALL_TIMEOUT_MAX_MS,
-        description: 'Nothing is sent for this call later than that. What was sent is waited for.',
+        description:
+          'Nothing is sent for this call later than that, and no attempt lasts longer: a write that it ends is in doubt, and is found out.',
       },
     },
     ['context', 'dry_run', 'step', 'timeout_ms'],

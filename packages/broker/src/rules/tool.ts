@@ -92,8 +92,6 @@ export interface Tool {
     readonly id?: Expression;
     /** So long after the last attempt a deed that is not found was not done. */
     readonly settle_ms: number;
-    /** Whether the deed may be found only after a while, so that it is asked for until `settle_ms` is over. */
-    readonly consistency: 'immediate' | 'eventual';
   };
   readonly compensate?: {
     readonly kind: 'tool' | 'soft' | 'manual';

@@ -46,6 +46,26 @@ export const brokenBundles: readonly (readonly [string, Readonly<Record<string, 
       ],
     },
   ],
+  [
+    'a write that is sent again although it may have been done',
+    {
+      'tools/send_reply.yaml': [
+        [
+          'idempotency: {strategy: upsert}',
+          'idempotency: {strategy: marker, onUnknown: retry}\nretry: {on: [busy, unknown]}',
+        ],
+      ],
+    },
+  ],
+  [
+    'a look-up that lags, and nobody says how long',
+    {
+      'tools/refund_invoice.yaml': [
+        ['lookup:\n', 'retry: {on: [502]}\nlookup:\n  consistency: eventual\n'],
+        ['idempotency: {strategy: upsert}', 'idempotency: {strategy: marker}'],
+      ],
+    },
+  ],
   ['a misspelt key', { 'tools/refund_invoice.yaml': [['summary:', 'sumary:']] }],
   [
     'a bulkhead and a breaker that cannot be meant',

@@ -23,6 +23,13 @@ verify:
   expect: [verify.balance_minor < 1000000]
 `;
 
+/** It reads what the deed answered, so it finds no deed whose reply was lost. */
+const NEEDS_REPLY = `
+verify:
+  bind: { sql: { statement: "select account from refunds where call_id = :id", rows: one, params: { id: =response.call_id } } }
+  expect: [verify.account == args.account]
+`;
+
 /** A desk whose refund is made safe in another way. */
 async function start(change: (manifest: string) => string = (manifest) => manifest): Promise<void> {
   const manifest = change(REFUND_TOOL);
@@ -276,4 +283,29 @@ test('a refusal that turns out to be the deed itself is a success, by a fresh re
   desk.db.exec("update accounts set balance_minor = 5000 where id = 'AC-1'");
   assert.equal((await refund()).status, 'succeeded');
   tampering.restore();
+});
+
+test('a fresh read finds a lost deed where the manifest lists unknown, and is not asked where it does not', async () => {
+  const listed = (on: string) => (manifest: string) =>
+    manifest
+      .replace(LOOKUP, '\n')
+      .replace(VERIFY, NEEDS_REPLY)
+      .replace(
+        IDEMPOTENCY,
+        `idempotency: { strategy: precondition, alreadyDone: { read: account, expr: prepared.account.balance_minor < 1000000, on: [${on}] } }`,
+      );
+  const loseReply = async (): Promise<CallAnswer> => {
+    const tampering = tamper(desk, async ({ mode }, send) => {
+      const reply = await send();
+      return mode === 'write' ? LOST : reply;
+    });
+    const answer = await refund();
+    tampering.restore();
+    return answer;
+  };
+  await start(listed('409, unknown'));
+  assert.equal((await loseReply()).status, 'succeeded');
+  await desk.close();
+  await start(listed('409'));
+  assert.equal((await loseReply()).problem?.code, 'in_doubt');
 });
