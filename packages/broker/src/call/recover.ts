@@ -95,7 +95,7 @@ function whyNotResend(
   if (!isSafeToResend(call.tool) && !looked) return person('sending it again might do it twice');
   if (world.clock.now() >= admittedAt_ms + idempotency.keep_ms)
     return person('the outside system may have forgotten its key');
-  if (doubt.tries >= MOST_RESENDS) return person(`${doubt.tries} tries did not tell`);
+  if (doubt.resends >= MOST_RESENDS) return person(`sending it again ${doubt.resends} times did not tell`);
   if (call.agent.status !== 'active') return person('its agent is not active any more');
   return null;
 }

@@ -9,18 +9,20 @@ export interface Doubt {
   readonly since_ms: number;
   /** How often it was looked for. */
   readonly tries: number;
+  /** How often it was sent again. */
+  readonly resends: number;
   /** Null: it is left to a person. */
   readonly next_at_ms: number | null;
   /** Why it is not settled yet, for people; free of secrets. */
   readonly why: string;
 }
 
-const SELECT = 'select call_id, tenant, since_ms, tries, next_at_ms, why from doubts';
+const SELECT = 'select call_id, tenant, since_ms, tries, resends, next_at_ms, why from doubts';
 
 /** Begins to look for a call, at once; does nothing when it is looked for already. */
 export async function openDoubt(tx: Tx, call_id: string, tenant: string, at_ms: number): Promise<void> {
   await tx.run(
-    `insert into doubts (call_id, tenant, since_ms, tries, next_at_ms, why) values (?, ?, ?, 0, ?, '')
+    `insert into doubts (call_id, tenant, since_ms, tries, resends, next_at_ms, why) values (?, ?, ?, 0, 0, ?, '')
      on conflict do nothing`,
     ...[call_id, tenant, at_ms, at_ms],
   );
@@ -41,7 +43,7 @@ export async function dueDoubts(tx: Tx, now_ms: number, limit: number): Promise<
  */
 export async function beginResend(tx: Tx, call_id: string, until_ms: number): Promise<boolean> {
   const { changes } = await tx.run(
-    `update doubts set since_ms = ? where call_id = ?
+    `update doubts set since_ms = ?, resends = resends + 1 where call_id = ?
        and exists (select 1 from calls where calls.id = doubts.call_id and calls.status = 'in_doubt')`,
     ...[until_ms, call_id],
   );

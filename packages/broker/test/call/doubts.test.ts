@@ -309,3 +309,16 @@ test('a fresh read finds a lost deed where the manifest lists unknown, and is no
   await start(listed('409'));
   assert.equal((await loseReply()).problem?.code, 'in_doubt');
 });
+
+test('looking in vain does not use up the times that a deed may be sent again', async () => {
+  await start(settling('1ms'));
+  const { store } = desk.broker.world;
+  const patient = await leaveInDoubt(false);
+  await store.write((tx) => tx.run('update doubts set tries = 1000'));
+  assert.equal((await lookNow(patient.call_id)).status, 'succeeded');
+  assert.equal(desk.refunds(), 1);
+  const spent = await leaveInDoubt(false);
+  await store.write((tx) => tx.run('update doubts set resends = 10'));
+  assert.match((await lookNow(spent.call_id)).doubt?.why ?? '', /sending it again 10 times did not tell/);
+  assert.equal(desk.refunds(), 1);
+});

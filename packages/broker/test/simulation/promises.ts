@@ -240,8 +240,8 @@ export class Promises {
       .doubts()
       .find((each) => each.call_id === id);
     if (doubt === undefined) throw new Broken(`${tool} ${id} is in doubt, and nobody looks for it`);
-    const { next_at_ms, tries, why } = doubt;
-    const sent_often = tries >= RESENDS;
+    const { next_at_ms, tries, resends, why } = doubt;
+    const sent_often = resends >= RESENDS;
     const agent = this.#requests.get(id)?.agent ?? '';
     const suspended = variants.some(({ rules }) => rules.suspended.includes(agent));
     if (next_at_ms === null && (LEFT_TO_PEOPLE.includes(tool) || sent_often || suspended)) return;

@@ -57,6 +57,7 @@ export interface RecordedReservation extends Omit<RecordedUse, 'posted' | 'reser
 export interface RecordedDoubt {
   readonly call_id: string;
   readonly tries: number;
+  readonly resends: number;
   readonly next_at_ms: number | null;
   readonly why: string;
 }
@@ -117,7 +118,7 @@ export class OnRecord {
   }
 
   doubts(): readonly RecordedDoubt[] {
-    return this.#all<RecordedDoubt>('select call_id, tries, next_at_ms, why from doubts');
+    return this.#all<RecordedDoubt>('select call_id, tries, resends, next_at_ms, why from doubts');
   }
 
   uses(): readonly RecordedUse[] {
