@@ -15,7 +15,9 @@ import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
+import { PeopleBoard } from '#call/people-board.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshPeople } from '#call/refresh-people.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
@@ -117,6 +119,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     halts: new HaltBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(clock),
@@ -182,6 +185,7 @@ export async function beforeDoorsOpen(world: World): Promise<void> {
   // What a crash left without a signature has one before anything new happens.
   await signCheckpoints(world);
   await refreshHalts(world);
+  await refreshPeople(world);
 }
 
 /** Loading a bundle leaves garbage and a grown heap behind: once, at start, both go back to the system. */

@@ -284,7 +284,7 @@ export interface QuotaView {
  * What people are told of at once: an outcome that nobody knows, a read-back that disagrees, an outside system that
  * goes on failing, an undo that failed, a call that only a person can settle.
  */
-export type AlertKind = 'in_doubt' | 'unverified' | 'upstream_failed' | 'undo_failed' | 'needs_person';
+export type AlertKind = 'in_doubt' | 'unverified' | 'upstream_failed' | 'undo_failed' | 'needs_person' | 'break_glass';
 
 /** `pending`: on its way. `failed`: a webhook was given up. `logged`: no webhook takes it; the log has it. */
 export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
@@ -292,15 +292,19 @@ export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
 export interface AlertView {
   readonly alert_id: string;
   readonly kind: AlertKind;
-  readonly call_id: string;
-  readonly run_id: string;
-  readonly agent: string;
-  readonly tool: string;
+  /** What concerns a call is there when it is about one. */
+  readonly call_id?: string;
+  readonly run_id?: string;
+  readonly agent?: string;
+  readonly tool?: string;
   /** Of the call when it was raised, and now. */
-  readonly status: CallStatus;
-  readonly status_now: CallStatus;
+  readonly status?: CallStatus;
+  readonly status_now?: CallStatus;
+  /** Of `break_glass`: the emergency, and who took a role in it. */
+  readonly break_glass_id?: string;
+  readonly person?: string;
   readonly problem?: string;
-  /** Address of the call. */
+  /** Address of what it is about. */
   readonly link: string;
   readonly at_ms: number;
   /** How many more calls failed in the same way while this alert stood. */

@@ -9,6 +9,7 @@ import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
+import type { PeopleSettings } from './people-settings.ts';
 
 export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };
@@ -28,6 +29,7 @@ export interface Settings {
     readonly max_open_per_agent: number;
   };
   readonly tokens: { readonly access_ttl_ms: number; readonly run_ttl_ms: number };
+  readonly people: PeopleSettings;
   readonly runs: { readonly ambient_idle_ms: number };
   readonly idempotency: { readonly keep_ms: number; readonly content_key: 'off' | 'writes' };
   readonly limits: {

@@ -22,6 +22,8 @@ export interface Principals {
   readonly people: ReadonlyMap<string, Person>;
   readonly principals: ReadonlyMap<string, Principal>;
   readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Groups that may have approvers whom only the identity provider knows. */
+  readonly openGroups: ReadonlySet<string>;
 }
 
 export interface PrincipalWorld {
@@ -67,7 +69,7 @@ export function compilePrincipals(
     else people.set(name, principal);
   }
   for (const file of files) checkReferences(file, world, mistakes);
-  return { agents, orchestrators, people, principals, groups: groupsOf(people) };
+  return { agents, orchestrators, people, principals, groups: groupsOf(people, world.settings), openGroups: openGroupsOf(world.settings) };
 }
 
 function principalOf(
@@ -99,6 +101,7 @@ function principalOf(
       display_name: (value.display_name as string | undefined) ?? name,
       roles: value.roles as unknown as Person['roles'],
       groups: (value.groups as readonly string[] | undefined) ?? [],
+      identities: (value.identities ?? []) as unknown as NonNullable<Person['identities']>,
     };
   }
   const owned = { ...base, owner: value.owner as string, purpose: value.purpose as string };
@@ -200,8 +203,15 @@ function checkReferences(
   });
 }
 
-function groupsOf(people: ReadonlyMap<string, Person>): Map<string, Set<string>> {
+function openGroupsOf({ people: { login } }: Settings): Set<string> {
+  const rules = (login?.roles ?? []).filter(({ roles }) => roles.includes('approver'));
+  return new Set(rules.flatMap(({ groups }) => groups));
+}
+
+function groupsOf(people: ReadonlyMap<string, Person>, { people: { login } }: Settings): Map<string, Set<string>> {
   const groups = new Map<string, Set<string>>();
+  // A group may have members whom only the provider knows.
+  for (const { groups: named } of login?.roles ?? []) for (const group of named) groups.set(group, new Set());
   for (const person of people.values()) {
     for (const group of person.groups) {
       const members = groups.get(group) ?? new Set();

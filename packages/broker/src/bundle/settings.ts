@@ -10,6 +10,7 @@ import { parseDuration } from './duration.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
+import { peopleSettings } from './people-settings.ts';
 import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
 
@@ -104,6 +105,7 @@ export function compileSettings(
         max_open_per_agent: approvals.max_open_per_agent ?? DEFAULTS.max_open_per_agent,
       },
       tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
+      people: peopleSettings(value, tenants, root, wrong),
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
       idempotency: {
         keep_ms: ms('idempotency', 'keep'),

@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts';
 import type { FlowBoard } from './flow-board.ts';
 import type { HaltBoard } from './halt-board.ts';
 import type { LoopWatch } from './loop-watch.ts';
+import type { PeopleBoard } from './people-board.ts';
 import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
 
@@ -29,6 +30,8 @@ export interface World {
   readonly identity: Identity;
   /** Halts in force; admit asks the store again. */
   readonly halts: HaltBoard;
+  /** Who people are now: of the bundle, of the directory, and with which roles. */
+  readonly people: PeopleBoard;
   /** Asked before every attempt: what goes to each connector now, waits, or is left alone. */
   readonly flow: FlowBoard;
   /** Runs as committed. */

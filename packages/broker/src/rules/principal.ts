@@ -47,6 +47,20 @@ export interface Person extends PrincipalBase {
   readonly display_name: string;
   readonly roles: readonly PersonRole[];
   readonly groups: readonly string[];
+  /** Who this is at identity providers: an issuer, and claims that all must be as written. */
+  readonly identities?: readonly PersonIdentity[];
+  /** Id of the emergency in which one of the roles was taken, while that lasts. */
+  readonly break_glass?: string;
+}
+
+export interface PersonIdentity {
+  readonly issuer: string;
+  readonly claims: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What an entry about a person's deed says more while a role was taken in an emergency. */
+export function underGlass({ break_glass }: Person): { readonly break_glass?: string } {
+  return break_glass === undefined ? {} : { break_glass };
 }
 
 export type Principal = Agent | Orchestrator | Person;

@@ -13,6 +13,7 @@ import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { FlowBoard } from '../../src/call/flow-board.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
+import { PeopleBoard } from '../../src/call/people-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
 import type { World } from '../../src/call/world.ts';
@@ -200,6 +201,11 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       labels: [],
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
       tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
+      people: {
+        login: null,
+        sessions: { idle_ms: 1_800_000, max_ms: 36_000_000, cli_ms: 28_800_000 },
+        break_glass: { people: ['paul'], groups: [], roles: ['operator'], max_ms: 3_600_000 },
+      },
       runs: { ambient_idle_ms: 1_800_000 },
       idempotency: { keep_ms: 3_600_000, content_key: 'off' },
       quotas: [],
@@ -280,6 +286,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     halts: new HaltBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(systemClock),

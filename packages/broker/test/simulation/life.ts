@@ -5,6 +5,7 @@ import type { Bundle } from '#bundle/bundle.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
+import { PeopleBoard } from '#call/people-board.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
@@ -103,6 +104,7 @@ export async function begin(
     halts: new HaltBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     stranded: new Map(),
     signals: new Signals(clock),
