@@ -36,6 +36,7 @@ import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
 import { openKeyFile } from '#identity/key-file.ts';
+import { createProvider } from '#identity/people/provider.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
@@ -149,7 +150,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       return false;
     }
   };
-  const app = createServer(world, { tokens: identity, activation, ready });
+  const provider = createProvider({ network: createDiscoveredNetwork, readSecret });
+  const app = createServer(world, { tokens: identity, activation, provider, ready });
   mountBare(app, world, createMcpDoor(world));
   try {
     await app.listen({ host: settings.listen.host, port: options.port ?? settings.listen.port });

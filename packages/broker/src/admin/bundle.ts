@@ -33,12 +33,10 @@ export async function activateBundle(
   if (!hasRole(person, 'admin')) return fail('forbidden', 'Admins activate bundles.');
   const loaded = await activation.load();
   if (!loaded.ok) {
-    await record(
-      world,
-      'bundle.refused',
-      underGlass(person),
-      { by: person.name, mistakes: loaded.mistakes as unknown as Json },
-    );
+    await record(world, 'bundle.refused', underGlass(person), {
+      by: person.name,
+      mistakes: loaded.mistakes as unknown as Json,
+    });
     const issues = loaded.mistakes.map(issueOf);
     return fail(
       'bundle_invalid',
@@ -54,7 +52,12 @@ export async function activateBundle(
     prepared = await activation.prepare(bundle);
   } catch (error) {
     const why = (error as Error).message;
-    await record(world, 'bundle.refused', { bundle: bundle.revision, ...underGlass(person) }, { by: person.name, why });
+    await record(
+      world,
+      'bundle.refused',
+      { bundle: bundle.revision, ...underGlass(person) },
+      { by: person.name, why },
+    );
     return fail('bundle_invalid', `A connector cannot be started: ${why}. The old bundle goes on serving.`);
   }
   let activated_at_ms: number;
@@ -69,7 +72,12 @@ export async function activateBundle(
 }
 
 /** Writes the activation down before it takes effect. `by`: a person, or `start` for the bundle served at start. */
-export async function recordActivation(world: World, bundle: Bundle, by: string, more: Facts = {}): Promise<number> {
+export async function recordActivation(
+  world: World,
+  bundle: Bundle,
+  by: string,
+  more: Facts = {},
+): Promise<number> {
   const now = world.clock.now();
   await world.store.write(async (tx) => {
     await insertActivation(tx, { revision: bundle.revision, at_ms: now, by, files: bundle.files });

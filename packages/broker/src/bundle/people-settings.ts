@@ -93,7 +93,8 @@ function loginOf(
   const scopes = (login.scopes ?? ['openid', 'profile']) as string[];
   if (!scopes.includes('openid'))
     wrong('/login/scopes', 'without openid the provider does not say who it was', 'add openid');
-  const rules = login.roles as unknown as readonly (Omit<RoleRule, 'groups' | 'tenant'> & Partial<RoleRule>)[];
+  const rules = login.roles as unknown as readonly (Omit<RoleRule, 'groups' | 'tenant'> &
+    Partial<RoleRule>)[];
   return {
     issuer: login.issuer as string,
     client_id: login.client_id as string,

@@ -69,7 +69,14 @@ export function compilePrincipals(
     else people.set(name, principal);
   }
   for (const file of files) checkReferences(file, world, mistakes);
-  return { agents, orchestrators, people, principals, groups: groupsOf(people, world.settings), openGroups: openGroupsOf(world.settings) };
+  return {
+    agents,
+    orchestrators,
+    people,
+    principals,
+    groups: groupsOf(people, world.settings),
+    openGroups: openGroupsOf(world.settings),
+  };
 }
 
 function principalOf(
@@ -208,7 +215,10 @@ function openGroupsOf({ people: { login } }: Settings): Set<string> {
   return new Set(rules.flatMap(({ groups }) => groups));
 }
 
-function groupsOf(people: ReadonlyMap<string, Person>, { people: { login } }: Settings): Map<string, Set<string>> {
+function groupsOf(
+  people: ReadonlyMap<string, Person>,
+  { people: { login } }: Settings,
+): Map<string, Set<string>> {
   const groups = new Map<string, Set<string>>();
   // A group may have members whom only the provider knows.
   for (const { groups: named } of login?.roles ?? []) for (const group of named) groups.set(group, new Set());

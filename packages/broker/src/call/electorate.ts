@@ -21,7 +21,9 @@ export function electorateOf(
     members: (group) => people.members(bundle, tenant, group, now_ms),
     mayApprove: (name) => {
       const person = people.find(bundle, tenant, name, now_ms);
-      return person?.status === 'active' && person.roles.includes('approver');
+      // Whoever holds a role taken in an emergency acts, and does not approve meanwhile.
+      if (person === undefined || person.break_glass !== undefined) return false;
+      return person.status === 'active' && person.roles.includes('approver');
     },
   };
 }

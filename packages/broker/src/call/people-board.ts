@@ -20,7 +20,8 @@ export class PeopleBoard {
     if (known !== undefined) return known.tenant === tenant ? this.withGlass(known, now_ms) : undefined;
     const entry = this.#directory.get(keyOf(tenant, name));
     // Whatever the bundle names comes first: an entry of the directory never passes for it.
-    if (entry === undefined || entry.valid_until_ms <= now_ms || bundle.principals.has(name)) return undefined;
+    if (entry === undefined || entry.valid_until_ms <= now_ms || bundle.principals.has(name))
+      return undefined;
     return this.withGlass(personOf(entry), now_ms);
   }
 
@@ -29,7 +30,8 @@ export class PeopleBoard {
     const named = bundle.groups.get(group) ?? NOBODY;
     const more: string[] = [];
     for (const entry of this.#directory.values()) {
-      if (entry.tenant !== tenant || entry.valid_until_ms <= now_ms || !entry.groups.includes(group)) continue;
+      if (entry.tenant !== tenant || entry.valid_until_ms <= now_ms || !entry.groups.includes(group))
+        continue;
       if (!bundle.principals.has(entry.name)) more.push(entry.name);
     }
     return more.length === 0 ? named : new Set([...named, ...more]);

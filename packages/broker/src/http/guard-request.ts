@@ -14,6 +14,7 @@ const ONCE: ReadonlySet<string> = new Set([
   'idempotency-key',
   'origin',
   'transfer-encoding',
+  'x-csrf-token',
 ]);
 
 /**

@@ -1,4 +1,5 @@
 // Routes for anyone: tokens, metadata, keys, health. They say nothing that differs by who asks.
+import { CLI_CLIENT, DEVICE_GRANT, redeemDevice } from '#admin/device-login.ts';
 import { algorithms } from '#identity/jwk.ts';
 import { describeApi } from './describe-api.ts';
 import type { Answer, Asking, Reach, Route } from './route.ts';
@@ -11,17 +12,19 @@ export const tokenRoute: Route = {
   id: 'exchangeToken',
   method: 'POST',
   path: '/oauth/token',
-  summary: 'OAuth 2.0 token endpoint: client_credentials with private_key_jwt. Errors are RFC 6749 §5.2.',
+  summary:
+    'OAuth 2.0 token endpoint: client_credentials with private_key_jwt, or a device code. Errors are RFC 6749 §5.2.',
   who: 'anyone',
   body: {
     form: {
       type: 'object',
-      required: ['grant_type', 'client_assertion_type', 'client_assertion'],
+      required: ['grant_type'],
       properties: {
-        grant_type: { const: 'client_credentials' },
+        grant_type: { enum: ['client_credentials', DEVICE_GRANT] },
         client_id: parameter,
         client_assertion_type: { const: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' },
         client_assertion: parameter,
+        device_code: { ...parameter, description: 'RFC 8628: of the command line, with its client_id.' },
         resource: { ...parameter, description: 'RFC 8707: `<base>/v1` (default) or `<base>/mcp`.' },
         run_token: { ...parameter, description: 'The run that an orchestrator opened for this agent.' },
       },
@@ -29,6 +32,8 @@ export const tokenRoute: Route = {
   },
   answers: { 200: 'TokenAnswer', 400: 'OAuthError', 401: 'OAuthError' },
   async handle({ reach, body }) {
+    if (body instanceof URLSearchParams && body.get('grant_type') === DEVICE_GRANT)
+      return giveToDevice(reach, body);
     const exchanged = await reach.tokens.exchange(
       body instanceof URLSearchParams ? body : new URLSearchParams(),
     );
@@ -38,6 +43,21 @@ export const tokenRoute: Route = {
     return { status: error.error === 'invalid_client' ? 401 : 400, body: error };
   },
 };
+
+/** RFC 8628 §3.4: the command line asks whether a person has confirmed. */
+async function giveToDevice({ world }: Reach, form: URLSearchParams): Promise<Answer> {
+  const [code] = form.getAll('device_code');
+  const told =
+    form.get('client_id') === CLI_CLIENT && code !== undefined
+      ? await redeemDevice(world, code)
+      : ({ ok: false, error: 'invalid_grant' } as const);
+  if (!told.ok) {
+    const error_description = 'See RFC 8628 §3.5; codes are used once, within ten minutes.';
+    return { status: 400, body: { error: told.error, error_description } };
+  }
+  const { token: access_token, expires_in } = told;
+  return { status: 200, body: { access_token, token_type: 'Bearer', expires_in } };
+}
 
 export const openRoutes: readonly Route[] = [
   tokenRoute,
@@ -118,7 +138,8 @@ function serverMetadata({ tokens }: Reach) {
     authorization_endpoint: `${issuer}/oauth/authorize`,
     token_endpoint: `${issuer}/oauth/token`,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: ['client_credentials'],
+    device_authorization_endpoint: `${issuer}/oauth/device_authorization`,
+    grant_types_supported: ['client_credentials', DEVICE_GRANT],
     response_types_supported: [],
     token_endpoint_auth_methods_supported: ['private_key_jwt'],
     token_endpoint_auth_signing_alg_values_supported: Object.keys(algorithms),

@@ -3,6 +3,13 @@ import { callRoutes } from './call-routes.ts';
 import { controlRoutes } from './control-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { openRoutes } from './open-routes.ts';
+import { peopleRoutes } from './people-routes.ts';
 import type { Route } from './route.ts';
 
-export const routes: readonly Route[] = [...openRoutes, ...callRoutes, ...controlRoutes, ...evidenceRoutes];
+export const routes: readonly Route[] = [
+  ...openRoutes,
+  ...callRoutes,
+  ...controlRoutes,
+  ...evidenceRoutes,
+  ...peopleRoutes,
+];

@@ -28,9 +28,7 @@ export async function announceAlerts(world: World): Promise<void> {
     const code = problem ?? kind;
     const link = linkOf(alert, world.base_url());
     const about =
-      glass === null
-        ? { call: call_id, agent, tool }
-        : { break_glass: glass.id, person: glass.person };
+      glass === null ? { call: call_id, agent, tool } : { break_glass: glass.id, person: glass.person };
     world.log.error('alert', { alert: id, kind, ...about, code, link });
     const urls = webhooks.filter(({ kinds }) => kinds?.includes(kind) ?? true).map(({ url }) => url);
     await world.store.write((tx) => announceAlert(tx, id, urls, world.clock.now()));

@@ -1,5 +1,6 @@
 // The broker's own work between requests: resuming, expiring, telling people, signing, forgetting used assertions.
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
 import { purgeAssertions } from '#store/assertions.ts';
@@ -7,6 +8,7 @@ import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
+import { closeExpired, purgePeople } from './expire-people.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
 import { settleDoubts } from './settle-doubts.ts';
@@ -17,6 +19,7 @@ const DOUBTS_EVERY_MS = 1_000;
 const HALTS_EVERY_MS = 1_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
+const PEOPLE_EVERY_MS = 1_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
 /** How long the counts of a window are kept after its end. */
@@ -44,6 +47,10 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
+    loop(world, stopping.signal, 'people', PEOPLE_EVERY_MS, async () => {
+      await closeExpired(world);
+      await refreshPeople(world);
+    }),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);
@@ -57,6 +64,7 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
     ),
+    loop(world, stopping.signal, 'people-purge', PURGE_EVERY_MS, () => purgePeople(world)),
     loop(world, stopping.signal, 'quotas', QUOTAS_EVERY_MS, () =>
       world.store.write((tx) => purgeUse(tx, world.clock.now() - QUOTAS_KEEP_MS)),
     ),

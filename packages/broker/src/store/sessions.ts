@@ -95,12 +95,7 @@ export async function endSession(tx: Tx, id: string, at_ms: number): Promise<boo
 }
 
 /** Ends every session of a person. Answers how many. */
-export async function endSessionsOf(
-  tx: Tx,
-  tenant: string,
-  person: string,
-  at_ms: number,
-): Promise<number> {
+export async function endSessionsOf(tx: Tx, tenant: string, person: string, at_ms: number): Promise<number> {
   const { changes } = await tx.run(
     'update sessions set ended_at_ms = ? where tenant = ? and person = ? and ended_at_ms is null',
     ...[at_ms, tenant, person],
@@ -110,8 +105,5 @@ export async function endSessionsOf(
 
 /** Forgets sessions that have been over since before `before_ms`. */
 export async function purgeSessions(tx: Tx, before_ms: number): Promise<void> {
-  await tx.run(
-    'delete from sessions where expires_at_ms < ? or ended_at_ms < ?',
-    ...[before_ms, before_ms],
-  );
+  await tx.run('delete from sessions where expires_at_ms < ? or ended_at_ms < ?', ...[before_ms, before_ms]);
 }

@@ -18,11 +18,13 @@ import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
+import { createDiscoveredNetwork } from '../../src/connectors/discovered-network.ts';
 import { createServer } from '../../src/http/create-server.ts';
 import { issueAccessToken } from '../../src/identity/access-token.ts';
 import { createIdentity, type TokenIssuer } from '../../src/identity/create-identity.ts';
 import type { Identity, Resource } from '../../src/identity/identity.ts';
 import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
+import { createProvider } from '../../src/identity/people/provider.ts';
 import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
 import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
@@ -296,7 +298,8 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     load: async () => ({ ok: true, bundle, warnings: [] }) as const,
     prepare: async () => ({ commit() {}, async abandon() {} }),
   };
-  const app = createServer(world, { tokens, activation, ready: async () => true });
+  const provider = createProvider({ network: createDiscoveredNetwork, readSecret: async () => 'secret' });
+  const app = createServer(world, { tokens, activation, provider, ready: async () => true });
   setup.mount?.(app, world);
   await app.listen({ host: setup.host ?? '127.0.0.1', port: 0 });
   const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
