@@ -1,7 +1,7 @@
 // What a provider's claims mean here: a person of the bundle, or one of the directory with roles by groups.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Bundle } from '#bundle/bundle.ts';
-import type { LoginSettings, RoleRule } from '#bundle/people-settings.ts';
+import type { LoginSettings, RoleRule } from '#bundle/login-settings.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import { groupsIn, type ProviderClaims } from '#identity/people/provider.ts';

@@ -9,7 +9,7 @@ import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
-import type { PeopleSettings } from './people-settings.ts';
+import type { PeopleSettings } from './login-settings.ts';
 
 export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };

@@ -3,6 +3,7 @@ import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/pro
 import { Command, CommanderError } from 'commander';
 import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
+import { breakGlassCommands } from './break-glass.ts';
 import { bundleCommands } from './bundle.ts';
 import { callsCommands } from './calls.ts';
 import { checkCommand } from './check.ts';
@@ -13,7 +14,9 @@ import { haltCommands } from './halts.ts';
 import { initCommand } from './init.ts';
 import { keysCommands } from './keys.ts';
 import { ledgerCommands } from './ledger.ts';
+import { loginCommands } from './login.ts';
 import { mcpCommand } from './mcp.ts';
+import { peopleCommands } from './people.ts';
 import { pinCommand } from './pin.ts';
 import { printable } from './printable.ts';
 import { quotasCommand } from './quotas.ts';
@@ -30,7 +33,8 @@ import { undoCommands } from './undo.ts';
 const VERSION = '0.1.0';
 
 const AFTER_HELP = `
-Commands that speak to a broker take --url, --as and --key, or COUNTERSIGN_URL, COUNTERSIGN_AS and COUNTERSIGN_KEY.
+Commands that speak to a broker take --url, --as and --key, or COUNTERSIGN_URL, COUNTERSIGN_AS and COUNTERSIGN_KEY;
+without a name and a key they act for whoever logged in: countersign login.
 
 Exit codes:
   0  done, or the answer is yes
@@ -64,6 +68,9 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   serveCommand(program, commands.serve);
   mcpCommand(program, world);
   keysCommands(program, world);
+  loginCommands(program, world);
+  peopleCommands(program, world);
+  breakGlassCommands(program, world);
   approvalsCommands(program, world);
   haltCommands(program, world);
   quotasCommand(program, world);

@@ -3,6 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import { CALL_STATUSES, HALT_SCOPES, UNDO_STATES } from '@countersign/contract/wire.ts';
 import { ALERT_KINDS } from '#rules/alert.ts';
+import { peopleAnswers } from './people-answers.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
 
 const ask = closed({
@@ -50,26 +51,6 @@ const undoStep = closed(
   },
   ['by', 'runbook', 'call'],
 );
-
-const personView = {
-  name: { type: 'string' },
-  display_name: { type: 'string' },
-  status: { type: 'string', enum: ['active', 'suspended', 'retired'] },
-  roles: names,
-  groups: names,
-  source: { type: 'string', enum: ['bundle', 'provider'] },
-  valid_until_ms: { ...time, description: 'Of `provider`: until when its word of the last log-in holds.' },
-  break_glass_id: { type: 'string', description: 'An emergency in which a role was taken, while it lasts.' },
-} satisfies Record<string, JsonObject>;
-
-const sessionView = closed({
-  session_id: { type: 'string' },
-  kind: { type: 'string', enum: ['browser', 'cli'] },
-  via: { type: 'string', enum: ['provider', 'passkey'] },
-  created_at_ms: time,
-  last_used_at_ms: time,
-  expires_at_ms: time,
-});
 
 /** What the broker answers. */
 export const answerSchemas = {
@@ -303,57 +284,7 @@ export const answerSchemas = {
       'acknowledged_at_ms',
     ],
   ),
-  SessionView: sessionView,
-  SessionList: listOf('sessions', ref('SessionView')),
-  SessionEnded: closed({ session_id: { type: 'string' } }),
-  PersonView: closed(personView, ['valid_until_ms', 'break_glass_id']),
-  PersonList: listOf('people', ref('PersonView')),
-  PersonRevoked: closed({ sessions: { type: 'integer', minimum: 0, description: 'How many were ended.' } }),
-  WhoAmI: closed(
-    {
-      ...personView,
-      tenant: { type: 'string' },
-      via: { type: 'string', enum: ['key', 'provider', 'passkey'] },
-      session: ref('SessionView'),
-      csrf_token: {
-        type: 'string',
-        description:
-          'Of a session in a browser: sent as `x-csrf-token` with every request that changes something.',
-      },
-    },
-    ['valid_until_ms', 'break_glass_id', 'session', 'csrf_token'],
-  ),
-  PasskeyList: listOf(
-    'passkeys',
-    closed(
-      {
-        credential_id: { type: 'string' },
-        label: { type: 'string' },
-        created_at_ms: time,
-        last_used_at_ms: time,
-      },
-      ['last_used_at_ms'],
-    ),
-  ),
-  PasskeyRemoved: closed({ credential_id: { type: 'string' } }),
-  PasskeyInvitation: closed({ person: { type: 'string' }, url: { type: 'string' }, expires_at_ms: time }),
-  BreakGlassView: closed({
-    break_glass_id: { type: 'string' },
-    person: { type: 'string' },
-    role: { type: 'string', enum: ['operator', 'admin'] },
-    reason: { type: 'string' },
-    begun_at_ms: time,
-    ends_at_ms: time,
-  }),
-  BreakGlassList: listOf('break_glass', ref('BreakGlassView')),
-  DeviceAuthorization: closed({
-    device_code: { type: 'string' },
-    user_code: { type: 'string' },
-    verification_uri: { type: 'string' },
-    verification_uri_complete: { type: 'string' },
-    expires_in: { type: 'integer', description: 'Seconds.' },
-    interval: { type: 'integer', description: 'Seconds between two requests for the token.' },
-  }),
+  ...peopleAnswers,
   AlertList: listOf('alerts', ref('AlertView')),
   LedgerPage: closed({
     log: { type: 'string' },

@@ -24,7 +24,7 @@ import {
   validateApplicationLevelSignature,
   validateAuthResponse,
 } from 'oauth4webapi';
-import type { LoginSettings } from '#bundle/people-settings.ts';
+import type { LoginSettings } from '#bundle/login-settings.ts';
 
 /** The way out, checked and bounded; given by main.ts. */
 export interface ProviderNetwork {
