@@ -32,7 +32,8 @@ export interface ProviderPages {
 }
 
 export function providerPages(world: World, provider: Provider): ProviderPages {
-  const starts = new Allowance({ per_s: 1, burst: 20 });
+  // A whole office may share an address; what it fills the store with is forgotten after ten minutes.
+  const starts = new Allowance({ per_s: 5, burst: 100 });
   const failed = (reply: FastifyReply, why: string): FastifyReply => {
     world.log.warn('a log-in of a person failed', { why });
     return sendPage(reply, failedPage(), 400);

@@ -214,7 +214,7 @@ function devicePages(scope: FastifyInstance, world: World): void {
 }
 
 function passkeyPages(scope: FastifyInstance, world: World): void {
-  const starts = new Allowance({ per_s: 1, burst: 20 });
+  const starts = new Allowance({ per_s: 5, burst: 100 });
   const begun = (reply: FastifyReply, place: CookiePlace, secret: string, options: JsonObject) =>
     sendJson(reply.header('set-cookie', setCookie(place, place.begun, secret, BEGUN_S)), 200, { options });
   const party = ({ host: id, origin }: CookiePlace) => ({ id, origin });
