@@ -1,0 +1,5 @@
+// The table of grants: what the token endpoint takes, and nothing else.
+import { clientCredentials } from './client-credentials.ts';
+import type { Grant } from './grant.ts';
+
+export const grants: readonly Grant[] = [clientCredentials];
