@@ -13,6 +13,7 @@ import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
@@ -30,10 +31,12 @@ import { createWebhookSender } from '#connectors/webhook-sender.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
+import type { ProviderWorld } from '#credentials/provider.ts';
+import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
-import { openKeyFile } from '#identity/key-file.ts';
+import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
@@ -95,6 +98,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     clock,
     log,
   });
+  const providers: ProviderWorld = {
+    ...{ readSecret, clock, random, oauth },
+    seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), SEAL_KEY_BYTES)),
+    network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
+  };
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
@@ -118,6 +126,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => url,
@@ -125,7 +134,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const activation: Activation = {
     load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
-      const credentials = createCredentials(bundle.connectors, readSecret, clock, oauth);
+      const credentials = createCredentials(bundle.connectors, providers);
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();

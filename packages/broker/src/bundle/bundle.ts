@@ -65,7 +65,7 @@ export interface ConnectorSpec {
   readonly owner: string;
   /** Fixed part by kind, checked by the connector file's schema; paths are absolute. */
   readonly options: JsonObject;
-  /** Where the connector's credential comes from: a reference, never the secret. */
+  /** Where the connector's credential comes from: references, never the secret. */
   readonly credential: { readonly provider: string; readonly options: JsonObject } | null;
 }
 

@@ -13,6 +13,7 @@ import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
 import { secretsInText } from './leaked-secrets.ts';
 import { lintCompensations } from './lint-compensation.ts';
+import { lintCredential } from './lint-credential.ts';
 import type { LintRuleId } from './lint-rules.ts';
 import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
@@ -35,7 +36,7 @@ export interface LoadOptions {
   readonly checkConnector?: (spec: ConnectorSpec) => readonly {
     readonly pointer: string;
     readonly message: string;
-    readonly hint: string;
+    readonly hint?: string;
   }[];
   /** What is wrong with the address of a webhook, by pointer into its settings. */
   readonly checkWebhook?: (webhook: Webhook) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
@@ -311,6 +312,7 @@ function compileManifests(
   const typed = new Set<string>();
   for (const manifest of manifests) {
     const broken = lintTool(manifest, world, mistakes);
+    lintCredential(manifest, connectors, mistakes);
     if (!TYPING.some((rule) => broken.has(rule))) typed.add(manifest.tool.name);
   }
   lintNamesApart(manifests, mistakes);

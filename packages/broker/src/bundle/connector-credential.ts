@@ -1,18 +1,15 @@
-// Compiles the credential block of a connector: references only, and for OAuth which server may be believed.
+// Compiles the credential block of a connector: references only, addresses that are safe to send to, and for OAuth whom to believe.
 import { resolve } from 'node:path';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
+import { schemaOf } from './check-shape.ts';
 import { overlaps, type Protected, realPath } from './reach.ts';
 
 type Wrong = (pointer: string, message: string, hint?: string) => void;
 
 const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
-/** Keys by provider; what belongs to another provider is a mistake. */
-const KEYS = {
-  static: ['value', 'header', 'env', 'prefix'],
-  oauth: ['grant', 'issuer', 'scopes', 'client', 'redirect_port'],
-} as const;
 
+/** Which keys belong to which provider is in the published schema, where the shape of the file was checked. */
 export function compileCredential(
   value: JsonObject,
   root: string,
@@ -20,25 +17,70 @@ export function compileCredential(
 ): ConnectorSpec['credential'] {
   const credential = value.credential as JsonObject | undefined;
   if (credential === undefined) return null;
-  const provider = credential.provider === 'oauth' ? 'oauth' : 'static';
-  for (const key of Object.keys(credential)) {
-    if (key === 'provider' || (KEYS[provider] as readonly string[]).includes(key)) continue;
-    wrong(
-      `/credential/${key}`,
-      `"${key}" does not belong to provider ${provider}`,
-      `known: ${KEYS[provider].join(', ')}`,
-    );
-  }
-  return provider === 'oauth'
-    ? { provider, options: oauthOptions(value, credential, root, wrong) }
-    : { provider, options: staticOptions(credential, root, wrong) };
+  const provider = credential.provider as string;
+  if (provider === 'static') return { provider, options: staticOptions(credential, root, wrong) };
+  if (provider === 'oauth') return { provider, options: oauthOptions(value, credential, root, wrong) };
+  const { provider: _, ...options } = credential;
+  const compiled = mapMarked(options, `#/$defs/${provider}`, '/credential', {
+    reference: (text, pointer) => referenceOf(text, pointer, root, wrong),
+    address: (text, pointer) => addressOf(text, pointer, wrong),
+  });
+  return { provider, options: compiled as JsonObject };
+}
+
+/** The part of the published schema that says what tools of such a connector fill `credential.scope` with, or null. */
+export function scopeSchemaOf(provider: string): JsonObject | null {
+  const part = (schemaOf('connector').$defs as JsonObject)[`${provider}.scope`];
+  return part === undefined ? null : (part as JsonObject);
 }
 
 /** Files behind the references of a connector: no connector may reach them. */
 export function secretPaths(value: JsonObject, root: string): Protected[] {
   const credential = value.credential as JsonObject | undefined;
-  const client = credential?.client as JsonObject | undefined;
-  return [credential?.value, client?.secret, client?.key].flatMap((reference) => secretFile(reference, root));
+  if (credential === undefined) return [];
+  const found: Protected[] = [];
+  mapMarked(credential, `#/$defs/${String(credential.provider)}`, '', {
+    reference: (text) => {
+      found.push(...secretFile(text, root));
+      return text;
+    },
+  });
+  return found;
+}
+
+/** What is done with texts that the schema marks as a reference or an address. */
+type Marked = Readonly<Partial<Record<'reference' | 'address', (text: string, pointer: string) => string>>>;
+
+/**
+ * The value with every text replaced whose schema is `#/$defs/reference` or `#/$defs/address`: so no provider can
+ * forget to have its references and addresses looked at.
+ */
+function mapMarked(value: Json, ref: string, pointer: string, marked: Marked): Json {
+  const mark = ref.slice('#/$defs/'.length);
+  if (typeof value === 'string') return marked[mark as keyof Marked]?.(value, pointer) ?? value;
+  const schema = (schemaOf('connector').$defs as JsonObject)[mark] as JsonObject;
+  return mapProperties(value, schema, pointer, marked);
+}
+
+function mapProperties(value: Json, schema: JsonObject, pointer: string, marked: Marked): Json {
+  if (!isJsonObject(value)) return value;
+  const properties = (schema.properties ?? {}) as Record<string, JsonObject | undefined>;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => {
+      const part = properties[key] ?? {};
+      const at = `${pointer}/${key}`;
+      if (typeof part.$ref === 'string') return [key, mapMarked(each!, part.$ref, at, marked)];
+      return [key, mapProperties(each!, part, at, marked)];
+    }),
+  );
+}
+
+/** What the broker signs or holds goes there: never in the clear, but to this very machine. */
+function addressOf(text: string, pointer: string, wrong: Wrong): string {
+  if (!isIssuer(text)) wrong(pointer, 'expected an https address without query or fragment');
+  else if (new URL(text).username !== '' || new URL(text).password !== '')
+    wrong(pointer, 'an address carries no user or password');
+  return text;
 }
 
 /** The file behind a reference; nothing where it is none. */

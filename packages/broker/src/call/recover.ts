@@ -8,6 +8,7 @@ import type { Admitted, Executed, Minted } from './call.ts';
 import { executed, type KeptReply, sideEffectOf } from './execute.ts';
 import { type Found, findDeed, mayBeDone, readAlreadyDone } from './find-deed.ts';
 import { haltProblem } from './gate.ts';
+import { releaseCredentials } from './lease.ts';
 import { mint } from './mint.ts';
 import { restoreCall } from './restore.ts';
 import { scopeOf } from './scope.ts';
@@ -30,6 +31,14 @@ const MOST_RESENDS = 10;
  * like any deed. A halt keeps it from being sent again, and from nothing else: what became of it may be found out.
  */
 export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): Promise<Recovered> {
+  try {
+    return await findOut(row, doubt, world);
+  } finally {
+    releaseCredentials(row.id, world);
+  }
+}
+
+async function findOut(row: StoredCall, doubt: Doubt, world: World): Promise<Recovered> {
   const restored = await restoreCall(row, world);
   if (!restored.ok) return { kind: 'person', why: restored.why };
   const { call } = restored;

@@ -9,6 +9,7 @@ import type { Log } from '#telemetry/log.ts';
 import type { Clock } from './clock.ts';
 import type { FlowBoard } from './flow-board.ts';
 import type { HaltBoard } from './halt-board.ts';
+import type { LeaseBook } from './lease-book.ts';
 import type { LoopWatch } from './loop-watch.ts';
 import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
@@ -35,6 +36,8 @@ export interface World {
   readonly runs: RunCache;
   /** How often runs repeat themselves and keep failing. */
   readonly loops: LoopWatch;
+  /** Which credentials the calls under way hold. */
+  readonly leases: LeaseBook;
   /** Admitted calls whose outcome could not be recorded: a job settles them once the store answers again. */
   readonly stranded: Map<string, { readonly tenant: string }>;
   /** Wakes whoever waits for a call or for work to do. */

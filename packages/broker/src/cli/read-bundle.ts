@@ -1,6 +1,6 @@
 // Reads a bundle folder with everything that can be known before serving: also what each connector kind says.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import type { Loaded } from '#bundle/bundle.ts';
+import type { ConnectorSpec, Loaded } from '#bundle/bundle.ts';
 import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bundle.ts';
 import type { FileTexts } from '#bundle/read-files.ts';
 import { checkCommandOperation } from '#connectors/command/fill-arguments.ts';
@@ -9,6 +9,7 @@ import { addressMistakes } from '#connectors/mcp/check-address.ts';
 import { checkOpenapiOperation, driftedDigest } from '#connectors/openapi/check-openapi-operation.ts';
 import { optionMistakes } from '#connectors/openapi/options.ts';
 import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation.ts';
+import { credentialMistakes } from '#credentials/create-credentials.ts';
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
@@ -20,14 +21,19 @@ export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Load
   return compileBundle(root, texts, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
 }
 
-const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
+const checkConnector: NonNullable<LoadOptions['checkConnector']> = (spec) => [
+  ...transportMistakes(spec),
+  ...credentialMistakes(spec),
+];
+
+function transportMistakes({ kind, options }: ConnectorSpec) {
   const { http } = (options['transport'] ?? {}) as JsonObject;
   if (kind !== 'mcp' || http === undefined) return [];
   return addressMistakes(http as JsonObject).map((it) => ({
     ...it,
     pointer: `/transport/http${it.pointer}`,
   }));
-};
+}
 
 const checkWebhook: NonNullable<LoadOptions['checkWebhook']> = ({ url, allow_private }) =>
   addressMistakes({ url, allow_private: allow_private as Json });

@@ -9,12 +9,14 @@ import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
+import { revokeLeases } from './revoke-leases.ts';
 import { settleDoubts } from './settle-doubts.ts';
 
 const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
 const HALTS_EVERY_MS = 1_000;
+const LEASES_EVERY_MS = 2_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
 const PURGE_EVERY_MS = 60_000;
@@ -44,6 +46,7 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
+    loop(world, stopping.signal, 'leases', LEASES_EVERY_MS, () => revokeLeases(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);

@@ -11,6 +11,7 @@ export type EntryKind =
   | 'call.in_doubt'
   | 'call.resolved'
   | 'call.compensated'
+  | 'credential.ended'
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'

@@ -586,9 +586,42 @@ transport:
   http: {url: "https://mcp.example.com/mcp"}
 credential:
   provider: oauth
-  value: env:TOKEN
   grant: client_credentials
   client: {id: "https://broker.example.com/client.json", secret: s3cr3t}
+`,
+    },
+  ],
+  [
+    'a key of another provider, and one that is misspelt',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: github-app
+  value: env:TOKEN
+  app_id: 7
+  instalation_id: 8
+`,
+    },
+  ],
+  [
+    'a provider that would be handed its secrets, or send what it signs in the clear',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: k8s-token-request
+  api: http://10.0.0.1:6443
+  token: eyJhbGciOiJSUzI1NiJ9
+  ca: file:ca.pem
+  namespace: tools
+  service_accounts: [deployer]
 `,
     },
   ],

@@ -15,6 +15,7 @@ import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
 import type { Credential } from '#rules/credential.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 
 export interface Authorised {
   readonly spec: ConnectorSpec;
@@ -47,9 +48,7 @@ export async function authoriseUpstream(
     const world = { vault, network: createDiscoveredNetwork, readSecret, clock: Date, log: quiet };
     const credentials = createCredentials(
       new Map([[spec.name, spec]]),
-      readSecret,
-      Date,
-      new OauthTokens(world),
+      providerWorld({ readSecret, clock: Date, oauth: new OauthTokens(world) }),
     );
     const deps: ConnectorDeps = {
       clock: Date,

@@ -9,6 +9,7 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { FlowBoard } from '../../src/call/flow-board.ts';
@@ -275,12 +276,16 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
       mint: () => null,
       forConnection: async () => null,
       refused: async () => null,
+      sealHandle: () => null,
+      revoke: async () => ({ ok: true }),
+      describe: () => null,
     }),
     identity: tokens,
     halts: new HaltBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(systemClock),
     base_url: () => url,

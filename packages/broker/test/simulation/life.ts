@@ -4,6 +4,7 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
@@ -17,6 +18,7 @@ import { runJobs } from '#jobs/run-jobs.ts';
 import type { LedgerTrust } from '#store/appender.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { beforeDoorsOpen } from '../../src/main.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 import type { Random } from '../differential/random.ts';
 import { variants } from './bundle.ts';
 import { type Outside, SECRET } from './outside.ts';
@@ -104,12 +106,13 @@ export async function begin(
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => 'https://broker.example',
   };
   const prepare: Life['prepare'] = async (next) => {
-    const real = createCredentials(next.connectors, readSecret, clock);
+    const real = createCredentials(next.connectors, providerWorld({ readSecret, clock }));
     const credentials: Credentials = {
       ...real,
       async mint(connector, request) {
