@@ -15,6 +15,8 @@ import { FlowBoard } from '../../src/call/flow-board.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
+import { StatusBoard } from '../../src/call/status-board.ts';
+import { UseBoard } from '../../src/call/use-board.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
 import { createServer } from '../../src/http/create-server.ts';
@@ -254,6 +256,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const folder = mkdtempSync(join(tmpdir(), 'countersign-http-'));
   const store = await openSqlite(join(folder, 'store.db'), { now_ms: Date.now() });
   const bundle = smallBundle();
+  const statuses = new StatusBoard();
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const logged: string[] = [];
   const say = (message: string, fields?: object) =>
@@ -261,7 +264,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   let url = setup.public_url ?? '';
   const shared = {
     store,
-    bundle: () => bundle,
+    bundle: () => statuses.over(bundle),
     clock: systemClock,
     random: (bytes: number) => randomBytes(bytes),
   };
@@ -278,6 +281,8 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     }),
     identity: tokens,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
     loops: new LoopWatch(),
