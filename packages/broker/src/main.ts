@@ -19,6 +19,8 @@ import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
+import { StatusBoard } from '#call/status-board.ts';
+import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
 import { runProgram } from '#cli/program.ts';
 import { readBundle } from '#cli/read-bundle.ts';
@@ -37,6 +39,7 @@ import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
 import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
+import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
@@ -79,7 +82,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   });
 
   let inForce = loaded.bundle;
-  const credentialsOf = new WeakMap<Bundle, Credentials>();
+  const statuses = new StatusBoard();
+  const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
     createConnector(spec, {
@@ -106,7 +110,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     store,
     clock,
     random,
@@ -117,12 +121,14 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     log,
     store,
     signer,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     connector: (bundle, name) => connectors.get(bundle, name),
     // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
-    credentials: (bundle) => credentialsOf.get(bundle)!,
+    credentials: (bundle) => credentialsOf.get(bundle.connectors)!,
     identity,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
     loops: new LoopWatch(),
@@ -138,7 +144,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();
-        credentialsOf.set(bundle, credentials);
+        credentialsOf.set(bundle.connectors, credentials);
         inForce = bundle;
       };
       return { commit, abandon: prepared.abandon };
@@ -176,6 +182,9 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await jobs.stop();
       await connectors.close();
       // A store that cannot be written any more is closed all the same; the next start signs.
+      await recordUses(world).catch((error: Error) =>
+        log.error('the last uses of tools were not recorded', { why: error.message }),
+      );
       await signCheckpoints(world).catch((error: Error) =>
         log.error('the last checkpoint was not signed', { why: error.message }),
       );

@@ -38,6 +38,8 @@ export interface Settings {
   readonly quotas: readonly Quota[];
   readonly loops: LoopLimits;
   readonly alerts: { readonly webhooks: readonly Webhook[] };
+  /** When keys are old, and when agents and tools count as unused: what `agents --stale` lists. */
+  readonly agents: { readonly key_max_age_ms: number; readonly unused_after_ms: number };
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {

@@ -90,6 +90,7 @@ function principalOf(
     name,
     tenant,
     status: (value.status as PrincipalStatus | undefined) ?? 'active',
+    ...(value.reinstates === undefined ? {} : { reinstates: value.reinstates as string }),
     keys: keysOf(file, texts, mistakes),
   };
   if (kind === 'person') {

@@ -45,13 +45,23 @@ const DEFAULTS = {
   identical_reads: 120,
   failing: 8,
   window: '10m',
+  key_max_age: '90d',
+  unused_after: '30d',
   body_bytes: 1_048_576,
   depth: 32,
   result_bytes: 4_194_304,
 } as const;
 
 /** Keys of the file that hold a duration. */
-type Duration = 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep' | 'window';
+type Duration =
+  | 'ttl'
+  | 'access_ttl'
+  | 'run_ttl'
+  | 'ambient_idle'
+  | 'keep'
+  | 'window'
+  | 'key_max_age'
+  | 'unused_after';
 
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
@@ -122,6 +132,7 @@ export function compileSettings(
         window_ms: ms('loops', 'window'),
       },
       alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
+      agents: { key_max_age_ms: ms('agents', 'key_max_age'), unused_after_ms: ms('agents', 'unused_after') },
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },

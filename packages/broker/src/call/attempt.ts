@@ -32,7 +32,7 @@ export async function attemptOnce(
   limits: AttemptLimits = {},
 ): Promise<Reply> {
   const of = haltableOf(call);
-  if (world.halts.matching(of) !== undefined) return { kind: 'not_sent', reason: 'stopped by an operator' };
+  if (world.halts.stops(of)) return { kind: 'not_sent', reason: 'stopped by an operator' };
   const signal = world.halts.watch(of);
   try {
     return await send(

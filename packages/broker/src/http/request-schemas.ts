@@ -76,6 +76,7 @@ export const requestSchemas = {
     },
     ['target'],
   ),
+  StatusRequest: closed({ reason: text(2_000, 'Why; recorded.') }),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;
 

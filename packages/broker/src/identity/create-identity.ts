@@ -2,7 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { Bundle } from '#bundle/bundle.ts';
-import type { Principal } from '#rules/principal.ts';
+import { inactiveProblem, type Principal } from '#rules/principal.ts';
 import type { Store } from '#store/store.ts';
 import { AccessTokenVerifier, audienceOf } from './access-token.ts';
 import { type Exchanged, exchangeToken } from './exchange-token.ts';
@@ -90,6 +90,6 @@ function active(principal: Principal, run_id: string | null, token_id: string): 
   return {
     ok: false,
     principal,
-    problem: problem('agent_suspended', `"${principal.name}" is ${principal.status}; ask its owner.`),
+    problem: inactiveProblem(principal),
   };
 }

@@ -7,6 +7,7 @@ import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
+import { recordUses } from './record-uses.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
 import { revokeLeases } from './revoke-leases.ts';
@@ -19,6 +20,7 @@ const HALTS_EVERY_MS = 1_000;
 const LEASES_EVERY_MS = 2_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
+const USES_EVERY_MS = 60_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
 /** How long the counts of a window are kept after its end. */
@@ -47,6 +49,7 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
     loop(world, stopping.signal, 'leases', LEASES_EVERY_MS, () => revokeLeases(world)),
+    loop(world, stopping.signal, 'uses', USES_EVERY_MS, () => recordUses(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);
