@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
+import { compileOauthGrant } from './oauth-grant.ts';
 import { overlaps, type Protected, realPath } from './reach.ts';
 
 type Wrong = (pointer: string, message: string, hint?: string) => void;
@@ -10,7 +11,7 @@ const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
 /** Keys by provider; what belongs to another provider is a mistake. */
 const KEYS = {
   static: ['value', 'header', 'env', 'prefix'],
-  oauth: ['grant', 'issuer', 'scopes', 'client', 'redirect_port'],
+  oauth: ['grant', 'issuer', 'scopes', 'client', 'dpop', 'enterprise', 'workload', 'redirect_port'],
 } as const;
 
 export function compileCredential(
@@ -37,8 +38,16 @@ export function compileCredential(
 /** Files behind the references of a connector: no connector may reach them. */
 export function secretPaths(value: JsonObject, root: string): Protected[] {
   const credential = value.credential as JsonObject | undefined;
-  const client = credential?.client as JsonObject | undefined;
-  return [credential?.value, client?.secret, client?.key].flatMap((reference) => secretFile(reference, root));
+  const [client, enterprise, workload, at] = [
+    credential?.client,
+    credential?.enterprise,
+    credential?.workload,
+    (credential?.enterprise as JsonObject | undefined)?.client,
+  ] as (JsonObject | undefined)[];
+  return [
+    ...[credential?.value, credential?.dpop, client?.secret, client?.key],
+    ...[enterprise?.subject, at?.secret, at?.key, workload?.token, workload?.key],
+  ].flatMap((reference) => secretFile(reference, root));
 }
 
 /** The file behind a reference; nothing where it is none. */
@@ -79,7 +88,7 @@ export function referenceOf(value: Json, pointer: string, root: string, wrong: W
 }
 
 function oauthOptions(value: JsonObject, credential: JsonObject, root: string, wrong: Wrong): JsonObject {
-  const { provider, client, ...rest } = credential;
+  const { provider, client, dpop, enterprise, workload, ...rest } = credential;
   const http = (value.transport as JsonObject | undefined)?.http as JsonObject | undefined;
   if (value.kind !== 'mcp' || http === undefined) {
     wrong('/credential/provider', 'oauth is for MCP servers over HTTP');
@@ -87,7 +96,8 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (typeof rest.issuer === 'string' && !isIssuer(rest.issuer)) {
     wrong('/credential/issuer', 'an issuer is an https URL without query or fragment');
   }
-  const compiled = client === undefined ? null : clientOf(client as JsonObject, root, wrong);
+  const compiled =
+    client === undefined ? null : clientOf(client as JsonObject, '/credential/client', root, wrong);
   const holdsSecret = compiled !== null && (compiled.secret !== undefined || compiled.key !== undefined);
   // Otherwise whoever runs the MCP server names the place that the secret is sent to.
   if (holdsSecret && rest.issuer === undefined) {
@@ -96,13 +106,18 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (rest.grant === 'client_credentials' && !holdsSecret) {
     wrong('/credential/grant', 'client_credentials needs a client with a secret or a key');
   }
+  const granted = compileOauthGrant(credential, {
+    ...{ wrong, isIssuer },
+    reference: (each, pointer) => referenceOf(each, pointer, root, wrong),
+    client: (each, pointer) => clientOf(each, pointer, root, wrong),
+  });
   const reach = { server: http?.url ?? '', allow_private: http?.allow_private ?? false };
-  return { ...rest, ...reach, ...(compiled === null ? {} : { client: compiled }) } as JsonObject;
+  const known = compiled === null ? {} : { client: compiled };
+  return { ...rest, ...reach, ...known, ...granted } as JsonObject;
 }
 
-function clientOf(client: JsonObject, root: string, wrong: Wrong): JsonObject {
+function clientOf(client: JsonObject, at: string, root: string, wrong: Wrong): JsonObject {
   const { id = '', secret, key } = client;
-  const at = '/credential/client';
   if (secret !== undefined && key !== undefined) wrong(at, 'a client has a secret or a key, not both');
   if (String(id).startsWith('https://') && (secret !== undefined || key !== undefined)) {
     wrong(`${at}/id`, 'a client that is a metadata document has no secret here');
