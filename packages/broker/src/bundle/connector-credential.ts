@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
 import { schemaOf } from './check-shape.ts';
+import { compileOauthGrant } from './oauth-grant.ts';
 import { overlaps, type Protected, realPath } from './reach.ts';
 
 type Wrong = (pointer: string, message: string, hint?: string) => void;
@@ -121,7 +122,7 @@ export function referenceOf(value: Json, pointer: string, root: string, wrong: W
 }
 
 function oauthOptions(value: JsonObject, credential: JsonObject, root: string, wrong: Wrong): JsonObject {
-  const { provider, client, ...rest } = credential;
+  const { provider, client, dpop, enterprise, workload, ...rest } = credential;
   const http = (value.transport as JsonObject | undefined)?.http as JsonObject | undefined;
   if (value.kind !== 'mcp' || http === undefined) {
     wrong('/credential/provider', 'oauth is for MCP servers over HTTP');
@@ -129,7 +130,8 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (typeof rest.issuer === 'string' && !isIssuer(rest.issuer)) {
     wrong('/credential/issuer', 'an issuer is an https URL without query or fragment');
   }
-  const compiled = client === undefined ? null : clientOf(client as JsonObject, root, wrong);
+  const compiled =
+    client === undefined ? null : clientOf(client as JsonObject, '/credential/client', root, wrong);
   const holdsSecret = compiled !== null && (compiled.secret !== undefined || compiled.key !== undefined);
   // Otherwise whoever runs the MCP server names the place that the secret is sent to.
   if (holdsSecret && rest.issuer === undefined) {
@@ -138,13 +140,18 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (rest.grant === 'client_credentials' && !holdsSecret) {
     wrong('/credential/grant', 'client_credentials needs a client with a secret or a key');
   }
+  const granted = compileOauthGrant(credential, {
+    ...{ wrong, isIssuer },
+    reference: (each, pointer) => referenceOf(each, pointer, root, wrong),
+    client: (each, pointer) => clientOf(each, pointer, root, wrong),
+  });
   const reach = { server: http?.url ?? '', allow_private: http?.allow_private ?? false };
-  return { ...rest, ...reach, ...(compiled === null ? {} : { client: compiled }) } as JsonObject;
+  const known = compiled === null ? {} : { client: compiled };
+  return { ...rest, ...reach, ...known, ...granted } as JsonObject;
 }
 
-function clientOf(client: JsonObject, root: string, wrong: Wrong): JsonObject {
+function clientOf(client: JsonObject, at: string, root: string, wrong: Wrong): JsonObject {
   const { id = '', secret, key } = client;
-  const at = '/credential/client';
   if (secret !== undefined && key !== undefined) wrong(at, 'a client has a secret or a key, not both');
   if (String(id).startsWith('https://') && (secret !== undefined || key !== undefined)) {
     wrong(`${at}/id`, 'a client that is a metadata document has no secret here');

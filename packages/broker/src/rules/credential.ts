@@ -28,6 +28,8 @@ export interface Credential {
     readonly headers?: Readonly<Record<string, string>>;
     readonly env?: Readonly<Record<string, string>>;
   };
+  /** Of a token that is bound to a key: goes with every request that carries it, made anew each time. */
+  readonly proof?: RequestProof;
   /** Secret values, redacted by value from everything that comes back. */
   readonly secrets: readonly string[];
   /**
@@ -39,6 +41,21 @@ export interface Credential {
 
 /** What a credential is minted for: the deed, reads before or after it, or the connector's own connection. */
 export type Purpose = 'call' | 'prepare' | 'verify' | 'connection';
+
+/** Proves to an upstream that whoever sends a token holds the key that it is bound to (RFC 9449). */
+export interface RequestProof {
+  /** Header names and values for one request and no other, as a flat list. `url`: as it is dialled. */
+  headersFor(method: string, url: string): Promise<readonly string[]>;
+  /**
+   * Told how an answer begins. True: the request was refused for its nonce alone and did nothing, so it may go again
+   * with a fresh proof, once. All of it is foreign text.
+   */
+  heed(answer: {
+    readonly status: number;
+    readonly challenge: string | null;
+    readonly nonce: string | null;
+  }): boolean;
+}
 
 export interface MintRequest {
   readonly purpose: Purpose;

@@ -626,6 +626,46 @@ credential:
     },
   ],
   [
+    'OAuth without a person that does not say who vouches, where, and for how long',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  grant: enterprise_managed
+  workload: {token: file:/run/token, issuer: "https://broker.example.com"}
+`,
+      'connectors/more.yaml': `name: more
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  dpop: memory
+  enterprise:
+    issuer: "http://idp.example.com"
+    client: {id: broker, secret: s3cr3t}
+    subject: eyJhbGciOiJub25lIn0
+`,
+      'connectors/work.yaml': `name: work
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  grant: workload_identity
+  issuer: "https://as.example.com"
+  dpop: proof.pem
+  workload: {key: env:KEY, subject: broker}
+`,
+    },
+  ],
+  [
     'OAuth for what is no MCP server over HTTP, and an issuer that is none',
     {
       'connectors/desk.yaml': [
