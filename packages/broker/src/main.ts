@@ -14,7 +14,7 @@ import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { LeaseBook } from '#call/lease-book.ts';
-import { INSTALLATION_LOG } from '#call/logs.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { RunCache } from '#call/run-cache.ts';
@@ -38,6 +38,7 @@ import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
+import { Federation } from '#identity/federation/federation.ts';
 import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
 import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
@@ -114,6 +115,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     store,
     clock,
     random,
+    federation: new Federation({ network: createDiscoveredNetwork, clock, log, random, tenantLog }),
   });
   const world: World = {
     clock,

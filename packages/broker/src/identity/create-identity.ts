@@ -6,6 +6,7 @@ import { inactiveProblem, type Principal } from '#rules/principal.ts';
 import type { Store } from '#store/store.ts';
 import { AccessTokenVerifier, audienceOf } from './access-token.ts';
 import { type Exchanged, exchangeToken } from './exchange-token.ts';
+import type { Federation } from './federation/federation.ts';
 import type { Authentication, Identity } from './identity.ts';
 import { issueRunToken } from './run-token.ts';
 import { openSigningKey, type SigningKey } from './signing-key.ts';
@@ -20,6 +21,8 @@ export interface IdentityOptions {
   readonly store: Store;
   readonly clock: { now(): number };
   readonly random: (bytes: number) => Uint8Array;
+  /** Without it no foreign token is believed. */
+  readonly federation?: Federation;
 }
 
 /** What the token endpoint and the metadata routes need. */
@@ -71,6 +74,7 @@ export function createIdentity(options: IdentityOptions): Identity & TokenIssuer
         store,
         now_ms: clock.now(),
         newTokenId,
+        federation: options.federation ?? null,
       }),
     jwks: () => ({ keys: [key.publicJwk] }),
   };

@@ -15,6 +15,7 @@ export type EntryKind =
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'
+  | 'identity.accepted'
   | 'run.opened'
   | 'run.ended'
   | 'run.refused'

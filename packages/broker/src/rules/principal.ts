@@ -1,6 +1,7 @@
-// The principals of a bundle: agents, orchestrators and people, each with public keys only.
+// The principals of a bundle: agents, orchestrators and people, each with public keys or foreign identities only.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { FederatedIdentity } from './federation.ts';
 
 /** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
 export type AgentMode = 'observe' | 'suggest' | 'act';
@@ -29,6 +30,8 @@ interface PrincipalBase {
   readonly reinstates?: string;
   /** Public JWKs that verify the principal's client assertions. */
   readonly keys: readonly JsonObject[];
+  /** How foreign issuers know the principal. */
+  readonly identities: readonly FederatedIdentity[];
 }
 
 export interface Agent extends PrincipalBase {

@@ -2,6 +2,7 @@
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Principal } from '#rules/principal.ts';
 import type { Store } from '#store/store.ts';
+import type { Federation } from '../federation/federation.ts';
 import type { Resource } from '../identity.ts';
 import type { OAuthFailure } from '../oauth-error.ts';
 import type { SigningKey } from '../signing-key.ts';
@@ -14,6 +15,8 @@ export interface TokenContext {
   readonly store: Store;
   readonly now_ms: number;
   readonly newTokenId: () => string;
+  /** Null: no foreign token is believed. */
+  readonly federation: Federation | null;
 }
 
 /** A request whose form is well-formed. */
