@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Loaded } from '#bundle/bundle.ts';
 import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bundle.ts';
 import type { FileTexts } from '#bundle/read-files.ts';
+import { visibleTools } from '#call/visible.ts';
 import { checkCommandOperation } from '#connectors/command/fill-arguments.ts';
 import { digestOfSource } from '#connectors/handler/handler-options.ts';
 import { addressMistakes } from '#connectors/mcp/check-address.ts';
@@ -12,12 +13,26 @@ import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
-  return loadBundle(dir, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return loadBundle(dir, {
+    now_ms,
+    checkConnector,
+    checkWebhook,
+    checkVerifier,
+    checkOperation,
+    warnOperation,
+  });
 }
 
 /** The same judgement of texts that were read already, with changes that are not written yet. `root`: real path. */
 export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Loaded {
-  return compileBundle(root, texts, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return compileBundle(root, texts, {
+    now_ms,
+    checkConnector,
+    checkWebhook,
+    checkVerifier,
+    checkOperation,
+    warnOperation,
+  });
 }
 
 const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
@@ -31,6 +46,15 @@ const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, opti
 
 const checkWebhook: NonNullable<LoadOptions['checkWebhook']> = ({ url, allow_private }) =>
   addressMistakes({ url, allow_private: allow_private as Json });
+
+/** The agent that verifies must be allowed to: found here, and not when the first run is to be opened. */
+const checkVerifier: NonNullable<LoadOptions['checkVerifier']> = (bundle, { tool, as }) =>
+  as.flatMap((name, index) => {
+    const agent = bundle.agents.get(name);
+    if (agent === undefined || visibleTools(bundle, agent).has(tool)) return [];
+    const message = `no policy lets "${name}" call "${tool}"`;
+    return [{ pointer: `/as/${index}`, message, hint: 'permit it, or name another agent' }];
+  });
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);

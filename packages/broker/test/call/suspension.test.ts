@@ -56,7 +56,11 @@ test('a suspension is in force when it is answered: tokens that have not expired
   assert.equal((await set('bot', 'suspend')).status, 200);
   assert.deepEqual(await at(), Array(4).fill('agent_suspended'));
   assert.equal((await set('bot', 'resume')).status, 200);
-  assert.deepEqual(await at(), [undefined, undefined, undefined, undefined], 'the same tokens, once it is resumed');
+  assert.deepEqual(
+    await at(),
+    [undefined, undefined, undefined, undefined],
+    'the same tokens, once it is resumed',
+  );
 });
 
 test('a suspended agent gets no token, and no run is opened for it', async () => {
@@ -66,7 +70,10 @@ test('a suspended agent gets no token, and no run is opened for it', async () =>
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
       client_assertion: await assertion('bot', desk.key('bot'), desk.url),
     };
-    const answer = await fetch(`${desk.url}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+    const answer = await fetch(`${desk.url}/oauth/token`, {
+      method: 'POST',
+      body: new URLSearchParams(form),
+    });
     return ((await answer.json()) as { error?: string }).error;
   };
   const open = () => desk.send('desk', 'POST', '/v1/runs', { agent: 'bot', trigger: 't', context: {} });
@@ -108,7 +115,7 @@ test('suspended during an attempt, the attempt is ended before the suspension is
   await underWay;
   await set('other-bot', 'suspend');
   await set('other-bot', 'resume');
-  assert.deepEqual(order, [], 'control: the suspension of another agent ends nothing');
+  assert.equal(order.length, 0, 'control: the suspension of another agent ends nothing');
   await set('bot', 'suspend').then(() => order.push('the suspension was answered'));
   assert.deepEqual(order, ['the attempt ended', 'the suspension was answered']);
   assert.equal((await call).problem?.code, 'agent_suspended');
@@ -227,7 +234,11 @@ test('a retirement is final for operators; only the file that names it takes it 
   await activate({ 'agents/other-bot.yaml': `${FILES['agents/other-bot.yaml']}reinstates: ${id}\n` });
   assert.equal(await call(), undefined);
   await set('other-bot', 'retire');
-  assert.equal((await shown('other-bot')).status, 'retired', 'a later retirement stands beside the same file');
+  assert.equal(
+    (await shown('other-bot')).status,
+    'retired',
+    'a later retirement stands beside the same file',
+  );
   await desk.restart();
   assert.equal(await call(), 'agent_suspended', 'also after a restart');
 });

@@ -77,6 +77,8 @@ function keysOf(schema: JsonObject, prefix: string): [string, string][] {
     rows.push(...keysOf(part, `${path}.`));
     const items = part['items'] as JsonObject | undefined;
     if (items !== undefined && typeof items === 'object') rows.push(...keysOf(items, `${path}[].`));
+    const named = part['additionalProperties'];
+    if (typeof named === 'object') rows.push(...keysOf(named as JsonObject, `${path}.*.`));
   }
   return rows;
 }
