@@ -8,6 +8,7 @@ import { asRecord, type Grant, readGrant, type Tokens } from './grant.ts';
 import type { OauthNetwork } from './network.ts';
 import { type OauthOptions, oauthOptions } from './options.ts';
 import type { Renewed } from './renew-tokens.ts';
+import { seededGrant } from './seeded-grant.ts';
 import type { Vault } from './vault.ts';
 
 export interface OauthWorld {
@@ -157,8 +158,14 @@ class Session {
     if (options.grant === 'client_credentials') return this.#obtainOwn(options, now);
     if (this.#unsaved !== null) await this.#keep(this.#unsaved);
     const kept = readGrant(await this.#world.vault.take(this.#connector));
-    if (kept?.tokens.id !== this.#grant?.tokens.id) [this.#stale, this.#paused] = [null, null];
+    if (kept !== null && kept.tokens.id !== this.#grant?.tokens.id)
+      [this.#stale, this.#paused] = [null, null];
     this.#grant = kept?.server === options.server && issuerHolds(kept, options) ? kept : null;
+    if (options.seed !== null) {
+      const seeded = await seededGrant(options, this.#grant, this.#world.readSecret);
+      if (typeof seeded === 'string') return seeded;
+      this.#grant = seeded;
+    }
     if (this.#grant === null) return this.#loginFirst('nobody has authorised it yet');
     if (this.#grant.refused) return this.#loginFirst('its authorisation is not accepted any more');
     const { tokens } = this.#grant;
@@ -230,6 +237,8 @@ class Session {
   }
 
   #loginFirst(why: string): string {
+    if (this.#grant?.seed !== undefined)
+      return `connector ${this.#connector}: ${why}; put a new refresh token behind its reference`;
     return `connector ${this.#connector}: ${why}; run countersign connectors login ${this.#connector}`;
   }
 

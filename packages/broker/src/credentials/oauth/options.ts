@@ -1,5 +1,6 @@
 // The oauth block of a connector as compiled: which server, which authorization server, which client, which scopes.
 import type { Json } from '@countersign/contract/json.ts';
+import type { AuthMethod } from './auth-method.ts';
 
 export interface OauthOptions {
   /** The MCP endpoint that the tokens are for. */
@@ -19,6 +20,14 @@ export interface OauthOptions {
     /** Reference to a private key (PKCS #8 PEM) for `private_key_jwt`. */
     readonly key: string | null;
   } | null;
+  /** A refresh token that somebody obtained otherwise, and where it is good; null: a person logs in. */
+  readonly seed: {
+    /** Reference to the refresh token. */
+    readonly refresh_token: string;
+    readonly token_endpoint: string;
+    readonly issuer: string;
+    readonly method: AuthMethod;
+  } | null;
   /** Loopback port of the redirect; 0: any that is free. */
   readonly redirect_port: number;
 }
@@ -36,6 +45,7 @@ export function oauthOptions(options: Json): OauthOptions {
       given.client == null
         ? null
         : { id: given.client.id, secret: given.client.secret ?? null, key: given.client.key ?? null },
+    seed: given.seed ?? null,
     redirect_port: given.redirect_port ?? 0,
   };
 }

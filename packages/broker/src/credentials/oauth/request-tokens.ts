@@ -20,8 +20,8 @@ export interface TokenRequest {
   readonly as: AuthorizationServer;
   readonly client: OauthClient;
   readonly authentication: ClientAuth;
-  /** RFC 8707: sent with every request, so that the token is for this server and no other. */
-  readonly resource: string;
+  /** RFC 8707: sent with every request, so that the token is for this server and no other; null: none is named. */
+  readonly resource: string | null;
   readonly network: OauthNetwork;
 }
 
@@ -33,7 +33,7 @@ export async function tokensByCode(
   verifier: string,
 ): Promise<TokenEndpointResponse> {
   const known = { client_id: client.id };
-  const options = { ...through(network), additionalParameters: { resource } };
+  const options = { ...through(network), additionalParameters: named(resource) };
   return step(WHAT, async () => {
     const by = [callback, redirect_uri, verifier] as const;
     const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, options);
@@ -47,7 +47,7 @@ export async function tokensByRefresh(
   refresh_token: string,
 ): Promise<TokenEndpointResponse> {
   const known = { client_id: client.id };
-  const options = { ...through(network), additionalParameters: { resource } };
+  const options = { ...through(network), additionalParameters: named(resource) };
   return step(WHAT, async () => {
     const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, options);
     return processRefreshTokenResponse(as, known, answer);
@@ -60,7 +60,7 @@ export async function tokensByCredentials(
   scopes: readonly string[],
 ): Promise<TokenEndpointResponse> {
   const known = { client_id: client.id };
-  const parameters = { resource, ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
+  const parameters = { ...named(resource), ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
   return step(WHAT, async () => {
     const answer = await clientCredentialsGrantRequest(
       as,
@@ -71,4 +71,8 @@ export async function tokensByCredentials(
     );
     return processClientCredentialsResponse(as, known, answer);
   });
+}
+
+function named(resource: string | null): Record<string, string> {
+  return resource === null ? {} : { resource };
 }
