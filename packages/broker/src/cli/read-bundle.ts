@@ -123,4 +123,11 @@ function sqlMistakes(operation: JsonObject, inputs: readonly string[], { spec }:
   ];
 }
 
-const checks: LoadOptions = { checkConnector, checkWebhook, checkIssuer, checkVerifier, checkOperation, warnOperation };
+const checks: LoadOptions = {
+  checkConnector,
+  checkWebhook,
+  checkIssuer,
+  checkVerifier,
+  checkOperation,
+  warnOperation,
+};

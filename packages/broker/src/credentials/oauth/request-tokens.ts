@@ -25,8 +25,8 @@ export interface TokenRequest {
   readonly as: AuthorizationServer;
   readonly client: OauthClient;
   readonly authentication: ClientAuth;
-  /** RFC 8707: sent with every request, so that the token is for this server and no other. */
-  readonly resource: string;
+  /** RFC 8707: sent with every request, so that the token is for this server and no other; null: none is named. */
+  readonly resource: string | null;
   readonly network: OauthNetwork;
   /** What the token shall be bound to; null: a bearer token. */
   readonly proof: ProofKey | null;
@@ -43,7 +43,7 @@ export async function tokensByCode(
   const known = knownAs(request);
   const by = [callback, redirect_uri, verifier] as const;
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: { resource } };
+    const more = { ...options, additionalParameters: named(resource) };
     const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, more);
     return processAuthorizationCodeResponse(as, known, answer);
   });
@@ -57,7 +57,7 @@ export async function tokensByRefresh(
   const { as, authentication, resource } = request;
   const known = knownAs(request);
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: { resource } };
+    const more = { ...options, additionalParameters: named(resource) };
     const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, more);
     return processRefreshTokenResponse(as, known, answer);
   });
@@ -98,7 +98,7 @@ function knownAs({ client }: TokenRequest) {
 }
 
 function parametersOf({ resource }: TokenRequest, scopes: readonly string[]): Record<string, string> {
-  return { resource, ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
+  return { ...named(resource), ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
 }
 
 /** RFC 9449 §8: a server that wants its nonce in the proof refuses once, and is asked once more. */
@@ -115,4 +115,8 @@ async function asked(
       return ask(options);
     }
   });
+}
+
+function named(resource: string | null): Record<string, string> {
+  return resource === null ? {} : { resource };
 }

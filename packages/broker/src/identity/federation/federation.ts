@@ -126,7 +126,7 @@ export class Federation {
     const fresh = {
       ...{ id: newId('run', now_ms, random), tenant, agent, ambient: false, trigger, bound },
       ...{ labels: [], labels_version: 0, opened_at_ms: now_ms, last_used_at_ms: now_ms, ended_at_ms: null },
-      ...{ parent_run_id: null, model: null },
+      ...{ parent_run_id: null, model: null, opened_by: null },
     };
     const times = { idle_ms: runs.ambient_idle_ms, usable_ms: tokens.run_ttl_ms + tokens.access_ttl_ms };
     const { run, opened } = await openTriggeredRun(tx, fresh, times);
