@@ -12,6 +12,7 @@ import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
+import { sealingOf } from './sealing.ts';
 
 export interface CompiledSettings {
   readonly settings: Settings;
@@ -122,6 +123,7 @@ export function compileSettings(
         window_ms: ms('loops', 'window'),
       },
       alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
+      sealing: sealingOf((value.sealing ?? {}) as JsonObject, root, wrong),
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },

@@ -4,7 +4,7 @@ import type { CredentialProvider, Graded } from '#rules/credential.ts';
 import type { CheckedNetwork, NetworkRules } from './network.ts';
 import type { HandleSeal } from './seal-handle.ts';
 
-/** Reads the value behind `env:NAME` or `file:/path`. Only main.ts supplies this. */
+/** Reads the value behind `env:NAME`, `file:/path` or `sealed:NAME`. Only main.ts supplies this. */
 export type ReadSecret = (ref: string) => Promise<string>;
 
 /** What providers reach the world through; built in main.ts. */

@@ -1,4 +1,4 @@
-// Provides one fixed credential from a reference (`env:NAME` or `file:/path`), read at start and re-read in time.
+// Provides one fixed credential from a reference (`env:NAME`, `file:/path`, `sealed:NAME`), read at start and re-read in time.
 import { createHash } from 'node:crypto';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Credential, CredentialProvider, Minted, MintRequest } from '#rules/credential.ts';
@@ -14,7 +14,7 @@ export const staticKind: ProviderKind = {
 };
 
 export interface StaticOptions {
-  /** `env:NAME` or `file:/absolute/path`. */
+  /** `env:NAME`, `file:/absolute/path` or `sealed:NAME`. */
   readonly value: string;
   /** HTTP header that carries `prefix` + value. */
   readonly header: string | null;
@@ -36,8 +36,11 @@ export function checkStaticOptions(options: JsonObject): string[] {
     if (!['value', 'header', 'prefix', 'env'].includes(key))
       mistakes.push(`unknown key "${key}"; expected value, header, prefix, env`);
   const { value, header, prefix, env } = options;
-  if (typeof value !== 'string' || !/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(value))
-    mistakes.push('value must be a reference, env:NAME or file:/path, never the secret itself');
+  if (
+    typeof value !== 'string' ||
+    !/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z][a-z0-9._-]{0,63})$/.test(value)
+  )
+    mistakes.push('value must be a reference, env:NAME, file:/path or sealed:NAME, never the secret itself');
   if ((header === undefined) === (env === undefined))
     mistakes.push('expected either header (HTTP) or env (stdio)');
   if (header !== undefined && (typeof header !== 'string' || !HEADER_NAME.test(header) || TAKEN.test(header)))

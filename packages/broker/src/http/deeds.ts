@@ -10,6 +10,7 @@ import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts
 import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import type { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { undoCall, undoRun } from '#admin/undo.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
@@ -43,6 +44,10 @@ export interface Deeds {
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;
   readonly eraseEntry: typeof eraseEntry;
+  readonly listSecrets: typeof listSecrets;
+  readonly setSecret: typeof setSecret;
+  readonly removeSecret: typeof removeSecret;
+  readonly rotateSealingKey: typeof rotateSealingKey;
   readonly activateBundle: typeof activateBundle;
   readonly showBundle: typeof showBundle;
 }

@@ -15,7 +15,7 @@ export interface OauthOptions {
   /** A client that somebody registered, or the address of a client id metadata document; null: registered when needed. */
   readonly client: {
     readonly id: string;
-    /** `env:NAME` or `file:/path`. */
+    /** `env:NAME`, `file:/path` or `sealed:NAME`. */
     readonly secret: string | null;
     /** Reference to a private key (PKCS #8 PEM) for `private_key_jwt`. */
     readonly key: string | null;
