@@ -117,7 +117,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     log,
   });
   const providers: ProviderWorld = {
-    ...{ readSecret, clock, random, oauth },
+    ...{ readSecret, clock, random, sealed, oauth },
     seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), SEAL_KEY_BYTES)),
     network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
   };
