@@ -358,6 +358,30 @@ export interface QuotaView {
   readonly window_ends_at_ms: number;
 }
 
+/** A secret of the sealed store. Its value is told by nothing. */
+export interface SecretView {
+  readonly name: string;
+  /** Counts up with every value that is set; no number is used twice. */
+  readonly version: number;
+  readonly set_by: string;
+  readonly set_at_ms: number;
+  /** Earlier versions that a lease still keeps; they are destroyed when it ends. */
+  readonly kept: number;
+  /** Where the bundle in force refers to it: `connector stripe`, `webhook https://alerts.example`. */
+  readonly used_by: readonly string[];
+}
+
+/** What became of the data keys when the key that wraps them changed. */
+export interface SealingKeyRotation {
+  /** Where the key-encryption key is. */
+  readonly where: string;
+  /** Which key wraps from now on. */
+  readonly key_id: string;
+  readonly rewrapped: number;
+  /** Versions, as `name@version`, that could not be opened and stay as they are. */
+  readonly failed: readonly string[];
+}
+
 /**
  * What people are told of at once: an outcome that nobody knows, a read-back that disagrees, an outside system that
  * goes on failing, an undo that failed, a call that only a person can settle.

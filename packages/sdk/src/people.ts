@@ -16,6 +16,8 @@ import type {
   Receipt,
   ResolutionRequest,
   RunView,
+  SealingKeyRotation,
+  SecretView,
   StatusView,
   ToolView,
   UndoPlan,
@@ -125,6 +127,27 @@ export class People {
   async listQuotas(options: { readonly limit?: number | undefined } = {}): Promise<readonly QuotaView[]> {
     const query = { ...options };
     return (await this.#session.request<{ quotas: QuotaView[] }>('GET', '/v1/quotas', { query })).quotas;
+  }
+
+  /** Secrets of the sealed store by name; never their values. For admins and auditors. */
+  async listSecrets(): Promise<readonly SecretView[]> {
+    return (await this.#session.request<{ secrets: SecretView[] }>('GET', '/v1/secrets')).secrets;
+  }
+
+  /** Sets a secret, or a new version of it. For admins. The answer is free of the value. */
+  setSecret(name: string, value: string): Promise<SecretView> {
+    return this.#session.request('POST', `/v1/secrets/${encodeURIComponent(name)}`, { body: { value } });
+  }
+
+  /** Destroys a secret with all its versions. Refused as `conflict` while the bundle refers to it, unless forced. */
+  removeSecret(name: string, options: { readonly force?: boolean } = {}): Promise<SecretView> {
+    const query = options.force === true ? { force: 'yes' } : {};
+    return this.#session.request('DELETE', `/v1/secrets/${encodeURIComponent(name)}`, { query });
+  }
+
+  /** Wraps every data key with a new key-encryption key. For admins. */
+  rotateSealingKey(): Promise<SealingKeyRotation> {
+    return this.#session.request('POST', '/v1/sealing-key/rotation');
   }
 
   /** Connectors: what runs and waits at the broker, and which breakers are open. For operators. */

@@ -44,6 +44,7 @@ export interface Settings {
   readonly alerts: { readonly webhooks: readonly Webhook[] };
   /** When keys are old, and when agents and tools count as unused: what `agents --stale` lists. */
   readonly agents: { readonly key_max_age_ms: number; readonly unused_after_ms: number };
+  readonly sealing: Sealing;
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {
@@ -54,12 +55,30 @@ export interface Settings {
   }[];
 }
 
+/** Where the key is that wraps the data keys of the sealed store. */
+export type Sealing =
+  /** A file in the data folder, made at the first start. */
+  | { readonly kind: 'own-file' }
+  /** `env:NAME` or `file:/path`: keys in base64, the current one first. */
+  | { readonly kind: 'key'; readonly reference: string }
+  /** The transit engine of Vault or OpenBao. */
+  | {
+      readonly kind: 'transit';
+      readonly url: string;
+      readonly namespace: string | null;
+      readonly mount: string;
+      readonly key: string;
+      /** Reference to its token. */
+      readonly token: string;
+      readonly allow_private: boolean | readonly string[];
+    };
+
 /** Whom severe outcomes are told. */
 export interface Webhook {
   readonly url: string;
   /** As of connectors: whether the address may be private or loopback. */
   readonly allow_private: boolean | readonly string[];
-  /** Reference to the secret that signs: `env:NAME` or `file:/path`. */
+  /** Reference to the secret that signs: `env:NAME`, `file:/path` or `sealed:NAME`. */
   readonly secret: string;
   /** Null: all. */
   readonly kinds: readonly AlertKind[] | null;

@@ -26,6 +26,7 @@ import { BASELINE_FILE, compilePolicies, whyUnreachable } from './policies.ts';
 import { compilePrincipals, type PrincipalFile, type Principals } from './principals.ts';
 import { checkQuotas } from './quotas.ts';
 import { type FileTexts, readFiles } from './read-files.ts';
+import { sealingFiles } from './sealing.ts';
 import { type CompiledSettings, compileSettings } from './settings.ts';
 import { compileTests } from './test-cases.ts';
 
@@ -87,6 +88,7 @@ export function compileBundle(
   const protect = [
     { path: root, what: 'the bundle folder' },
     ...settings.alerts.webhooks.flatMap(({ secret }) => secretFile(secret, root)),
+    ...sealingFiles(settings.sealing, root),
     // Where the data lies is not known of a broken file.
     ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),
   ];

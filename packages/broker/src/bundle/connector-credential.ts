@@ -8,7 +8,9 @@ import { overlaps, type Protected, realPath } from './reach.ts';
 
 type Wrong = (pointer: string, message: string, hint?: string) => void;
 
-const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
+/** Names of secrets in the sealed store. */
+export const SECRET_NAME = /^[a-z][a-z0-9._-]{0,63}$/;
+const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z][a-z0-9._-]{0,63})$/;
 
 /** Which keys belong to which provider is in the published schema, where the shape of the file was checked. */
 export function compileCredential(
@@ -97,7 +99,11 @@ function staticOptions(credential: JsonObject, root: string, wrong: Wrong): Json
     wrong('/credential', 'expected exactly one of header and env');
   }
   if (value === undefined) {
-    wrong('/credential', 'a fixed secret needs "value", the reference to it', 'write env:NAME or file:path');
+    wrong(
+      '/credential',
+      'a fixed secret needs "value", the reference to it',
+      'write env:NAME, file:path or sealed:NAME',
+    );
     return options;
   }
   return { ...options, value: referenceOf(value, '/credential/value', root, wrong) };
@@ -107,7 +113,11 @@ function staticOptions(credential: JsonObject, root: string, wrong: Wrong): Json
 export function referenceOf(value: Json, pointer: string, root: string, wrong: Wrong): string {
   const reference = value as string;
   if (!REFERENCE.test(reference)) {
-    wrong(pointer, 'expected a reference, got what may be the secret itself', 'write env:NAME or file:path');
+    wrong(
+      pointer,
+      'expected a reference, got what may be the secret itself',
+      'write env:NAME, file:path or sealed:NAME',
+    );
   }
   if (!reference.startsWith('file:')) return reference;
   const path = resolve(root, reference.slice('file:'.length));

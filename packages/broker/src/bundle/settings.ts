@@ -13,6 +13,7 @@ import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
+import { sealingOf } from './sealing.ts';
 
 export interface CompiledSettings {
   readonly settings: Settings;
@@ -139,6 +140,7 @@ export function compileSettings(
       },
       alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
       agents: { key_max_age_ms: ms('agents', 'key_max_age'), unused_after_ms: ms('agents', 'unused_after') },
+      sealing: sealingOf((value.sealing ?? {}) as JsonObject, root, wrong),
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },

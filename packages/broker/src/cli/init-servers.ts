@@ -99,7 +99,7 @@ async function listTools(
   const clock = { now: Date.now };
   try {
     const credentials = createCredentials(new Map([[spec.name, spec]]), {
-      ...{ readSecret, clock, random: randomBytes, oauth: null },
+      ...{ readSecret, clock, random: randomBytes, oauth: null, sealed: null },
       seal: createHandleSeal(randomBytes(SEAL_KEY_BYTES)),
       network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
     });

@@ -19,6 +19,7 @@ import { printable } from './printable.ts';
 import { quotasCommand } from './quotas.ts';
 import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
+import { secretsCommands } from './secrets.ts';
 import { type Serve, serveCommand } from './serve.ts';
 import { storeCommands } from './store.ts';
 import type { Terminal } from './terminal.ts';
@@ -73,6 +74,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   reviewCommand(tools, world);
   toolsNewCommands(tools, world);
   bundleCommands(program, world);
+  secretsCommands(program, world);
   ledgerCommands(program, world);
   storeCommands(program, world);
   settle(program, terminal);

@@ -10,7 +10,9 @@ import {
   type Refusal,
   type Revoked,
 } from '#rules/credential.ts';
+import { awsStsKind } from './aws-sts/aws-sts-kind.ts';
 import { azureFederated } from './azure-federated/azure-federated.ts';
+import { gcpImpersonateKind } from './gcp-impersonate/gcp-impersonate-kind.ts';
 import { githubApp } from './github-app/github-app.ts';
 import { jwtBearer } from './jwt-bearer/jwt-bearer.ts';
 import { k8sTokenRequest } from './k8s-token-request/k8s-token-request.ts';
@@ -19,7 +21,9 @@ import { oauthClientCredentials } from './oauth-client-credentials/oauth-client-
 import { oauthRefresh } from './oauth-refresh/oauth-refresh.ts';
 import type { ProviderKind, ProviderWorld } from './provider.ts';
 import { staticKind } from './static.ts';
+import { staticLeaseKind } from './static-lease/static-lease-kind.ts';
 import { tokenExchange } from './token-exchange/token-exchange.ts';
+import { vaultDynamicKind } from './vault-dynamic/vault-dynamic-kind.ts';
 
 /** The kinds of provider. Listed nowhere else; their options are described in the schema of connector files. */
 export const PROVIDERS: Readonly<Record<string, ProviderKind>> = {
@@ -32,6 +36,10 @@ export const PROVIDERS: Readonly<Record<string, ProviderKind>> = {
   'token-exchange': tokenExchange,
   'k8s-token-request': k8sTokenRequest,
   'azure-federated': azureFederated,
+  'static-lease': staticLeaseKind,
+  'aws-sts': awsStsKind,
+  'gcp-impersonate': gcpImpersonateKind,
+  'vault-dynamic': vaultDynamicKind,
 };
 
 /** A credential that somebody has to revoke, as far as it is kept. */

@@ -3,8 +3,9 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { CredentialProvider, Graded } from '#rules/credential.ts';
 import type { CheckedNetwork, NetworkRules } from './network.ts';
 import type { HandleSeal } from './seal-handle.ts';
+import type { SealedStore } from './sealed/sealed-store.ts';
 
-/** Reads the value behind `env:NAME` or `file:/path`. Only main.ts supplies this. */
+/** Reads the value behind `env:NAME`, `file:/path` or `sealed:NAME`. Only main.ts supplies this. */
 export type ReadSecret = (ref: string) => Promise<string>;
 
 /** What providers reach the world through; built in main.ts. */
@@ -16,6 +17,8 @@ export interface ProviderWorld {
   readonly random: (bytes: number) => Uint8Array;
   /** Seals what revokes a credential, for as long as that may be needed after a crash. */
   readonly seal: HandleSeal;
+  /** Leases of the sealed store; null where there is none, as before a bundle exists. */
+  readonly sealed: Pick<SealedStore, 'lease'> | null;
   /** The grants of connectors with provider `oauth`; null where nobody keeps tokens, as before a bundle exists. */
   readonly oauth: OauthGrants | null;
 }

@@ -314,6 +314,21 @@ export const answerSchemas = {
     window_ends_at_ms: time,
   }),
   QuotaList: listOf('quotas', ref('QuotaView')),
+  SecretView: closed({
+    name: { type: 'string' },
+    version: { type: 'integer', minimum: 1 },
+    set_by: { type: 'string' },
+    set_at_ms: time,
+    kept: { type: 'integer', minimum: 0, description: 'Earlier versions that a lease still keeps.' },
+    used_by: { ...names, description: 'Where the bundle in force refers to it.' },
+  }),
+  SecretList: listOf('secrets', ref('SecretView')),
+  SealingKeyRotation: closed({
+    where: { type: 'string', description: 'Where the key-encryption key is.' },
+    key_id: { type: 'string', description: 'The key that wraps from now on.' },
+    rewrapped: { type: 'integer', minimum: 0 },
+    failed: { ...names, description: 'Versions, as name@version, that could not be opened.' },
+  }),
   AlertView: closed(
     {
       alert_id: { type: 'string' },

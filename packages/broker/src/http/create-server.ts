@@ -12,6 +12,7 @@ import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
 import { resumePrincipal, setStatus } from '#admin/statuses.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { undoCall, undoRun } from '#admin/undo.ts';
@@ -43,6 +44,10 @@ const deeds: Deeds = {
     showReceipt,
     latestCheckpoint,
     eraseEntry,
+    listSecrets,
+    setSecret,
+    removeSecret,
+    rotateSealingKey,
     activateBundle,
     showBundle,
   },

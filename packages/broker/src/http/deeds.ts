@@ -11,6 +11,7 @@ import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts
 import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import type { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
 import type { resumePrincipal, setStatus } from '#admin/statuses.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { undoCall, undoRun } from '#admin/undo.ts';
@@ -49,6 +50,10 @@ export interface Deeds {
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;
   readonly eraseEntry: typeof eraseEntry;
+  readonly listSecrets: typeof listSecrets;
+  readonly setSecret: typeof setSecret;
+  readonly removeSecret: typeof removeSecret;
+  readonly rotateSealingKey: typeof rotateSealingKey;
   readonly activateBundle: typeof activateBundle;
   readonly showBundle: typeof showBundle;
 }

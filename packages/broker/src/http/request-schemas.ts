@@ -3,6 +3,9 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { CALL_TIMEOUT_MAX_MS, HALT_SCOPES, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
 import { anything, closed, text } from './schema-parts.ts';
 
+/** A private key or a certificate chain; what is longer is no secret of a connector. */
+const SECRET_LENGTH_MAX = 32_768;
+
 const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
 
 const model = {
@@ -94,6 +97,7 @@ export const requestSchemas = {
     ['target'],
   ),
   StatusRequest: closed({ reason: text(2_000, 'Why; recorded.') }),
+  SecretRequest: closed({ value: text(SECRET_LENGTH_MAX, 'The secret. Sealed at once, told by nothing.') }),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;
 

@@ -6,6 +6,7 @@ import { type Problem, type ProblemCode, problem } from '@countersign/contract/p
 import type { Activation } from '#admin/bundle.ts';
 import type { Result } from '#admin/result.ts';
 import type { World } from '#call/world.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import type { TokenIssuer } from '#identity/create-identity.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
 import type { AnswerSchema } from './answer-schemas.ts';
@@ -15,12 +16,13 @@ import type { RequestSchema } from './request-schemas.ts';
 /** Kinds of principal, or roles of people; a route is for every principal that one of them fits. */
 export type Grantee = 'agent' | 'orchestrator' | PersonRole;
 
-/** What routes reach: the world, the functions of lower floors, and the token endpoint's issuer. */
+/** What routes reach: the world, the functions of lower floors, the token endpoint's issuer and the sealed store. */
 export interface Reach {
   readonly world: World;
   readonly deeds: Deeds;
   readonly tokens: TokenIssuer;
   readonly activation: Activation;
+  readonly sealed: SealedStore;
   /** The whole table, for the route that describes it. */
   readonly routes: () => readonly Route[];
   /** True when the broker can serve calls. */

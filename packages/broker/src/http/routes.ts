@@ -5,11 +5,13 @@ import { controlRoutes } from './control-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { openRoutes } from './open-routes.ts';
 import type { Route } from './route.ts';
+import { secretRoutes } from './secret-routes.ts';
 
 export const routes: readonly Route[] = [
   ...openRoutes,
   ...callRoutes,
   ...controlRoutes,
   ...agentRoutes,
+  ...secretRoutes,
   ...evidenceRoutes,
 ];

@@ -11,6 +11,7 @@ import {
 } from 'fastify';
 import type { Activation } from '#admin/bundle.ts';
 import type { World } from '#call/world.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import type { TokenIssuer } from '#identity/create-identity.ts';
 import type { Principal } from '#rules/principal.ts';
 import { nameRequests } from './bare-door.ts';
@@ -31,6 +32,7 @@ export interface ServerOptions {
   /** The token endpoint and the keys behind it. */
   readonly tokens: TokenIssuer;
   readonly activation: Activation;
+  readonly sealed: SealedStore;
   /** True when calls can be served: the store answers. */
   readonly ready: () => Promise<boolean>;
 }

@@ -2,11 +2,13 @@
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
+import { destroySecrets } from './destroy-secrets.ts';
 import { recordUses } from './record-uses.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
@@ -31,8 +33,11 @@ export interface Jobs {
   stop(): Promise<void>;
 }
 
-/** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
-export function runJobs(world: World, send: WebhookSender): Jobs {
+/**
+ * Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. `sealed`: null
+ * where nothing is sealed.
+ */
+export function runJobs(world: World, send: WebhookSender, sealed: SealedStore | null): Jobs {
   const stopping = new AbortController();
   const underWay = new Set<string>();
   const resumings = new Set<Promise<unknown>>();
@@ -63,6 +68,9 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
       world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
     ),
+    loop(world, stopping.signal, 'secrets', PURGE_EVERY_MS, async () => {
+      if (sealed !== null) await destroySecrets(world, sealed);
+    }),
     loop(world, stopping.signal, 'quotas', QUOTAS_EVERY_MS, () =>
       world.store.write((tx) => purgeUse(tx, world.clock.now() - QUOTAS_KEEP_MS)),
     ),

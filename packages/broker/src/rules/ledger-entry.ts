@@ -28,6 +28,10 @@ export type EntryKind =
   | 'alert.acknowledged'
   | 'bundle.activated'
   | 'bundle.refused'
+  | 'secret.set'
+  | 'secret.removed'
+  | 'secret.destroyed'
+  | 'sealing_key.rotated'
   | 'broker.started';
 
 /**

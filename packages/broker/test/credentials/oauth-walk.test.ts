@@ -42,7 +42,12 @@ async function command(...argv: string[]): Promise<number> {
     const address = /^http\S+$/m.exec(text)?.[0];
     if (address !== undefined) browsing = browse(address);
   };
-  const terminal = { out, err: (text: string) => void said.push(text), ask: async () => null };
+  const terminal = {
+    out,
+    err: (text: string) => void said.push(text),
+    ask: async () => null,
+    input: async () => '',
+  };
   const code = await runProgram(['connectors', ...argv], {
     terminal,
     environment: {},

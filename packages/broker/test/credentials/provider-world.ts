@@ -11,6 +11,7 @@ export function providerWorld(given: Partial<ProviderWorld>): ProviderWorld {
     random: randomBytes,
     seal: createHandleSeal(randomBytes(SEAL_KEY_BYTES)),
     oauth: null,
+    sealed: null,
     network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
     ...given,
   };

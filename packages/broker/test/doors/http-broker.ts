@@ -20,6 +20,8 @@ import { StatusBoard } from '../../src/call/status-board.ts';
 import { UseBoard } from '../../src/call/use-board.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
+import { createLocalKeys, freshKeyText } from '../../src/credentials/sealed/key-encryption.ts';
+import { SealedStore } from '../../src/credentials/sealed/sealed-store.ts';
 import { createServer } from '../../src/http/create-server.ts';
 import { issueAccessToken } from '../../src/identity/access-token.ts';
 import { createIdentity, type TokenIssuer } from '../../src/identity/create-identity.ts';
@@ -305,7 +307,12 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     load: async () => ({ ok: true, bundle, warnings: [] }) as const,
     prepare: async () => ({ commit() {}, async abandon() {} }),
   };
-  const app = createServer(world, { tokens, activation, ready: async () => true });
+  const texts = { where: 'memory', read: () => freshKeyText(randomBytes), replace: () => undefined };
+  const sealed = new SealedStore({
+    ...{ store, clock: systemClock, random: randomBytes, tenant: () => 'default' },
+    keys: createLocalKeys({ ...texts, random: randomBytes }),
+  });
+  const app = createServer(world, { tokens, activation, ready: async () => true, sealed });
   setup.mount?.(app, world);
   await app.listen({ host: setup.host ?? '127.0.0.1', port: 0 });
   const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

@@ -15,6 +15,7 @@ export interface Exhibits {
   readonly deed_digest: string;
   readonly halt: string;
   readonly alert: string;
+  readonly secret: string;
   readonly log: string;
   /** Number of an entry whose payload nothing needs. */
   readonly entry: number;
@@ -283,6 +284,30 @@ export const routeCases: readonly RouteCase[] = [
     status: 200,
     who: ['olga', 'amir', 'far-fran'],
   },
+  { id: 'listSecrets', method: 'GET', path: () => '/v1/secrets', status: 200, who: ['olga', 'amir'] },
+  {
+    id: 'setSecret',
+    method: 'POST',
+    path: () => '/v1/secrets/door-key',
+    body: () => ({ value: 'a value' }),
+    status: 201,
+    who: ['olga'],
+  },
+  {
+    id: 'removeSecret',
+    method: 'DELETE',
+    path: ({ secret }) => `/v1/secrets/${secret}`,
+    status: 200,
+    who: ['olga'],
+    absent: () => '/v1/secrets/no-such-secret',
+  },
+  {
+    id: 'rotateSealingKey',
+    method: 'POST',
+    path: () => '/v1/sealing-key/rotation',
+    status: 200,
+    who: ['olga'],
+  },
   { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
 ];
 
@@ -322,8 +347,11 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
     await raiseAlert(tx, { call_id, kind: 'needs_person', status: 'held', at_ms: Date.now() });
     return (await listAlerts(tx, { tenant: 'default', limit: 1 }))[0]!.id;
   });
+  const secret = `exhibit-${randomBytes(4).toString('hex')}`;
+  await broker.ask('POST', `/v1/secrets/${secret}`, { as: 'olga', body: { value: 'a value' } });
   return {
     alert,
+    secret,
     entry: await lastHalt(broker),
     doubtful: await leaveInDoubt(broker, run),
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },

@@ -140,7 +140,7 @@ export async function begin(
   const start = async (): Promise<void> => {
     (await prepare(bundle)).commit();
     await beforeDoorsOpen(world);
-    runJobs(world, async () => ({ ok: true }));
+    runJobs(world, async () => ({ ok: true }), null);
     open = true;
   };
   void start().catch((error: Error) => {
