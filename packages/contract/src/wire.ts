@@ -176,6 +176,16 @@ export interface ToolView {
   readonly deprecated?: { readonly sunset?: string; readonly replaced_by?: string };
 }
 
+/** Which model a run is for, as its orchestrator says: recorded, and shown to people beside what the model asked for. */
+export interface ModelConfiguration {
+  readonly provider: string;
+  readonly name: string;
+  /** `sha256:<hex>` of the system instructions. */
+  readonly instructions_digest?: string;
+  /** Revision of the tool schemas that the model is given. */
+  readonly tools_revision?: string;
+}
+
 /** POST /v1/runs, by an orchestrator. */
 export interface RunRequest {
   readonly agent: string;
@@ -183,8 +193,7 @@ export interface RunRequest {
   readonly trigger: string;
   /** Bound context: facts that trusted code vouches for. */
   readonly context?: JsonObject;
-  /** Provider, model and digests, recorded as they come. */
-  readonly model?: JsonObject;
+  readonly model?: ModelConfiguration;
   readonly parent_run_id?: string;
 }
 
@@ -194,6 +203,11 @@ export interface RunView {
   readonly trigger: string | null;
   readonly ambient: boolean;
   readonly context: JsonObject;
+  /** Null: none was named. */
+  readonly model: ModelConfiguration | null;
+  /** The orchestrator; null: nobody, the agent called without a run. */
+  readonly opened_by: string | null;
+  readonly parent_run_id: string | null;
   readonly labels: readonly string[];
   readonly opened_at_ms: number;
   readonly ended_at_ms: number | null;
@@ -237,6 +251,8 @@ export interface ApprovalView {
   readonly deed_digest: string;
   /** Present where the deed undoes another call: which, and who asked for that. */
   readonly undo?: { readonly call_id: string; readonly by: string };
+  /** Of the run that the deed belongs to; for people. */
+  readonly run?: Pick<RunView, 'trigger' | 'opened_by' | 'model'>;
   readonly votes: readonly VoteView[];
 }
 

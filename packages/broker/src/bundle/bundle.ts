@@ -3,6 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { AlertKind } from '@countersign/contract/wire.ts';
 import type { PolicySet } from '#rules/decision.ts';
+import type { Expression, Template } from '#rules/expression.ts';
 import type { FactBase } from '#rules/facts.ts';
 import type { TrustedIssuer } from '#rules/federation.ts';
 import type { FlowRule } from '#rules/flow-rule.ts';
@@ -79,6 +80,19 @@ export interface BundledConnector extends ConnectorSpec {
   readonly flow: FlowRule;
 }
 
+/** A read that has to confirm a key of bound context before a run is opened with it. */
+export interface ContextVerifier {
+  readonly key: string;
+  /** Name of the read. */
+  readonly tool: string;
+  /** In whose name it is read: one agent for each tenant. */
+  readonly as: readonly string[];
+  /** Its arguments, from `bound`. */
+  readonly args: Template;
+  /** Over `response` (what the tool answers) and `bound`; all must be true. */
+  readonly expect: readonly Expression[];
+}
+
 export interface Bundle {
   /** `sha256:<hex>` over the canonical form of all files. */
   readonly revision: string;
@@ -97,6 +111,8 @@ export interface Bundle {
   readonly facts: FactBase;
   /** Mistakes of a value for a declared key of bound context; empty when it fits. */
   readonly checkContext: (key: string, value: unknown) => readonly Issue[];
+  /** By key of bound context. */
+  readonly verifiers: ReadonlyMap<string, ContextVerifier>;
   readonly tests: readonly TestCase[];
   /** Cedar schema generated from the manifests, for people and editors. */
   readonly cedar_schema: string;

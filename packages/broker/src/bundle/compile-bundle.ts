@@ -7,11 +7,12 @@ import { factBase } from '#rules/facts.ts';
 import type { TrustedIssuer } from '#rules/federation.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { baselineText } from './baseline.ts';
-import type { Bundle, ConnectorSpec, Loaded, Settings, Webhook } from './bundle.ts';
+import type { Bundle, ConnectorSpec, ContextVerifier, Loaded, Settings, Webhook } from './bundle.ts';
 import { cedarSchema } from './cedar-schema.ts';
 import { checkShape, type FileKind } from './check-shape.ts';
 import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
+import { compileVerifiers } from './context-verifiers.ts';
 import { secretsInText } from './leaked-secrets.ts';
 import { lintCompensations } from './lint-compensation.ts';
 import { lintCredential } from './lint-credential.ts';
@@ -43,6 +44,11 @@ export interface LoadOptions {
   readonly checkWebhook?: (webhook: Webhook) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
   /** What is wrong with the addresses of a trusted issuer, by pointer into its entry. */
   readonly checkIssuer?: (issuer: TrustedIssuer) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
+  /** What is wrong with a verifier of context in a bundle that is whole otherwise, by pointer into it. */
+  readonly checkVerifier?: (
+    bundle: Bundle,
+    verifier: ContextVerifier,
+  ) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -98,6 +104,17 @@ export function compileBundle(
     { agents: files.named('agent'), toolNames: files.named('tool'), tools },
     (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint),
   );
+  const verifiers = compileVerifiers(
+    (value?.context ?? {}) as Readonly<Record<string, JsonObject>>,
+    {
+      tools: new Map(tools.map((tool) => [tool.name, tool])),
+      toolNames: files.named('tool'),
+      agents: people.agents,
+      agentNames: files.named('agent'),
+      orchestrators: people.orchestrators,
+    },
+    (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint),
+  );
   const policyTexts = new Map(files.policies);
   policyTexts.set(
     BASELINE_FILE,
@@ -128,10 +145,17 @@ export function compileBundle(
       context: settings.context,
     }),
     checkContext: contextChecks(settings.context),
+    verifiers,
     tests,
     cedar_schema: cedar.text,
     files: canonical,
   };
+  for (const verifier of verifiers.values())
+    for (const { pointer, message, hint } of options.checkVerifier?.(bundle, verifier) ?? []) {
+      const at = source.at(`/context/${verifier.key}/verify${pointer}`);
+      mistakes.error(source.file, at, message, hint);
+    }
+  if (mistakes.hasErrors) return { ok: false, mistakes: mistakes.all() };
   return { ok: true, bundle, warnings: mistakes.all() };
 }
 

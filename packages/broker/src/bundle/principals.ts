@@ -69,7 +69,10 @@ export function compilePrincipals(
     else people.set(name, principal);
   }
   checkApart(identities, mistakes);
-  for (const file of files) checkReferences(file, world, mistakes);
+  for (const file of files) {
+    checkReferences(file, world, mistakes);
+    checkOwner(file, people, mistakes);
+  }
   return { agents, orchestrators, people, principals, groups: groupsOf(people) };
 }
 
@@ -206,6 +209,23 @@ function checkReferences(
     if (declared !== null && !declared.context.includes(key))
       missing(`/context/${index}`, 'declared context key', key, declared.context);
   });
+}
+
+// A warning and no mistake: somebody who left must not keep the next bundle from being put in force.
+function checkOwner(
+  { kind, source, value }: PrincipalFile,
+  people: ReadonlyMap<string, Person>,
+  mistakes: Mistakes,
+): void {
+  if (kind === 'person' || (value.status ?? 'active') !== 'active') return;
+  const owner = people.get(value.owner as string);
+  if (owner === undefined || owner.status === 'active') return;
+  mistakes.warn(
+    source.file,
+    source.at('/owner'),
+    `its owner "${owner.name}" is ${owner.status}: nobody answers for "${String(value.name)}"`,
+    'countersign agents set-owner',
+  );
 }
 
 function groupsOf(people: ReadonlyMap<string, Person>): Map<string, Set<string>> {

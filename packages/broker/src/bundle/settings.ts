@@ -169,7 +169,7 @@ function webhooksOf(webhooks: readonly JsonObject[], root: string, wrong: Wrong)
 function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {
   const out: Record<string, JsonObject> = {};
   for (const [key, value] of Object.entries(context)) {
-    const schema = value as JsonObject;
+    const { verify: _, ...schema } = value as JsonObject;
     const pointer = `/context/${key}`;
     if (schema.type !== 'string' && schema.type !== 'integer' && schema.type !== 'boolean') {
       wrong(

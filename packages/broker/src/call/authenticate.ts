@@ -120,6 +120,7 @@ async function openAmbient(call: Asked, tenant: string, agent: string, world: Wo
     ended_at_ms: null,
     parent_run_id: null,
     model: null,
+    opened_by: null,
   };
   let idle: string | null = null;
   const opened = await world.store.write(async (tx) => {

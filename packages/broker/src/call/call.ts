@@ -12,7 +12,7 @@ import type { Run } from '#rules/run.ts';
 import type { Tool } from '#rules/tool.ts';
 import type { StoredVote } from '#store/approvals.ts';
 
-export type Door = 'http' | 'mcp' | 'cli' | 'resume' | 'undo';
+export type Door = 'http' | 'mcp' | 'cli' | 'resume' | 'undo' | 'verifier';
 
 /** The call is made to undo another one. */
 export interface Undoing {
@@ -25,12 +25,14 @@ export interface Undoing {
 
 /**
  * How the caller proves itself: a bearer token, the broker resuming a call it stored, or a person who was authenticated
- * as an operator asking to undo a call of the agent.
+ * as an operator asking to undo a call of the agent; or the broker itself, verifying context by a read of an agent that
+ * the bundle names for that.
  */
 export type Proof =
   | { readonly kind: 'bearer'; readonly token: string | null; readonly resource: Resource }
   | (Stored & { readonly kind: 'resumed'; readonly undoing: Undoing | null })
-  | (Stored & { readonly kind: 'undo'; readonly undoing: Undoing });
+  | (Stored & { readonly kind: 'undo'; readonly undoing: Undoing })
+  | (Stored & { readonly kind: 'verifier'; readonly undoing: null });
 
 /** Whose call it is, as the store says. */
 interface Stored {

@@ -3,11 +3,12 @@ import { canonicalize } from '@countersign/contract/canonical.ts';
 import { sha256Hex } from '@countersign/contract/digest.ts';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
+import { saysOtherwise } from '#rules/bound-context.ts';
 import { contentKeyOf } from '#rules/content-key.ts';
 import type { Resolved, Validated } from './call.ts';
 import type { Stage } from './step.ts';
 
-/** Ends with `invalid_arguments` or `context_missing`. */
+/** Ends with `invalid_arguments`, `context_missing` or `context_mismatch`. */
 export const validate: Stage<Resolved, Validated> = (call) => {
   const { tool } = call;
   if (!isJsonObject(call.args)) {
@@ -39,6 +40,11 @@ export const validate: Stage<Resolved, Validated> = (call) => {
     };
   }
   const { claimed } = call;
+  const otherwise = saysOtherwise(tool.equalToBound, { args, claimed, bound: call.run.bound });
+  if (otherwise.length > 0) {
+    const detail = `Refused: ${otherwise[0]!.message}. What a run is bound to cannot be overridden.`;
+    return { stop: problem('context_mismatch', detail, { issues: otherwise }) };
+  }
   // Reads without a key never ask for it.
   let known: string | undefined;
   const requestDigest = (): string => {

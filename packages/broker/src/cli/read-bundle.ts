@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec, Loaded } from '#bundle/bundle.ts';
 import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bundle.ts';
 import type { FileTexts } from '#bundle/read-files.ts';
+import { visibleTools } from '#call/visible.ts';
 import { checkCommandOperation } from '#connectors/command/fill-arguments.ts';
 import { digestOfSource } from '#connectors/handler/handler-options.ts';
 import { addressMistakes } from '#connectors/mcp/check-address.ts';
@@ -51,6 +52,15 @@ const checkIssuer: NonNullable<LoadOptions['checkIssuer']> = ({ url, jwks_uri, a
           pointer: it.pointer === '/url' ? `/${key}` : it.pointer,
         })),
   );
+
+/** The agent that verifies must be allowed to: found here, and not when the first run is to be opened. */
+const checkVerifier: NonNullable<LoadOptions['checkVerifier']> = (bundle, { tool, as }) =>
+  as.flatMap((name, index) => {
+    const agent = bundle.agents.get(name);
+    if (agent === undefined || visibleTools(bundle, agent).has(tool)) return [];
+    const message = `no policy lets "${name}" call "${tool}"`;
+    return [{ pointer: `/as/${index}`, message, hint: 'permit it, or name another agent' }];
+  });
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);
@@ -113,4 +123,7 @@ function sqlMistakes(operation: JsonObject, inputs: readonly string[], { spec }:
   ];
 }
 
-const checks: LoadOptions = { checkConnector, checkWebhook, checkIssuer, checkOperation, warnOperation };
+const checks: LoadOptions = {
+  ...{ checkConnector, checkWebhook, checkIssuer, checkVerifier },
+  ...{ checkOperation, warnOperation },
+};

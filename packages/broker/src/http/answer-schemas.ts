@@ -14,12 +14,32 @@ const ask = closed({
   approved: { type: 'integer', minimum: 0 },
 });
 
+const model: JsonObject = {
+  anyOf: [
+    closed(
+      {
+        provider: { type: 'string' },
+        name: { type: 'string' },
+        instructions_digest: { type: 'string' },
+        tools_revision: { type: 'string' },
+      },
+      ['instructions_digest', 'tools_revision'],
+    ),
+    // From before its shape was checked.
+    anything,
+    { type: 'null' },
+  ],
+};
+
 const runView = {
   run_id: { type: 'string' },
   agent: { type: 'string' },
   trigger: { type: ['string', 'null'] },
   ambient: { type: 'boolean' },
   context: anything,
+  model,
+  opened_by: { type: ['string', 'null'], description: 'The orchestrator.' },
+  parent_run_id: { type: ['string', 'null'] },
   labels: names,
   opened_at_ms: time,
   ended_at_ms: { type: ['integer', 'null'] },
@@ -192,6 +212,10 @@ export const answerSchemas = {
         ...closed({ call_id: { type: 'string' }, by: { type: 'string' } }),
         description: 'Of a deed that undoes another call: which, and who asked for that.',
       },
+      run: {
+        ...closed({ trigger: { type: ['string', 'null'] }, opened_by: { type: ['string', 'null'] }, model }),
+        description: 'What the run answers, and with which model. Not for agents.',
+      },
       votes: {
         type: 'array',
         items: closed({
@@ -203,7 +227,7 @@ export const answerSchemas = {
         }),
       },
     },
-    ['undo'],
+    ['undo', 'run'],
   ),
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),

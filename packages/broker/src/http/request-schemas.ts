@@ -5,6 +5,23 @@ import { anything, closed, text } from './schema-parts.ts';
 
 const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
 
+const model = {
+  ...closed(
+    {
+      provider: text(64),
+      name: text(128),
+      instructions_digest: {
+        type: 'string',
+        pattern: '^sha256:[0-9a-f]{64}$',
+        description: 'Of the system instructions.',
+      },
+      tools_revision: text(128, 'Of the tool schemas that the model is given.'),
+    },
+    ['instructions_digest', 'tools_revision'],
+  ),
+  description: 'Which model the run is for: recorded, and shown to people with what it asks for.',
+};
+
 /** What callers send. They refer to nothing, so that each stands alone. */
 export const requestSchemas = {
   CallRequest: closed(
@@ -35,7 +52,7 @@ export const requestSchemas = {
       agent: text(128),
       trigger: text(512, 'Reference of what started the run.'),
       context: { ...anything, description: 'Bound context: facts that the orchestrator vouches for.' },
-      model: { ...anything, description: 'Provider, model and digests, recorded as they come.' },
+      model,
       parent_run_id: text(64),
     },
     ['context', 'model', 'parent_run_id'],

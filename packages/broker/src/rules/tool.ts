@@ -3,6 +3,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { Effect } from '@countersign/contract/wire.ts';
+import type { EqualToBound } from './bound-context.ts';
 import type { Expression, Template } from './expression.ts';
 import type { RetryRule } from './retry.ts';
 
@@ -64,6 +65,8 @@ export interface Tool {
   readonly checkInput: (args: unknown) => readonly Issue[];
   /** Keys of bound context without which the tool is not callable. */
   readonly requires: readonly string[];
+  /** What of the arguments must be equal to which key of bound context. */
+  readonly equalToBound: readonly EqualToBound[];
   readonly prepare: readonly PrepareStep[];
   readonly pin: readonly Expression[];
   /** Each answers `system:kind/id`; empty: the call is judged on its connector. */

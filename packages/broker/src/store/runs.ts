@@ -10,6 +10,8 @@ export interface StoredRun extends Run {
   readonly parent_run_id: string | null;
   /** Provider, model and digests, as the orchestrator gave them. */
   readonly model: JsonObject | null;
+  /** The orchestrator; null: an ambient run. */
+  readonly opened_by: string | null;
 }
 
 interface RunRow {
@@ -26,10 +28,11 @@ interface RunRow {
   readonly opened_at_ms: number;
   readonly last_used_at_ms: number;
   readonly ended_at_ms: number | null;
+  readonly opened_by: string | null;
 }
 
 const COLUMNS = `id, tenant, agent, ambient, trigger_ref, bound, model, parent_run_id, labels, labels_version,
-  opened_at_ms, last_used_at_ms, ended_at_ms`;
+  opened_at_ms, last_used_at_ms, ended_at_ms, opened_by`;
 const SELECT = `select ${COLUMNS} from runs`;
 
 function fromRow(row: RunRow): StoredRun {
@@ -47,11 +50,11 @@ function fromRow(row: RunRow): StoredRun {
 /** Writes a new run. A second live ambient run of the same agent is refused by the database. */
 export async function insertRun(tx: Tx, run: StoredRun): Promise<void> {
   await tx.run(
-    `insert into runs (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `insert into runs (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ...[run.id, run.tenant, run.agent, run.ambient ? 1 : 0, run.trigger, canonicalize(run.bound)],
     ...[run.model === null ? null : canonicalize(run.model), run.parent_run_id],
     ...[canonicalize(sorted(run.labels)), run.labels_version],
-    ...[run.opened_at_ms, run.last_used_at_ms, run.ended_at_ms],
+    ...[run.opened_at_ms, run.last_used_at_ms, run.ended_at_ms, run.opened_by],
   );
 }
 

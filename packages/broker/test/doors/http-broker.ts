@@ -152,6 +152,7 @@ function tool(name: string, effect: Tool['effect']): Tool {
         ? []
         : [{ pointer: '/id', message: 'expected a string' }],
     requires: [],
+    equalToBound: [],
     prepare: [],
     pin: [],
     resources: [],
@@ -238,6 +239,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
     },
     facts,
     checkContext: () => [],
+    verifiers: new Map(),
     cedar_schema: '',
     files: {},
   } as unknown as Bundle;

@@ -77,6 +77,8 @@ function keysOf(schema: JsonObject, prefix: string, root: JsonObject = schema): 
     rows.push(...keysOf(resolve(part, root), `${path}.`, root), ...branchesOf(part, path, root));
     const items = part['items'] as JsonObject | undefined;
     if (items !== undefined && typeof items === 'object') rows.push(...keysOf(items, `${path}[].`, root));
+    const named = part['additionalProperties'];
+    if (typeof named === 'object') rows.push(...keysOf(named as JsonObject, `${path}.*.`, root));
   }
   return rows;
 }

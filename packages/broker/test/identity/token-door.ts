@@ -99,7 +99,7 @@ export async function openTokenDoor(t: TestContext, principals: readonly Princip
         ended_at_ms: null,
         ...more,
       };
-      await store.write((tx) => insertRun(tx, { ...run, parent_run_id: null, model: null }));
+      await store.write((tx) => insertRun(tx, { ...run, parent_run_id: null, model: null, opened_by: null }));
       return run;
     },
   };

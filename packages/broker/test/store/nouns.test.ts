@@ -126,7 +126,7 @@ function newRun(id: string, over: Partial<runs.StoredRun> = {}): runs.StoredRun 
       bound: { ticket: 'ZD-1' },
     },
     ...{ labels: [], labels_version: 0, opened_at_ms: 1000, last_used_at_ms: 1000, ended_at_ms: null },
-    ...{ parent_run_id: null, model: { name: 'm' } },
+    ...{ parent_run_id: null, model: { name: 'm' }, opened_by: 'desk' },
     ...over,
   };
 }
