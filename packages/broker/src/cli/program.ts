@@ -1,6 +1,7 @@
 // The `countersign` command: puts the command groups together and turns failures into messages and exit codes.
 import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/problem';
 import { Command, CommanderError } from 'commander';
+import { agentsCommands } from './agents.ts';
 import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
 import { bundleCommands } from './bundle.ts';
@@ -66,6 +67,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   mcpCommand(program, world);
   keysCommands(program, world);
   approvalsCommands(program, world);
+  agentsCommands(program, world);
   haltCommands(program, world);
   quotasCommand(program, world);
   undoCommands(callsCommands(program, world), runsCommands(program, world), world);

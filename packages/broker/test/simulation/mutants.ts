@@ -92,7 +92,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a halt does not end an attempt that waits',
-    edit('call/halt-board.ts', 'if (this.matching(watch.of) !== undefined) watch.abort();'),
+    edit('call/halt-board.ts', 'if (this.stops(watch.of)) watch.abort();'),
   ),
   mutant(
     'admission does not look at halts',
