@@ -215,8 +215,10 @@ class Session {
     if (held?.reference === dpop && held.key.jkt === wanted) return held.key;
     const { proofKeyOf } = await import('./renew-tokens.ts');
     const key = await proofKeyOf(dpop, this.#world.readSecret, this.#world.clock);
-    if (typeof key !== 'string') this.#proof = { reference: dpop, key };
-    return key;
+    if (typeof key === 'string') return key;
+    // The same key again: what is held knows the nonces of the servers.
+    if (held?.key.jkt !== key.jkt) this.#proof = { reference: dpop, key };
+    return this.#proof?.key ?? key;
   }
 
   /** The library that speaks OAuth is loaded when the first connector needs it. */
