@@ -13,7 +13,7 @@ import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { openProofKey } from '#credentials/oauth/proof-key.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
-import type { Credential, CredentialProvider } from '#rules/credential.ts';
+import { type Credential, type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
 import { openProtectedServer, type ProtectedServer } from './authorization-server.ts';
 import { logIn } from './log-in.ts';
 
@@ -66,13 +66,13 @@ function providerOf(options = optionsOf()): CredentialProvider {
 const login = (options = optionsOf()) => logIn(NAME, options, { vault, readSecret, clock });
 
 async function mint(provider: CredentialProvider): Promise<Credential> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(minted.ok, minted.ok ? '' : minted.reason);
   return minted.credential;
 }
 
 async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(!minted.ok, 'there is a credential');
   return minted.reason;
 }

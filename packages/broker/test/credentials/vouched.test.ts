@@ -6,7 +6,7 @@ import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import type { Vault } from '#credentials/oauth/vault.ts';
-import type { Credential, CredentialProvider } from '#rules/credential.ts';
+import { type Credential, type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
 import { CLIENT, IDP_CLIENT, openTrust, type Trust } from './trusting-servers.ts';
 
 const NAME = 'desk';
@@ -69,13 +69,13 @@ function workload(more: JsonObject = {}, options: JsonObject = {}): CredentialPr
 }
 
 async function mint(provider: CredentialProvider): Promise<Credential> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(minted.ok, minted.ok ? '' : minted.reason);
   return minted.credential;
 }
 
 async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(!minted.ok, 'there is a credential');
   said.push(minted.reason);
   return minted.reason;
