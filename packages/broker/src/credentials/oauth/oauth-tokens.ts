@@ -224,8 +224,8 @@ class Session {
     const key = await proofKeyOf(dpop, this.#world.readSecret, this.#world.clock);
     if (typeof key === 'string') return key;
     // The same key again: what is held knows the nonces of the servers.
-    if (held?.key.jkt !== key.jkt) this.#proof = { reference: dpop, key };
-    return this.#proof?.key ?? key;
+    this.#proof = { reference: dpop, key: held?.key.jkt === key.jkt ? held.key : key };
+    return this.#proof.key;
   }
 
   /** The library that speaks OAuth is loaded when the first connector needs it. */
