@@ -16,6 +16,7 @@ import { HaltBoard } from '#call/halt-board.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import type { World } from '#call/world.ts';
@@ -137,6 +138,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   };
   (await activation.prepare(loaded.bundle)).commit();
   await beforeDoorsOpen(world);
+  await refreshRevoked(world, identity);
 
   const ready = async (): Promise<boolean> => {
     try {
@@ -156,7 +158,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     throw error;
   }
   if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
-  const jobs = runJobs(world, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }));
+  const jobs = runJobs(world, identity, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }));
   returnMemory();
   log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
   return {

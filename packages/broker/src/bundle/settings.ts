@@ -38,6 +38,10 @@ const DEFAULTS = {
   max_open_per_agent: 20,
   access_ttl: '5m',
   run_ttl: '8h',
+  one_call_ttl: '60s',
+  rotate_keys: '90d',
+  dpop: 'optional',
+  dpop_nonce: false,
   ambient_idle: '30m',
   keep: '48h',
   content_key: 'off',
@@ -51,7 +55,15 @@ const DEFAULTS = {
 } as const;
 
 /** Keys of the file that hold a duration. */
-type Duration = 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep' | 'window';
+type Duration =
+  | 'ttl'
+  | 'access_ttl'
+  | 'run_ttl'
+  | 'one_call_ttl'
+  | 'rotate_keys'
+  | 'ambient_idle'
+  | 'keep'
+  | 'window';
 
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
@@ -85,6 +97,7 @@ export function compileSettings(
   const listen = part('listen');
   const limits = part('limits');
   const loops = part('loops');
+  const tokens = part('tokens');
   const approvals = part('approvals');
   const tenants = (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants;
   const labels = (value.labels as readonly string[] | undefined) ?? [];
@@ -103,7 +116,14 @@ export function compileSettings(
         ttl_ms: ms('approvals', 'ttl'),
         max_open_per_agent: approvals.max_open_per_agent ?? DEFAULTS.max_open_per_agent,
       },
-      tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
+      tokens: {
+        access_ttl_ms,
+        run_ttl_ms: ms('tokens', 'run_ttl'),
+        one_call_ttl_ms: Math.min(access_ttl_ms, ms('tokens', 'one_call_ttl')),
+        rotate_keys_ms: ms('tokens', 'rotate_keys'),
+        dpop: tokens.dpop ?? DEFAULTS.dpop,
+        dpop_nonce: tokens.dpop_nonce ?? DEFAULTS.dpop_nonce,
+      },
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
       idempotency: {
         keep_ms: ms('idempotency', 'keep'),

@@ -11,6 +11,7 @@ import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { undoCall, undoRun } from '#admin/undo.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
@@ -37,6 +38,9 @@ const deeds: Deeds = {
     showReceipt,
     latestCheckpoint,
     eraseEntry,
+    revokeByForm,
+    revokeAgentTokens,
+    rotateKeys,
     activateBundle,
     showBundle,
   },

@@ -10,6 +10,7 @@ import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts
 import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import type { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { undoCall, undoRun } from '#admin/undo.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
@@ -43,6 +44,9 @@ export interface Deeds {
   readonly showReceipt: typeof showReceipt;
   readonly latestCheckpoint: typeof latestCheckpoint;
   readonly eraseEntry: typeof eraseEntry;
+  readonly revokeByForm: typeof revokeByForm;
+  readonly revokeAgentTokens: typeof revokeAgentTokens;
+  readonly rotateKeys: typeof rotateKeys;
   readonly activateBundle: typeof activateBundle;
   readonly showBundle: typeof showBundle;
 }

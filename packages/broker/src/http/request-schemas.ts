@@ -76,6 +76,17 @@ export const requestSchemas = {
     },
     ['target'],
   ),
+  RevocationRequest: closed({ reason: text(500, 'Why; kept with who did it.') }),
+  RotationRequest: closed(
+    {
+      drop: {
+        type: 'boolean',
+        description: 'The keys before verify nothing from now on: every token must be asked for anew.',
+      },
+      reason: text(500, 'Why; kept with who did it.'),
+    },
+    ['drop'],
+  ),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;
 

@@ -1,10 +1,14 @@
-// The broker's own work between requests: resuming, expiring, telling people, signing, forgetting used assertions.
+// The broker's own work between requests: resuming, expiring, telling people, signing, forgetting what is used up.
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshRevoked } from '#call/refresh-revoked.ts';
+import { tendKeys } from '#call/rotate-keys.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
+import type { TokenKeeper } from '#identity/create-identity.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
+import { purgeRevoked } from '#store/revocations.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
 import { recoverStranded } from './recover-intents.ts';
@@ -15,6 +19,8 @@ const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
 const HALTS_EVERY_MS = 1_000;
+const REVOKED_EVERY_MS = 1_000;
+const KEYS_EVERY_MS = 60_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
 const PURGE_EVERY_MS = 60_000;
@@ -28,7 +34,7 @@ export interface Jobs {
 }
 
 /** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
-export function runJobs(world: World, send: WebhookSender): Jobs {
+export function runJobs(world: World, keeper: TokenKeeper, send: WebhookSender): Jobs {
   const stopping = new AbortController();
   const underWay = new Set<string>();
   const resumings = new Set<Promise<unknown>>();
@@ -44,6 +50,8 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
+    loop(world, stopping.signal, 'revoked', REVOKED_EVERY_MS, () => refreshRevoked(world, keeper)),
+    loop(world, stopping.signal, 'keys', KEYS_EVERY_MS, () => tendKeys(world, keeper)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);
@@ -55,7 +63,10 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     ),
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
-      world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
+      world.store.write(async (tx) => {
+        await purgeAssertions(tx, world.clock.now());
+        await purgeRevoked(tx, world.clock.now());
+      }),
     ),
     loop(world, stopping.signal, 'quotas', QUOTAS_EVERY_MS, () =>
       world.store.write((tx) => purgeUse(tx, world.clock.now() - QUOTAS_KEEP_MS)),

@@ -22,7 +22,9 @@ export type EntryKind =
   | 'alert.acknowledged'
   | 'bundle.activated'
   | 'bundle.refused'
-  | 'broker.started';
+  | 'broker.started'
+  | 'keys.rotated'
+  | 'tokens.revoked';
 
 /**
  * Flat facts without personal data: ids, digests, verdicts, codes, names of tools and agents. Names of people,
