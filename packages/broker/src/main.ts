@@ -17,6 +17,7 @@ import { LeaseBook } from '#call/lease-book.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import { StatusBoard } from '#call/status-board.ts';
@@ -173,6 +174,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   (await activation.prepare(loaded.bundle)).commit();
   await beforeDoorsOpen(world);
   await settleSealing(sealed, log);
+  await refreshRevoked(world, identity);
 
   const ready = async (): Promise<boolean> => {
     try {
@@ -192,7 +194,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     throw error;
   }
   if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
-  const jobs = runJobs(world, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }), sealed);
+  const send = createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS });
+  const jobs = runJobs(world, { tokens: identity, send, sealed });
   returnMemory();
   log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
   return {

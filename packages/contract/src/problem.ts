@@ -72,6 +72,12 @@ export const problems = {
     retry: 'never',
     next: 'change',
   },
+  insufficient_scope: {
+    status: 403,
+    title: 'The token does not carry this call',
+    retry: 'never',
+    next: 'change',
+  },
   policy_denied: { status: 403, title: 'Policy does not permit this call', retry: 'never', next: 'change' },
   precondition_failed: {
     status: 409,

@@ -85,6 +85,8 @@ export interface CallAnswer {
   readonly replayed?: true;
   /** Id of the call that this one undoes. */
   readonly undo_of?: string;
+  /** For people: agents that acted for the agent of this call, the one that asked for it first. */
+  readonly act?: readonly string[];
   /** For people: what is being done about a call in doubt. */
   readonly doubt?: {
     readonly since_ms: number;

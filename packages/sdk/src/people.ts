@@ -123,6 +123,24 @@ export class People {
     return this.#session.request('POST', path, { body: { reason } });
   }
 
+  /** Makes every token of an agent worthless that was issued until now. For operators. */
+  revokeTokens(
+    agent: string,
+    reason: string,
+  ): Promise<{ readonly agent: string; readonly until_ms: number }> {
+    return this.#session.request('POST', `/v1/agents/${encodeURIComponent(agent)}/revocation`, {
+      body: { reason },
+    });
+  }
+
+  /** Has the broker sign tokens with a new key; `drop`: those signed before are worthless at once. For admins. */
+  rotateKeys(request: {
+    readonly reason: string;
+    readonly drop?: boolean;
+  }): Promise<{ readonly kid: string; readonly retired: readonly string[] }> {
+    return this.#session.request('POST', '/v1/keys/rotation', { body: request });
+  }
+
   /** How far quotas are used up, the fullest first. For operators. */
   async listQuotas(options: { readonly limit?: number | undefined } = {}): Promise<readonly QuotaView[]> {
     const query = { ...options };

@@ -31,7 +31,17 @@ export interface Settings {
     readonly ttl_ms: number;
     readonly max_open_per_agent: number;
   };
-  readonly tokens: { readonly access_ttl_ms: number; readonly run_ttl_ms: number };
+  readonly tokens: {
+    readonly access_ttl_ms: number;
+    readonly run_ttl_ms: number;
+    readonly one_call_ttl_ms: number;
+    /** Age at which the signing key gives way to a new one. */
+    readonly rotate_keys_ms: number;
+    /** `required`: of all agents, whatever their own files say. */
+    readonly dpop: 'optional' | 'required';
+    /** Whether every proof must carry a nonce of ours. */
+    readonly dpop_nonce: boolean;
+  };
   readonly runs: { readonly ambient_idle_ms: number };
   readonly idempotency: { readonly keep_ms: number; readonly content_key: 'off' | 'writes' };
   readonly limits: {

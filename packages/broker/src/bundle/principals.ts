@@ -121,7 +121,14 @@ function principalOf(
       context: (value.context as readonly string[] | undefined) ?? [],
     };
   }
-  return { kind, ...owned, roles: value.roles as readonly string[], mode: value.mode as Agent['mode'] };
+  const dpop = value.dpop as Agent['dpop'];
+  return {
+    kind,
+    ...owned,
+    roles: value.roles as readonly string[],
+    mode: value.mode as Agent['mode'],
+    ...(dpop === undefined ? {} : { dpop }),
+  };
 }
 
 // A private key in a reviewed file is a leaked key; a key outside of the bundle could change without a review.

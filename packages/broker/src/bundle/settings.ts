@@ -40,6 +40,10 @@ const DEFAULTS = {
   max_open_per_agent: 20,
   access_ttl: '5m',
   run_ttl: '8h',
+  one_call_ttl: '60s',
+  rotate_keys: '90d',
+  dpop: 'optional',
+  dpop_nonce: false,
   ambient_idle: '30m',
   keep: '48h',
   content_key: 'off',
@@ -59,6 +63,8 @@ type Duration =
   | 'ttl'
   | 'access_ttl'
   | 'run_ttl'
+  | 'one_call_ttl'
+  | 'rotate_keys'
   | 'ambient_idle'
   | 'keep'
   | 'window'
@@ -97,6 +103,7 @@ export function compileSettings(
   const listen = part('listen');
   const limits = part('limits');
   const loops = part('loops');
+  const tokens = part('tokens');
   const approvals = part('approvals');
   const tenants = (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants;
   const labels = (value.labels as readonly string[] | undefined) ?? [];
@@ -120,7 +127,14 @@ export function compileSettings(
         ttl_ms: ms('approvals', 'ttl'),
         max_open_per_agent: approvals.max_open_per_agent ?? DEFAULTS.max_open_per_agent,
       },
-      tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
+      tokens: {
+        access_ttl_ms,
+        run_ttl_ms: ms('tokens', 'run_ttl'),
+        one_call_ttl_ms: Math.min(access_ttl_ms, ms('tokens', 'one_call_ttl')),
+        rotate_keys_ms: ms('tokens', 'rotate_keys'),
+        dpop: tokens.dpop ?? DEFAULTS.dpop,
+        dpop_nonce: tokens.dpop_nonce ?? DEFAULTS.dpop_nonce,
+      },
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
       idempotency: {
         keep_ms: ms('idempotency', 'keep'),

@@ -2,13 +2,21 @@
 import type { Bundle } from '#bundle/bundle.ts';
 import { mayPermit } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
+import { carriesTool } from '#rules/narrowing.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Tool } from '#rules/tool.ts';
 
 const seen = new WeakMap<Bundle, Map<string, ReadonlyMap<string, Tool>>>();
 
-/** Tools of the bundle that the agent may call under some circumstances, by name in order; once a bundle. */
+/** Tools of the bundle that the agent may call under some circumstances, by name in order, as far as its token carries them. */
 export function visibleTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
+  const tools = grantedTools(bundle, agent);
+  if (agent.narrowed === undefined) return tools;
+  return new Map([...tools].filter(([name]) => carriesTool(agent.narrowed, name)));
+}
+
+/** Once a bundle and agent. */
+function grantedTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
   let byAgent = seen.get(bundle);
   if (byAgent === undefined) {
     byAgent = new Map();

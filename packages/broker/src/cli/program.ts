@@ -25,6 +25,7 @@ import { type Serve, serveCommand } from './serve.ts';
 import { storeCommands } from './store.ts';
 import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
+import { tokensCommands } from './tokens.ts';
 import { toolsCommand } from './tools.ts';
 import { toolsNewCommands } from './tools-new.ts';
 import { undoCommands } from './undo.ts';
@@ -66,6 +67,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   serveCommand(program, commands.serve);
   mcpCommand(program, world);
   keysCommands(program, world);
+  tokensCommands(program, world);
   approvalsCommands(program, world);
   agentsCommands(program, world);
   haltCommands(program, world);

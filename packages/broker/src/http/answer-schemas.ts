@@ -129,6 +129,11 @@ export const answerSchemas = {
       side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
       replayed: { const: true },
       undo_of: { type: 'string', description: 'Id of the call that this one undoes.' },
+      act: {
+        ...names,
+        description:
+          'For people: agents that acted for the agent of this call, the one that asked for it first.',
+      },
       doubt: {
         ...closed({ since_ms: time, tries: { type: 'integer' }, next_at_ms: time, why: { type: 'string' } }, [
           'next_at_ms',
@@ -137,7 +142,18 @@ export const answerSchemas = {
           'For people: what is being done about a call in doubt. Without next_at_ms a person has to say what became of it.',
       },
     },
-    ['dry_run', 'result', 'problem', 'approval', 'halted', 'side_effect', 'replayed', 'undo_of', 'doubt'],
+    [
+      'dry_run',
+      'result',
+      'problem',
+      'approval',
+      'halted',
+      'side_effect',
+      'replayed',
+      'undo_of',
+      'act',
+      'doubt',
+    ],
   ),
   UndoStep: undoStep,
   UndoPlan: closed({
@@ -363,11 +379,19 @@ export const answerSchemas = {
     },
     ['warnings'],
   ),
-  TokenAnswer: closed({
-    access_token: { type: 'string' },
-    token_type: { const: 'Bearer' },
-    expires_in: { type: 'integer', minimum: 1, maximum: 300 },
-  }),
+  TokenAnswer: closed(
+    {
+      access_token: { type: 'string' },
+      token_type: { enum: ['Bearer', 'DPoP', 'N_A'] },
+      expires_in: { type: 'integer', minimum: 0, maximum: 300 },
+      issued_token_type: { type: 'string' },
+      scope: { type: 'string' },
+      authorization_details: { type: 'array', items: anything },
+    },
+    ['issued_token_type', 'scope', 'authorization_details'],
+  ),
+  AgentRevocation: closed({ agent: { type: 'string' }, until_ms: time }),
+  KeyRotation: closed({ kid: { type: 'string' }, retired: names }),
   OAuthError: closed({ error: { type: 'string' }, error_description: { type: 'string' } }),
   Health: closed({ status: { type: 'string', enum: ['ok', 'unavailable'] } }),
   Metadata: { ...anything, description: 'RFC 8414, RFC 9728 or RFC 7517, by address.' },

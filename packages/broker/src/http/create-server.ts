@@ -14,6 +14,7 @@ import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
 import { resumePrincipal, setStatus } from '#admin/statuses.ts';
+import { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { undoCall, undoRun } from '#admin/undo.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
@@ -48,6 +49,9 @@ const deeds: Deeds = {
     setSecret,
     removeSecret,
     rotateSealingKey,
+    revokeByForm,
+    revokeAgentTokens,
+    rotateKeys,
     activateBundle,
     showBundle,
   },

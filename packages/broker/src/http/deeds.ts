@@ -13,6 +13,7 @@ import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
 import type { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
 import type { resumePrincipal, setStatus } from '#admin/statuses.ts';
+import type { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { undoCall, undoRun } from '#admin/undo.ts';
 import type { askCall, performCall } from '#call/perform-call.ts';
@@ -54,6 +55,9 @@ export interface Deeds {
   readonly setSecret: typeof setSecret;
   readonly removeSecret: typeof removeSecret;
   readonly rotateSealingKey: typeof rotateSealingKey;
+  readonly revokeByForm: typeof revokeByForm;
+  readonly revokeAgentTokens: typeof revokeAgentTokens;
+  readonly rotateKeys: typeof rotateKeys;
   readonly activateBundle: typeof activateBundle;
   readonly showBundle: typeof showBundle;
 }

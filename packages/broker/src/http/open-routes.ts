@@ -1,46 +1,11 @@
-// Routes for anyone: tokens, metadata, keys, health. They say nothing that differs by who asks.
-import { algorithms } from '#identity/jwk.ts';
+// Routes for anyone: metadata, keys, health. They say nothing that differs by who asks.
 import { describeApi } from './describe-api.ts';
-import type { Answer, Asking, Reach, Route } from './route.ts';
+import { resourceMetadata, serverMetadata } from './metadata.ts';
+import type { Answer, Asking, Route } from './route.ts';
 
-/** Metadata may be kept for a while: it changes with the software and the keys. */
+/** Metadata may be kept for a while: it changes with the software, the settings and the keys. */
 const KEPT = { 'cache-control': 'public, max-age=300' };
-const parameter = { type: 'string' } as const;
-
-export const tokenRoute: Route = {
-  id: 'exchangeToken',
-  method: 'POST',
-  path: '/oauth/token',
-  summary: 'OAuth 2.0 token endpoint: client_credentials with private_key_jwt. Errors are RFC 6749 §5.2.',
-  who: 'anyone',
-  body: {
-    form: {
-      type: 'object',
-      required: ['grant_type', 'client_assertion_type', 'client_assertion'],
-      properties: {
-        grant_type: { const: 'client_credentials' },
-        client_id: parameter,
-        client_assertion_type: { const: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' },
-        client_assertion: parameter,
-        resource: { ...parameter, description: 'RFC 8707: `<base>/v1` (default) or `<base>/mcp`.' },
-        run_token: { ...parameter, description: 'The run that an orchestrator opened for this agent.' },
-      },
-    },
-  },
-  answers: { 200: 'TokenAnswer', 400: 'OAuthError', 401: 'OAuthError' },
-  async handle({ reach, body }) {
-    const exchanged = await reach.tokens.exchange(
-      body instanceof URLSearchParams ? body : new URLSearchParams(),
-    );
-    if (exchanged.ok) return { status: 200, body: exchanged.tokens };
-    const { error } = exchanged;
-    reach.world.log.info('no token given', { error: error.error, why: exchanged.why });
-    return { status: error.error === 'invalid_client' ? 401 : 400, body: error };
-  },
-};
-
 export const openRoutes: readonly Route[] = [
-  tokenRoute,
   {
     id: 'authorizationServerMetadata',
     method: 'GET',
@@ -108,31 +73,6 @@ export const openRoutes: readonly Route[] = [
 
 function kept(body: unknown): Answer {
   return { status: 200, body, headers: KEPT };
-}
-
-function serverMetadata({ tokens }: Reach) {
-  const issuer = tokens.issuer();
-  return {
-    issuer,
-    // Nothing is there: no grant type of ours uses it (RFC 8414 §2). Official MCP clients refuse metadata without it.
-    authorization_endpoint: `${issuer}/oauth/authorize`,
-    token_endpoint: `${issuer}/oauth/token`,
-    jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: ['client_credentials'],
-    response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['private_key_jwt'],
-    token_endpoint_auth_signing_alg_values_supported: Object.keys(algorithms),
-  };
-}
-
-function resourceMetadata({ tokens }: Reach, resource: 'v1' | 'mcp', resource_name: string) {
-  const issuer = tokens.issuer();
-  return {
-    resource: `${issuer}/${resource}`,
-    authorization_servers: [issuer],
-    bearer_methods_supported: ['header'],
-    resource_name,
-  };
 }
 
 async function isReady({ reach }: Asking): Promise<Answer> {

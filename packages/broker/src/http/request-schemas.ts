@@ -98,6 +98,17 @@ export const requestSchemas = {
   ),
   StatusRequest: closed({ reason: text(2_000, 'Why; recorded.') }),
   SecretRequest: closed({ value: text(SECRET_LENGTH_MAX, 'The secret. Sealed at once, told by nothing.') }),
+  RevocationRequest: closed({ reason: text(500, 'Why; kept with who did it.') }),
+  RotationRequest: closed(
+    {
+      drop: {
+        type: 'boolean',
+        description: 'The keys before verify nothing from now on: every token must be asked for anew.',
+      },
+      reason: text(500, 'Why; kept with who did it.'),
+    },
+    ['drop'],
+  ),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;
 

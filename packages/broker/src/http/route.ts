@@ -7,7 +7,8 @@ import type { Activation } from '#admin/bundle.ts';
 import type { Result } from '#admin/result.ts';
 import type { World } from '#call/world.ts';
 import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
-import type { TokenIssuer } from '#identity/create-identity.ts';
+import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
+import type { Presented } from '#identity/identity.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
 import type { AnswerSchema } from './answer-schemas.ts';
 import type { Deeds } from './deeds.ts';
@@ -20,7 +21,7 @@ export type Grantee = 'agent' | 'orchestrator' | PersonRole;
 export interface Reach {
   readonly world: World;
   readonly deeds: Deeds;
-  readonly tokens: TokenIssuer;
+  readonly tokens: TokenIssuer & TokenKeeper;
   readonly activation: Activation;
   readonly sealed: SealedStore;
   /** The whole table, for the route that describes it. */
@@ -38,7 +39,8 @@ export interface Asking {
   readonly principal: Principal | null;
   /** The run that an agent's token is for. */
   readonly run_id: string | null;
-  readonly token: string | null;
+  /** What the request presented; null on open routes only. */
+  readonly presented: Presented | null;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string | number>>;
   readonly headers: IncomingHttpHeaders;
@@ -52,7 +54,9 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Answered = Answer | { readonly problem: Problem };
+export type Answered =
+  | Answer
+  | { readonly problem: Problem; readonly headers?: Readonly<Record<string, string>> };
 
 export interface Route {
   /** `operationId` of OpenAPI. */
@@ -62,6 +66,8 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   readonly who: 'anyone' | readonly Grantee[];
+  /** Open also with a token that carries less than its agent may: what is answered heeds that. */
+  readonly narrowed?: true;
   /** Query parameters by name: schemas of a string or an integer. */
   readonly query?: Readonly<Record<string, JsonObject>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -88,6 +94,7 @@ export const guardedProblems: readonly ProblemCode[] = [
 /** True when the route is for this principal. */
 export function mayUse(route: Route, principal: Principal): boolean {
   if (route.who === 'anyone') return true;
+  if (principal.kind === 'agent' && principal.narrowed !== undefined && route.narrowed !== true) return false;
   if (principal.kind !== 'person') return route.who.includes(principal.kind);
   return principal.roles.some((role) => (route.who as readonly Grantee[]).includes(role));
 }
@@ -131,4 +138,9 @@ export function personOf({ principal }: Asking): Person {
 export function principalOf({ principal }: Asking): Principal {
   if (principal === null) throw new Error('a guarded route ran without a principal');
   return principal;
+}
+
+export function presentedOf({ presented }: Asking): Presented {
+  if (presented === null) throw new Error('a guarded route ran without a token');
+  return presented;
 }

@@ -2,6 +2,8 @@
 
 /** RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 9449 §5. */
 export type OAuthErrorCode =
+  | 'invalid_authorization_details'
+  | 'invalid_dpop_proof'
   | 'invalid_request'
   | 'invalid_client'
   | 'invalid_grant'
@@ -9,7 +11,9 @@ export type OAuthErrorCode =
   | 'invalid_target'
   | 'temporarily_unavailable'
   | 'unauthorized_client'
-  | 'unsupported_grant_type';
+  | 'unsupported_grant_type'
+  | 'unsupported_token_type'
+  | 'use_dpop_nonce';
 
 /** Body of an error (RFC 6749 §5.2). */
 export interface OAuthError {

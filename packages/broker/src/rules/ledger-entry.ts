@@ -32,7 +32,9 @@ export type EntryKind =
   | 'secret.removed'
   | 'secret.destroyed'
   | 'sealing_key.rotated'
-  | 'broker.started';
+  | 'broker.started'
+  | 'keys.rotated'
+  | 'tokens.revoked';
 
 /**
  * Flat facts without personal data: ids, digests, verdicts, codes, names of tools and agents. Names of people,

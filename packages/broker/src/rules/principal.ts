@@ -2,6 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { FederatedIdentity } from './federation.ts';
+import type { Narrowing } from './narrowing.ts';
 
 /** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
 export type AgentMode = 'observe' | 'suggest' | 'act';
@@ -41,6 +42,10 @@ export interface Agent extends PrincipalBase {
   readonly purpose: string;
   readonly roles: readonly string[];
   readonly mode: AgentMode;
+  /** Whether its tokens must be bound to a key that it proves with each request (RFC 9449). Absent: as it likes. */
+  readonly dpop?: 'optional' | 'required';
+  /** Only of an agent as the token of a call shows it: what that token carries less than the agent may. */
+  readonly narrowed?: Narrowing;
 }
 
 /**

@@ -24,7 +24,7 @@ import { createLocalKeys, freshKeyText } from '../../src/credentials/sealed/key-
 import { SealedStore } from '../../src/credentials/sealed/sealed-store.ts';
 import { createServer } from '../../src/http/create-server.ts';
 import { issueAccessToken } from '../../src/identity/access-token.ts';
-import { createIdentity, type TokenIssuer } from '../../src/identity/create-identity.ts';
+import { createIdentity, type TokenIssuer, type TokenKeeper } from '../../src/identity/create-identity.ts';
 import type { Identity, Resource } from '../../src/identity/identity.ts';
 import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
 import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
@@ -50,7 +50,7 @@ export interface HttpBroker {
   readonly url: string;
   readonly app: FastifyInstance;
   readonly world: World;
-  readonly tokens: TokenIssuer & Identity;
+  readonly tokens: TokenIssuer & TokenKeeper & Identity;
   readonly key: SigningKey;
   /** Key pairs of the principals by name. */
   readonly keys: ReadonlyMap<string, KeyPair>;
@@ -208,7 +208,10 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       context: { ticket: { type: 'string' } },
       labels: [],
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
-      tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
+      tokens: {
+        ...{ access_ttl_ms: 300_000, run_ttl_ms: 3_600_000, one_call_ttl_ms: 60_000 },
+        ...{ rotate_keys_ms: 7_776_000_000, dpop: 'optional', dpop_nonce: false },
+      },
       runs: { ambient_idle_ms: 1_800_000 },
       idempotency: { keep_ms: 3_600_000, content_key: 'off' },
       quotas: [],

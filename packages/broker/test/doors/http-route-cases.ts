@@ -41,6 +41,25 @@ const NOBODY = '01k9zzzzzzzzzzzzzzzzzzzzzz';
 
 export const routeCases: readonly RouteCase[] = [
   { id: 'exchangeToken', method: 'POST', path: () => '/oauth/token', status: 400, who: 'anyone' },
+  { id: 'introspectToken', method: 'POST', path: () => '/oauth/introspect', status: 400, who: 'anyone' },
+  { id: 'revokeToken', method: 'POST', path: () => '/oauth/revoke', status: 400, who: 'anyone' },
+  {
+    id: 'revokeAgentTokens',
+    method: 'POST',
+    path: () => '/v1/agents/idle-agent/revocation',
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga'],
+    absent: () => '/v1/agents/nobody-of-this-name/revocation',
+  },
+  {
+    id: 'rotateKeys',
+    method: 'POST',
+    path: () => '/v1/keys/rotation',
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga', 'far-fran'],
+  },
   {
     id: 'authorizationServerMetadata',
     method: 'GET',

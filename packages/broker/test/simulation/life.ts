@@ -140,7 +140,7 @@ export async function begin(
   const start = async (): Promise<void> => {
     (await prepare(bundle)).commit();
     await beforeDoorsOpen(world);
-    runJobs(world, async () => ({ ok: true }), null);
+    runJobs(world, { tokens: identity, send: async () => ({ ok: true }), sealed: null });
     open = true;
   };
   void start().catch((error: Error) => {
@@ -169,10 +169,10 @@ export async function begin(
 
 /** Tokens are tested elsewhere: here a caller says who it is, and for which run. */
 function byName(identity: Identity): Identity['authenticate'] {
-  return (bearer) => {
-    const [name = '', run = ''] = (bearer ?? '').split(' ');
+  return ({ token }) => {
+    const [name = '', run = ''] = (token ?? '').split(' ');
     const known = variants[0]!.bundle.agents.get(name);
-    const authentication = identity.recallAgent(known?.tenant ?? '', name);
+    const authentication = identity.recallAgent(known?.tenant ?? '', name, null);
     if (!authentication.ok || run === '') return authentication;
     return { ok: true, caller: { ...authentication.caller, run_id: run } };
   };

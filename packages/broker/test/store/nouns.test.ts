@@ -22,7 +22,7 @@ test('a call comes back as it was written, to its own tenant only', async (t) =>
   assert.deepEqual(found, {
     ...newCall('call_1', { idempotency_key: 'k', deed: '{}' }),
     ...{ approval_id: null, reply: null, side_effect_id: null, side_effect_url: null },
-    ...{ settled_log: null, settled_seq: null, undo_of: null, undo_kind: null },
+    ...{ settled_log: null, settled_seq: null, undo_of: null, undo_kind: null, narrowed: null },
   });
   assert.equal(await store.read((tx) => calls.getCall(tx, 'other', 'call_1')), undefined);
 });

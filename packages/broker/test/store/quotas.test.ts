@@ -182,6 +182,7 @@ test('where there are no quotas, admitting and settling ask and write nothing of
       const rest = {
         seen,
         undo_of: null,
+        only: null,
         connector: 'billing',
         call: newCall(id),
         claims: wanted,

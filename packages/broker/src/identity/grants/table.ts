@@ -2,5 +2,6 @@
 import { clientCredentials } from './client-credentials.ts';
 import type { Grant } from './grant.ts';
 import { jwtBearer } from './jwt-bearer.ts';
+import { tokenExchange } from './token-exchange.ts';
 
-export const grants: readonly Grant[] = [clientCredentials, jwtBearer];
+export const grants: readonly Grant[] = [clientCredentials, jwtBearer, tokenExchange];
