@@ -15,20 +15,21 @@ export function visibleTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, 
   return new Map([...tools].filter(([name]) => carriesTool(agent.narrowed, name)));
 }
 
-/** Once a bundle and agent. */
+/** Once a bundle, agent and mode: who acts for an agent may be in a stricter one. */
 function grantedTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
   let byAgent = seen.get(bundle);
   if (byAgent === undefined) {
     byAgent = new Map();
     seen.set(bundle, byAgent);
   }
-  let tools = byAgent.get(agent.name);
+  const key = `${agent.mode} ${agent.name}`;
+  let tools = byAgent.get(key);
   if (tools === undefined) {
     const visible = [...bundle.tools.values()]
       .filter((tool) => mayPermit(bundle.policies, anyCallOf(bundle, agent, tool)))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     tools = new Map(visible.map((tool) => [tool.name, tool]));
-    byAgent.set(agent.name, tools);
+    byAgent.set(key, tools);
   }
   return tools;
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Narrowing } from '#rules/narrowing.ts';
-import { type Agent, inactiveProblem, type Principal } from '#rules/principal.ts';
+import { type Agent, agentThrough, inactiveProblem, type Principal } from '#rules/principal.ts';
 import type { Revoked } from '#store/revocations.ts';
 import type { Store } from '#store/store.ts';
 import { type AccessClaims, AccessTokenVerifier, audienceOf } from './access-token.ts';
@@ -200,13 +200,16 @@ function active(
 ): Authentication {
   if (principal.status !== 'active') return stopped(principal, principal);
   if (narrowed === null) return { ok: true, caller: { principal, run_id, token_id } };
-  // INVARIANT: only tokens of agents are narrowed.
-  const held: Agent = { ...(principal as Agent), narrowed };
+  const hands: Agent[] = [];
   for (const name of narrowed.act) {
     const hand = bundle.agents.get(name);
     if (hand === undefined || hand.tenant !== principal.tenant) return UNAUTHENTICATED;
-    if (hand.status !== 'active') return stopped(hand, held);
+    hands.push(hand);
   }
+  // INVARIANT: only tokens of agents are narrowed.
+  const held = agentThrough(principal as Agent, narrowed, hands);
+  const idle = hands.find((hand) => hand.status !== 'active');
+  if (idle !== undefined) return stopped(idle, held);
   return { ok: true, caller: { principal: held, run_id, token_id } };
 }
 

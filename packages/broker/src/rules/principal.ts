@@ -48,6 +48,15 @@ export interface Agent extends PrincipalBase {
   readonly narrowed?: Narrowing;
 }
 
+/** From the strictest to the widest. */
+const MODES: readonly AgentMode[] = ['observe', 'suggest', 'act'];
+
+/** The agent as `narrowed` shows it, through the hands of others: in the strictest mode of them all. */
+export function agentThrough(agent: Agent, narrowed: Narrowing, hands: readonly Agent[]): Agent {
+  const mode = MODES.find((each) => agent.mode === each || hands.some((hand) => hand.mode === each))!;
+  return { ...agent, mode, narrowed };
+}
+
 /**
  * The agent as a call that undoes one of its calls is judged: an operator acts in its name, so that neither its
  * suspension nor its mode keeps what it did from being undone.
