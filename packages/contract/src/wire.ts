@@ -207,7 +207,7 @@ export interface RunView {
   readonly context: JsonObject;
   /** Null: none was named. */
   readonly model: ModelConfiguration | null;
-  /** The orchestrator; null: nobody, the agent called without a run. */
+  /** The orchestrator; null: none, the trigger says why it is there. */
   readonly opened_by: string | null;
   readonly parent_run_id: string | null;
   readonly labels: readonly string[];
@@ -316,6 +316,8 @@ export interface AgentView extends StatusView {
     readonly first_seen_at_ms: number;
     readonly last_used_at_ms: number | null;
   }[];
+  /** How foreign issuers know it. */
+  readonly identities: readonly { readonly issuer: string; readonly claims: JsonObject }[];
   /** Tools that some policy could let it call. */
   readonly tools: readonly { readonly name: string; readonly last_used_at_ms: number | null }[];
   readonly stale: readonly StaleFinding[];

@@ -75,6 +75,7 @@ function viewOf(each: Agent | Orchestrator, known: Known): AgentView {
     ...statusView(each.status, known.set.get(name) ?? null),
     last_used_at_ms: latest([known.tokens.get(name), ...uses.values()]),
     keys: keysOf(each, known),
+    identities: each.identities as AgentView['identities'],
     tools: names.map((tool) => ({ name: tool, last_used_at_ms: uses.get(tool) ?? null })),
   };
   return { ...view, stale: each.status === 'retired' ? [] : staleOf(view, known) };

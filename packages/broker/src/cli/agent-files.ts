@@ -25,8 +25,10 @@ interface NewOptions extends FileOptions {
   readonly mode: 'observe' | 'suggest' | 'act';
   readonly role: readonly string[];
   readonly tenant?: string;
-  /** Absent with `--no-key`. */
-  readonly key: string | false | true;
+  /** False with `--no-key`, true where nothing was said. */
+  readonly key: string | boolean;
+  readonly issuer?: string;
+  readonly claims?: string;
 }
 
 interface RotateOptions extends FileOptions, ConnectionOptions {
@@ -51,7 +53,9 @@ export function agentFileCommands(agents: Command, world: CliWorld): void {
     .option('--role <name>', 'a role that policies grant to; repeatable', append, [])
     .option('--tenant <name>', 'default: the first of the bundle')
     .option('--key <file>', 'where its private key goes, outside the bundle; default: <name>.jwk')
-    .option('--no-key', 'make none: it will authenticate by an identity of its platform')
+    .option('--no-key', 'make none')
+    .option('--issuer <name>', 'instead of a key: an issuer of the bundle knows it by --claims')
+    .option('--claims <json>', 'what its tokens of that issuer say, e.g. {"sub":"0oa1"}')
     .option('--bundle <dir>', 'folder of the bundle', '.')
     .action((name: string, options: NewOptions) => create(name, options, world));
   withConnection(
@@ -80,13 +84,16 @@ async function create(name: string, options: NewOptions, world: CliWorld): Promi
   const bundle = await readWhole(options.bundle, Date.now(), 'you add to it');
   const file = `agents/${name}.yaml`;
   if (bundle.texts.has(file)) throw new CliFailure(EXIT.usage, printable(`${file} is there already`));
-  const pair = options.key === false ? null : newPair(name, bundle);
+  const identity = identityOf(options);
+  const keyless = options.key === false || (options.key === true && identity !== null);
+  const pair = keyless ? null : newPair(name, bundle);
   const { owner, purpose, mode, role, tenant } = options;
   const value = {
     name,
     ...(tenant === undefined ? {} : { tenant }),
     ...{ owner, purpose, roles: role, mode },
     ...(pair === null ? {} : { keys: [`file:${pair.path}`] }),
+    ...(identity === null ? {} : { identities: [identity] }),
   };
   bundle.texts.set(file, stringify(value, { lineWidth: 0 }));
   const warnings = judge(bundle);
@@ -97,7 +104,8 @@ async function create(name: string, options: NewOptions, world: CliWorld): Promi
   writeNew(bundle, file);
   for (const line of warnings) world.terminal.err(line);
   world.terminal.out(printable(`Wrote ${file}. No policy needs to know it by name: its roles decide.`));
-  if (pair === null) world.terminal.out('It cannot authenticate yet: add its identity to the file.');
+  if (pair === null && identity === null)
+    world.terminal.out('It cannot authenticate yet: add its identity to the file.');
   world.terminal.out(ACTIVATE);
 }
 
@@ -163,6 +171,18 @@ async function setOwner(name: string, person: string, options: FileOptions, worl
   for (const line of judge(bundle)) world.terminal.err(line);
   replaceFile(join(bundle.root, file), bundle.texts.get(file)!);
   world.terminal.out(printable(`${person} answers for ${name} now.\n${ACTIVATE}`));
+}
+
+/** Whatever the claims are, `check` says whether they name this agent and nobody else. */
+function identityOf({ issuer, claims }: NewOptions): JsonObject | null {
+  if (issuer === undefined && claims === undefined) return null;
+  if (issuer === undefined || claims === undefined)
+    throw new CliFailure(EXIT.usage, '--issuer and --claims go together');
+  try {
+    return { issuer, claims: JSON.parse(claims) as Json };
+  } catch {
+    throw new CliFailure(EXIT.usage, '--claims is not JSON');
+  }
 }
 
 /** The file of a principal, with its comments. */

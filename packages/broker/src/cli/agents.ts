@@ -90,7 +90,7 @@ function when(at_ms: number | null): string {
   return at_ms === null ? 'never' : printableTime(at_ms);
 }
 
-function describe({ keys, tools, stale, set, ...rest }: AgentView): string {
+function describe({ keys, identities, tools, stale, set, ...rest }: AgentView): string {
   const { last_used_at_ms, ...fields } = rest;
   const lines = [printableFields({ ...fields, last_used: when(last_used_at_ms) })];
   if (set !== undefined)
@@ -102,6 +102,8 @@ function describe({ keys, tools, stale, set, ...rest }: AgentView): string {
       `  ${key.thumbprint}  since ${when(key.first_seen_at_ms)}, last used ${when(key.last_used_at_ms)}`,
     );
   if (keys.length === 0) lines.push('  (none)');
+  if (identities.length > 0) lines.push('', 'Identities elsewhere:');
+  for (const { issuer, claims } of identities) lines.push(`  ${printable(issuer)}  ${printableJson(claims)}`);
   lines.push('', 'Tools that it may call:');
   for (const tool of tools)
     lines.push(`  ${printable(tool.name)}  last called ${when(tool.last_used_at_ms)}`);

@@ -1,7 +1,7 @@
 // JSON Schemas (2020-12) of what the HTTP door answers about agents, and about how a principal stands.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { STALE_KINDS } from '@countersign/contract/wire.ts';
-import { closed, names, ref, time } from './schema-parts.ts';
+import { anything, closed, names, ref, time } from './schema-parts.ts';
 
 const lastUsed: JsonObject = { type: ['integer', 'null'], description: 'Milliseconds since the epoch.' };
 
@@ -43,6 +43,11 @@ export const agentSchemas = {
           first_seen_at_ms: time,
           last_used_at_ms: lastUsed,
         }),
+      },
+      identities: {
+        type: 'array',
+        description: 'How foreign issuers know it.',
+        items: closed({ issuer: { type: 'string' }, claims: anything }),
       },
       tools: {
         type: 'array',

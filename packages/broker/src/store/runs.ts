@@ -10,7 +10,7 @@ export interface StoredRun extends Run {
   readonly parent_run_id: string | null;
   /** Provider, model and digests, as the orchestrator gave them. */
   readonly model: JsonObject | null;
-  /** The orchestrator; null: an ambient run. */
+  /** The orchestrator; null: an ambient run, or one that a foreign grant has opened. */
   readonly opened_by: string | null;
 }
 

@@ -1,7 +1,7 @@
 // The life of an agent from the command line, against a real broker: made, rotated, handed on, stale, stopped.
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { AgentList, AgentView } from '@countersign/contract/wire.ts';
@@ -68,6 +68,39 @@ test('a new agent has a file that check accepts and a key that only its owner re
   const before = inBundle('agents/new-bot.yaml');
   assert.equal((await make('new-bot')).code, 2);
   assert.equal(inBundle('agents/new-bot.yaml'), before);
+});
+
+test('a new agent may have an identity of its platform instead of a key; check says whether that names it alone', async (t) => {
+  const settings = inBundle('countersign.yaml');
+  t.after(() => desk.write({ 'countersign.yaml': settings }));
+  const issuer =
+    'issuers: [{name: okta, preset: okta, issuer: "https://corp.okta.example/oauth2/default", tenants: [acme]}]';
+  desk.write({ 'countersign.yaml': `${settings}${issuer}\n` });
+  const by = (claims: string) =>
+    agents([
+      ...[
+        'new',
+        'cloud-bot',
+        '--owner',
+        'ben',
+        '--purpose',
+        'Tests.',
+        '--issuer',
+        'okta',
+        '--claims',
+        claims,
+      ],
+      ...['--bundle', folder],
+    ]);
+  assert.equal((await by('{}')).code, 1);
+  assert.equal((await by('sub')).code, 2);
+  const made = await by('{"cid": "0oa1", "sub": "0oa1"}');
+  assert.equal(made.code, 0, made.err);
+  assert.match(
+    inBundle('agents/cloud-bot.yaml'),
+    /identities:\n {2}- issuer: okta\n {4}claims:\n {6}cid: 0oa1/,
+  );
+  rmSync(join(folder, 'agents/cloud-bot.yaml'));
 });
 
 test('what check refuses is not written: an owner that nobody is, a name of somebody else, a private key in the bundle', async () => {

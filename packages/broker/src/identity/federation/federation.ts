@@ -9,6 +9,7 @@ import { appendEntry } from '#store/ledger.ts';
 import { openTriggeredRun } from '#store/runs.ts';
 import type { Store } from '#store/store.ts';
 import type { WriteTx } from '#store/tx.ts';
+import { noteToken } from '#store/uses.ts';
 import type { DecodedJws } from '../jws.ts';
 import { issuerOf } from './check-token.ts';
 import { KeySets, type KeySetsOptions } from './key-sets.ts';
@@ -84,6 +85,8 @@ export class Federation {
       // INVARIANT: issuers are URLs, names of principals are not: their ids never meet in one table.
       const first = !issuer.once || (await useAssertion(tx, issuer.url, use_id, expires_at_ms));
       if (!first) return false;
+      const { tenant, name } = principal;
+      await noteToken(tx, { tenant, principal: name, thumbprint: null }, now_ms);
       await also(tx);
       await appendEntry(tx, {
         log: this.#options.tenantLog(principal.tenant),
