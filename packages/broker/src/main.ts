@@ -13,16 +13,22 @@ import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
-import { INSTALLATION_LOG } from '#call/logs.ts';
+import { LeaseBook } from '#call/lease-book.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { PeopleBoard } from '#call/people-board.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
+import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
+import { StatusBoard } from '#call/status-board.ts';
+import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
 import { runProgram } from '#cli/program.ts';
 import { readBundle } from '#cli/read-bundle.ts';
+import { readInput } from '#cli/read-input.ts';
+import { openSealingKeys } from '#cli/sealing-keys.ts';
 import type { ServeOptions } from '#cli/serve.ts';
 import type { Terminal } from '#cli/terminal.ts';
 import { ConnectorSet } from '#connectors/connector-set.ts';
@@ -30,13 +36,19 @@ import { createConnector } from '#connectors/create-connector.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { createWebhookSender } from '#connectors/webhook-sender.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
+import { HeldSecrets } from '#credentials/held-secrets.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
+import type { ProviderWorld } from '#credentials/provider.ts';
+import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
+import { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
-import { openKeyFile } from '#identity/key-file.ts';
+import { Federation } from '#identity/federation/federation.ts';
+import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
 import { createProvider } from '#identity/people/provider.ts';
+import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
@@ -64,7 +76,8 @@ export class BundleRefused extends Error {
 
 /** Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken. */
 export async function startBroker(options: ServeOptions): Promise<Broker> {
-  const log = createLog(options.log_level);
+  const held = new HeldSecrets();
+  const log = createLog(options.log_level, (line) => held.clean(line));
   const clock = systemClock;
   const random = pooledRandom();
   const folder = resolve(options.bundle);
@@ -79,7 +92,21 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   });
 
   let inForce = loaded.bundle;
-  const credentialsOf = new WeakMap<Bundle, Credentials>();
+  const statuses = new StatusBoard();
+  const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
+  const sealing = await openSealingKeys(settings, held.reading(readPlain)).catch(async (error: Error) => {
+    await store.close();
+    throw error;
+  });
+  const sealed = new SealedStore({
+    ...{ store, clock, keys: sealing.keys, random: randomBytes },
+    tenant: () => inForce.settings.tenants[0]!,
+  });
+  const readSecret = held.reading(async (reference) =>
+    reference.startsWith(SEALED)
+      ? (await sealed.read(reference.slice(SEALED.length))).reveal()
+      : readPlain(reference),
+  );
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
     createConnector(spec, {
@@ -98,13 +125,19 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     clock,
     log,
   });
+  const providers: ProviderWorld = {
+    ...{ readSecret, clock, random, sealed, oauth },
+    seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), SEAL_KEY_BYTES)),
+    network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
+  };
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     store,
     clock,
     random,
+    federation: new Federation({ network: createDiscoveredNetwork, clock, log, random, tenantLog }),
   });
   const world: World = {
     clock,
@@ -112,16 +145,19 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     log,
     store,
     signer,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     connector: (bundle, name) => connectors.get(bundle, name),
     // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
-    credentials: (bundle) => credentialsOf.get(bundle)!,
+    credentials: (bundle) => credentialsOf.get(bundle.connectors)!,
     identity,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
     people: new PeopleBoard(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => url,
@@ -129,11 +165,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const activation: Activation = {
     load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
-      const credentials = createCredentials(bundle.connectors, readSecret, clock, oauth);
+      const credentials = held.minting(createCredentials(bundle.connectors, providers));
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();
-        credentialsOf.set(bundle, credentials);
+        credentialsOf.set(bundle.connectors, credentials);
         inForce = bundle;
       };
       return { commit, abandon: prepared.abandon };
@@ -141,6 +177,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   };
   (await activation.prepare(loaded.bundle)).commit();
   await beforeDoorsOpen(world);
+  await settleSealing(sealed, log);
+  await refreshRevoked(world, identity);
 
   const ready = async (): Promise<boolean> => {
     try {
@@ -151,7 +189,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     }
   };
   const provider = createProvider({ network: createDiscoveredNetwork, readSecret });
-  const app = createServer(world, { tokens: identity, activation, provider, ready });
+  const app = createServer(world, { tokens: identity, activation, provider, ready, sealed });
   mountBare(app, world, createMcpDoor(world));
   try {
     await app.listen({ host: settings.listen.host, port: options.port ?? settings.listen.port });
@@ -161,7 +199,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     throw error;
   }
   if (settings.public_url === null) url = addressOf(app.server.address() as AddressInfo);
-  const jobs = runJobs(world, createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS }));
+  const send = createWebhookSender({ readSecret, timeout_ms: WEBHOOK_MS });
+  const jobs = runJobs(world, { tokens: identity, send, sealed });
   returnMemory();
   log.info('serving', { url, bundle: loaded.bundle.revision, tools: loaded.bundle.tools.size });
   return {
@@ -171,7 +210,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await app.close();
       await jobs.stop();
       await connectors.close();
+      await sealing.close();
       // A store that cannot be written any more is closed all the same; the next start signs.
+      await recordUses(world).catch((error: Error) =>
+        log.error('the last uses of tools were not recorded', { why: error.message }),
+      );
       await signCheckpoints(world).catch((error: Error) =>
         log.error('the last checkpoint was not signed', { why: error.message }),
       );
@@ -235,8 +278,25 @@ function addressOf({ address, family, port }: AddressInfo): string {
   return `http://${host}:${port}`;
 }
 
+/**
+ * A rotation that a crash cut, or a key that its owner changed, is taken up; secrets that do not open keep nothing
+ * else from starting.
+ */
+async function settleSealing(sealed: SealedStore, log: Log): Promise<void> {
+  try {
+    const { rewrapped, failed, key_id } = await sealed.settle();
+    if (rewrapped > 0) log.info('secrets are wrapped with the current key', { key: key_id, rewrapped });
+    if (failed.length > 0)
+      log.error('secrets cannot be opened', { secrets: failed.join(' '), where: sealed.where });
+  } catch (error) {
+    log.error('the key of the sealed store cannot be used', { why: (error as Error).message });
+  }
+}
+
+const SEALED = 'sealed:';
+
 /** The value behind `env:NAME` or `file:/path`. Errors name the reference, never a value. */
-async function readSecret(reference: string): Promise<string> {
+async function readPlain(reference: string): Promise<string> {
   const [kind, name] = [
     reference.slice(0, reference.indexOf(':')),
     reference.slice(reference.indexOf(':') + 1),
@@ -280,6 +340,7 @@ const terminal: Terminal = {
       lines.close();
     }
   },
+  input: (hint) => readInput(process.stdin, (text) => process.stderr.write(text), hint),
 };
 
 /** The `countersign` command. `argv` without node and script. */

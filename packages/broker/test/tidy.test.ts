@@ -155,6 +155,7 @@ test('contract and sdk stay light', () => {
 /** Where a call can come in. Adding a door means adding it here, and to the tests of doors. */
 const DOORS = [
   'admin/undo.ts',
+  'admin/verify-context.ts',
   'http/call-routes.ts',
   'jobs/resume-approved.ts',
   'mcp/perform.ts',

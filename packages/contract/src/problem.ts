@@ -54,9 +54,27 @@ export const problems = {
     retry: 'never',
     next: 'hand_over',
   },
+  context_mismatch: {
+    status: 422,
+    title: 'The call says otherwise than what its run is bound to',
+    retry: 'never',
+    next: 'change',
+  },
+  context_unverified: {
+    status: 422,
+    title: 'A verifier does not confirm the context',
+    retry: 'later',
+    next: 'hand_over',
+  },
   duplicate_key: {
     status: 422,
     title: 'The idempotency key was used for another request',
+    retry: 'never',
+    next: 'change',
+  },
+  insufficient_scope: {
+    status: 403,
+    title: 'The token does not carry this call',
     retry: 'never',
     next: 'change',
   },

@@ -85,6 +85,8 @@ export interface CallAnswer {
   readonly replayed?: true;
   /** Id of the call that this one undoes. */
   readonly undo_of?: string;
+  /** For people: agents that acted for the agent of this call, the one that asked for it first. */
+  readonly act?: readonly string[];
   /** For people: what is being done about a call in doubt. */
   readonly doubt?: {
     readonly since_ms: number;
@@ -176,6 +178,16 @@ export interface ToolView {
   readonly deprecated?: { readonly sunset?: string; readonly replaced_by?: string };
 }
 
+/** Which model a run is for, as its orchestrator says: recorded, and shown to people beside what the model asked for. */
+export interface ModelConfiguration {
+  readonly provider: string;
+  readonly name: string;
+  /** `sha256:<hex>` of the system instructions. */
+  readonly instructions_digest?: string;
+  /** Revision of the tool schemas that the model is given. */
+  readonly tools_revision?: string;
+}
+
 /** POST /v1/runs, by an orchestrator. */
 export interface RunRequest {
   readonly agent: string;
@@ -183,8 +195,7 @@ export interface RunRequest {
   readonly trigger: string;
   /** Bound context: facts that trusted code vouches for. */
   readonly context?: JsonObject;
-  /** Provider, model and digests, recorded as they come. */
-  readonly model?: JsonObject;
+  readonly model?: ModelConfiguration;
   readonly parent_run_id?: string;
 }
 
@@ -194,6 +205,11 @@ export interface RunView {
   readonly trigger: string | null;
   readonly ambient: boolean;
   readonly context: JsonObject;
+  /** Null: none was named. */
+  readonly model: ModelConfiguration | null;
+  /** The orchestrator; null: none, the trigger says why it is there. */
+  readonly opened_by: string | null;
+  readonly parent_run_id: string | null;
   readonly labels: readonly string[];
   readonly opened_at_ms: number;
   readonly ended_at_ms: number | null;
@@ -237,6 +253,8 @@ export interface ApprovalView {
   readonly deed_digest: string;
   /** Present where the deed undoes another call: which, and who asked for that. */
   readonly undo?: { readonly call_id: string; readonly by: string };
+  /** Of the run that the deed belongs to; for people. */
+  readonly run?: Pick<RunView, 'trigger' | 'opened_by' | 'model'>;
   readonly votes: readonly VoteView[];
 }
 
@@ -245,6 +263,70 @@ export interface VoteRequest {
   readonly verdict: 'approve' | 'reject';
   readonly deed_digest: string;
   readonly reason?: string;
+}
+
+export type PrincipalStatus = 'active' | 'suspended' | 'retired';
+
+/** POST /v1/agents/{name}/suspend, …/resume, …/retire. */
+export interface StatusRequest {
+  readonly reason: string;
+}
+
+/** How a principal stands: the stricter of what the bundle says and what was set beside it. */
+export interface StatusView {
+  readonly status: PrincipalStatus;
+  /** What an operator has set, beside the bundle. */
+  readonly set?: {
+    /** Named under `reinstates` in its file, a reviewed change takes it back. */
+    readonly status_id: string;
+    readonly status: 'suspended' | 'retired';
+    readonly reason: string;
+    readonly by: string;
+    readonly at_ms: number;
+  };
+}
+
+/** Why an agent, an orchestrator or a tool should be looked at. */
+export const STALE_KINDS = ['owner_left', 'old_key', 'unused', 'unused_tool'] as const;
+export interface StaleFinding {
+  readonly kind: (typeof STALE_KINDS)[number];
+  /** The owner, the thumbprint of the key, or the tool; the name itself where all of it is unused. */
+  readonly what: string;
+  /** Since when: the key is known, or the last use. Absent for owners. */
+  readonly since_ms?: number;
+}
+
+/** An agent or orchestrator as its keepers see it. */
+export interface AgentView extends StatusView {
+  readonly name: string;
+  readonly kind: 'agent' | 'orchestrator';
+  readonly owner: string;
+  /** `missing`: there is no such person in the bundle. */
+  readonly owner_status: PrincipalStatus | 'missing';
+  readonly purpose: string;
+  /** Of agents. */
+  readonly mode?: 'observe' | 'suggest' | 'act';
+  readonly roles: readonly string[];
+  /** When it last got a token or called a tool; null: never yet. */
+  readonly last_used_at_ms: number | null;
+  readonly keys: readonly {
+    /** RFC 7638. */
+    readonly thumbprint: string;
+    /** When a bundle with it was first put in force. */
+    readonly first_seen_at_ms: number;
+    readonly last_used_at_ms: number | null;
+  }[];
+  /** How foreign issuers know it. */
+  readonly identities: readonly { readonly issuer: string; readonly claims: JsonObject }[];
+  /** Tools that some policy could let it call. */
+  readonly tools: readonly { readonly name: string; readonly last_used_at_ms: number | null }[];
+  readonly stale: readonly StaleFinding[];
+}
+
+export interface AgentList {
+  readonly agents: readonly AgentView[];
+  /** Tools of the bundle that nobody in the tenant has called for `agents.unused_after`. */
+  readonly unused_tools: readonly { readonly name: string; readonly last_used_at_ms: number | null }[];
 }
 
 /** What a halt may stop. A halt of a run covers the runs opened under it; one of a connector every tool behind it. */
@@ -278,6 +360,30 @@ export interface QuotaView {
   readonly reserved: number;
   readonly window: 'minute' | 'day';
   readonly window_ends_at_ms: number;
+}
+
+/** A secret of the sealed store. Its value is told by nothing. */
+export interface SecretView {
+  readonly name: string;
+  /** Counts up with every value that is set; no number is used twice. */
+  readonly version: number;
+  readonly set_by: string;
+  readonly set_at_ms: number;
+  /** Earlier versions that a lease still keeps; they are destroyed when it ends. */
+  readonly kept: number;
+  /** Where the bundle in force refers to it: `connector stripe`, `webhook https://alerts.example`. */
+  readonly used_by: readonly string[];
+}
+
+/** What became of the data keys when the key that wraps them changed. */
+export interface SealingKeyRotation {
+  /** Where the key-encryption key is. */
+  readonly where: string;
+  /** Which key wraps from now on. */
+  readonly key_id: string;
+  readonly rewrapped: number;
+  /** Versions, as `name@version`, that could not be opened and stay as they are. */
+  readonly failed: readonly string[];
 }
 
 /**

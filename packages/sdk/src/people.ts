@@ -1,5 +1,7 @@
 // The client for people (and what acts for them): approvals, halts, and looking at what happened.
 import type {
+  AgentList,
+  AgentView,
   AlertState,
   AlertView,
   ApprovalStatus,
@@ -19,7 +21,10 @@ import type {
   Receipt,
   ResolutionRequest,
   RunView,
+  SealingKeyRotation,
+  SecretView,
   SessionView,
+  StatusView,
   ToolView,
   UndoPlan,
   UndoRequest,
@@ -108,10 +113,68 @@ export class People {
     return (await this.#session.request<{ halts: HaltView[] }>('GET', '/v1/halts')).halts;
   }
 
+  /** Agents and orchestrators: who answers for each, how it stands, what of it is stale. For operators. */
+  listAgents(): Promise<AgentList> {
+    return this.#session.request('GET', '/v1/agents');
+  }
+
+  /** One agent or orchestrator. For operators. */
+  showAgent(name: string): Promise<AgentView> {
+    return this.#session.request('GET', `/v1/agents/${encodeURIComponent(name)}`);
+  }
+
+  /**
+   * Suspends, resumes or retires at once, beside the bundle. Agents and orchestrators: for operators; people: for
+   * admins. Throws `CountersignProblem`: `conflict` for a retirement, and for what the bundle itself says.
+   */
+  setStatus(kind: StatusKind, name: string, verb: StatusVerb, reason: string): Promise<StatusView> {
+    const path = `/v1/${FOLDERS[kind]}/${encodeURIComponent(name)}/${verb}`;
+    return this.#session.request('POST', path, { body: { reason } });
+  }
+
+  /** Makes every token of an agent worthless that was issued until now. For operators. */
+  revokeTokens(
+    agent: string,
+    reason: string,
+  ): Promise<{ readonly agent: string; readonly until_ms: number }> {
+    return this.#session.request('POST', `/v1/agents/${encodeURIComponent(agent)}/revocation`, {
+      body: { reason },
+    });
+  }
+
+  /** Has the broker sign tokens with a new key; `drop`: those signed before are worthless at once. For admins. */
+  rotateKeys(request: {
+    readonly reason: string;
+    readonly drop?: boolean;
+  }): Promise<{ readonly kid: string; readonly retired: readonly string[] }> {
+    return this.#session.request('POST', '/v1/keys/rotation', { body: request });
+  }
+
   /** How far quotas are used up, the fullest first. For operators. */
   async listQuotas(options: { readonly limit?: number | undefined } = {}): Promise<readonly QuotaView[]> {
     const query = { ...options };
     return (await this.#session.request<{ quotas: QuotaView[] }>('GET', '/v1/quotas', { query })).quotas;
+  }
+
+  /** Secrets of the sealed store by name; never their values. For admins and auditors. */
+  async listSecrets(): Promise<readonly SecretView[]> {
+    return (await this.#session.request<{ secrets: SecretView[] }>('GET', '/v1/secrets')).secrets;
+  }
+
+  /** Sets a secret, or a new version of it. For admins. The answer is free of the value. */
+  setSecret(name: string, value: string): Promise<SecretView> {
+    return this.#session.request('POST', `/v1/secrets/${encodeURIComponent(name)}`, { body: { value } });
+  }
+
+  /** Destroys a secret with all its versions. Refused as `conflict` while the bundle refers to it, unless forced. */
+  removeSecret(name: string, options: { readonly force?: boolean } = {}): Promise<SecretView> {
+    const query = options.force === true ? { force: 'yes' } : {};
+    return this.#session.request('DELETE', `/v1/secrets/${encodeURIComponent(name)}`, { query });
+  }
+
+  /** Wraps every data key with a new key-encryption key. For admins. */
+  rotateSealingKey(): Promise<SealingKeyRotation> {
+    return this.#session.request('POST', '/v1/sealing-key/rotation');
   }
 
   /** Connectors: what runs and waits at the broker, and which breakers are open. For operators. */
@@ -295,6 +358,10 @@ export class People {
     return this.#session.request('GET', '/v1/bundle');
   }
 }
+
+export type StatusKind = 'agent' | 'orchestrator' | 'person';
+export type StatusVerb = 'suspend' | 'resume' | 'retire';
+const FOLDERS = { agent: 'agents', orchestrator: 'orchestrators', person: 'people' } as const;
 
 export interface Checkpoint {
   readonly log: string;

@@ -16,9 +16,11 @@ import {
   votesOf,
 } from '#store/approvals.ts';
 import { appendEntry } from '#store/ledger.ts';
+import { getRun } from '#store/runs.ts';
 import type { Tx, WriteTx } from '#store/tx.ts';
 import { ownRun, type Viewer } from './calls.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
+import { modelOf } from './runs.ts';
 
 /** Newest first; for people of the tenant with a role. */
 export async function listApprovals(
@@ -56,7 +58,7 @@ export async function showApproval(
     // Sentence, facts and the digest over them may say more than the agent has read in this run.
     const facts = { summary: '', prepared: {}, bound: {}, resources: [], cost: null };
     const blank = { ...facts, deed_digest: '', votes: [] };
-    const { undo: _, ...view } = await viewOf(tx, row, world);
+    const { undo: _, run: __, ...view } = await viewOf(tx, row, world);
     return ok({ ...view, ...blank });
   });
 }
@@ -185,6 +187,7 @@ async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<Approv
     votes,
     electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row)),
   );
+  const run = await getRun(tx, row.tenant, row.run);
   const shown = (row.shown ?? ERASED) as unknown as Shown;
   return {
     approval_id: row.id,
@@ -206,6 +209,9 @@ async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<Approv
     asks: counted.asks,
     deed_digest: row.deed_digest,
     ...(shown.undo === undefined ? {} : { undo: shown.undo }),
+    ...(run === undefined
+      ? {}
+      : { run: { trigger: run.trigger, opened_by: run.opened_by, model: modelOf(run) } }),
     votes: votes.map(voteView),
   };
 }

@@ -1,6 +1,7 @@
 // Calls as their agent or the people of its tenant see them.
 import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
 import { answerOf } from '#call/answer.ts';
+import { narrowedOfRow, narrowedText } from '#call/narrowed.ts';
 import { readAmbientRun } from '#call/read-run.ts';
 import type { World } from '#call/world.ts';
 import type { Caller } from '#identity/identity.ts';
@@ -17,7 +18,8 @@ export type Viewer = Pick<Caller, 'principal' | 'run_id'>;
 
 /**
  * Waits up to `wait_ms` for the call to leave `held` and `running`. An agent sees the calls of its own run only:
- * what another run has read must not enter this one without its labels.
+ * what another run has read must not enter this one without its labels. With a narrowed token it sees those alone that
+ * such a token asked for.
  */
 export async function showCall(
   world: World,
@@ -69,6 +71,7 @@ export async function listCalls(
         limit: filter.limit,
         ...(agent === undefined ? {} : { agent }),
         ...(run === undefined ? {} : { run }),
+        ...narrowedFilter(principal),
         ...(filter.status === undefined ? {} : { status: filter.status }),
         ...(filter.before === undefined ? {} : { before: filter.before }),
       });
@@ -79,9 +82,16 @@ export async function listCalls(
   );
 }
 
-/** People see besides what is being done about a call in doubt. */
+function narrowedFilter(principal: Principal): { readonly narrowed?: string } {
+  const narrowed = principal.kind === 'agent' ? narrowedText(principal) : null;
+  return narrowed === null ? {} : { narrowed };
+}
+
+/** People see besides who acted for the agent, and what is being done about a call in doubt. */
 async function seenBy(tx: Tx, principal: Principal, row: StoredCall, world: World): Promise<CallAnswer> {
-  const answer = await answerOf(tx, row, world);
+  const act = principal.kind === 'person' ? (narrowedOfRow(row)?.act ?? []) : [];
+  const told = await answerOf(tx, row, world);
+  const answer: CallAnswer = act.length === 0 ? told : { ...told, act };
   const doubt =
     row.status === 'in_doubt' && principal.kind === 'person' ? await getDoubt(tx, row.id) : undefined;
   if (doubt === undefined) return answer;
@@ -91,7 +101,9 @@ async function seenBy(tx: Tx, principal: Principal, row: StoredCall, world: Worl
 
 async function maySee(world: World, { principal, run_id }: Viewer, row: StoredCall): Promise<boolean> {
   if (principal.kind !== 'agent') return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
-  return row.agent === principal.name && row.run === (await ownRun(world, principal, run_id));
+  const narrowed = narrowedText(principal);
+  if (row.agent !== principal.name || (narrowed !== null && narrowed !== row.narrowed)) return false;
+  return row.run === (await ownRun(world, principal, run_id));
 }
 
 /** Id of the run that the agent's calls are made in; undefined when it has no live ambient one. */

@@ -5,7 +5,8 @@ import type { LoginSettings, RoleRule } from '#bundle/login-settings.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import { groupsIn, type ProviderClaims } from '#identity/people/provider.ts';
-import type { Person, PersonIdentity, PersonRole } from '#rules/principal.ts';
+import { claimsMatch } from '#rules/federation.ts';
+import type { Person, PersonRole } from '#rules/principal.ts';
 import { type DirectoryPerson, forgetIdentity, keepPerson } from '#store/directory.ts';
 import { endSessionsOf } from '#store/sessions.ts';
 import type { WriteTx } from '#store/tx.ts';
@@ -67,19 +68,11 @@ function refused(why: string): LoggedIn {
   return { kind: 'refused', why };
 }
 
-/** People of the bundle whose file says that these claims are theirs. */
+/** People of the bundle whose file says that these claims, of an issuer with this address, are theirs. */
 function linkedPeople(bundle: Bundle, login: LoginSettings, claims: JsonObject): readonly Person[] {
-  return [...bundle.people.values()].filter(({ identities = [] }) =>
-    identities.some((identity) => identity.issuer === login.issuer && isSame(identity, claims)),
-  );
-}
-
-/** A claim that is a list or an object equals no value. INVARIANT: no claims are nobody's. */
-function isSame({ claims: named }: PersonIdentity, claims: JsonObject): boolean {
-  const expected = Object.entries(named);
-  return (
-    expected.length > 0 &&
-    expected.every(([name, value]) => Object.hasOwn(claims, name) && claims[name] === value)
+  const names = bundle.settings.issuers.filter(({ url }) => url === login.issuer).map(({ name }) => name);
+  return [...bundle.people.values()].filter(({ identities }) =>
+    identities.some(({ issuer, claims: named }) => names.includes(issuer) && claimsMatch(named, claims)),
   );
 }
 
@@ -129,5 +122,15 @@ function union<T>(rules: readonly RoleRule[], key: 'roles' | 'groups'): readonly
 }
 
 function personOf({ tenant, name, display_name, roles, groups }: DirectoryPerson): Person {
-  return { kind: 'person', name, tenant, status: 'active', keys: [], display_name, roles, groups };
+  return {
+    kind: 'person',
+    name,
+    tenant,
+    status: 'active',
+    keys: [],
+    identities: [],
+    display_name,
+    roles,
+    groups,
+  };
 }

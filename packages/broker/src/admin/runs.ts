@@ -1,17 +1,25 @@
 // Runs: opened by orchestrators for agents, with the context that trusted code vouches for.
 
 import { newId } from '@countersign/contract/ids.ts';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
-import type { RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
+import type { ModelConfiguration, RunOpened, RunRequest, RunView } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
 import { type Orchestrator, type Principal, underGlass } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
-import { endRun as endRow, getRun, insertRun, listRuns as listRows, taint } from '#store/runs.ts';
+import {
+  endRun as endRow,
+  getRun,
+  insertRun,
+  listRuns as listRows,
+  type StoredRun,
+  taint,
+} from '#store/runs.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
+import { verifyContext } from './verify-context.ts';
 
 /** Opens a run and gives the token that only its agent can use. A child run inherits its parent's labels. */
 export async function openRun(
@@ -37,8 +45,11 @@ export async function openRun(
   if (issues.length > 0) {
     return fail('invalid_arguments', `The context cannot be bound: ${issues[0]!.message}.`, { issues });
   }
+  const opening = { orchestrator, agent, trigger: request.trigger, bound };
+  const verified = await verifyContext(world, bundle, opening);
+  if (!verified.ok) return verified;
   const now = world.clock.now();
-  const run: Run = {
+  const run: StoredRun = {
     id: newId('run', now, world.random),
     tenant: agent.tenant,
     agent: agent.name,
@@ -50,15 +61,18 @@ export async function openRun(
     opened_at_ms: now,
     last_used_at_ms: now,
     ended_at_ms: null,
+    parent_run_id: request.parent_run_id ?? null,
+    model: (request.model ?? null) as JsonObject | null,
+    opened_by: orchestrator.name,
   };
   let grown: readonly string[] = [];
-  const opened = await world.store.write(async (tx): Promise<Result<Run>> => {
+  const opened = await world.store.write(async (tx): Promise<Result<StoredRun>> => {
     const parent =
       request.parent_run_id === undefined ? null : await getRun(tx, agent.tenant, request.parent_run_id);
     // What it may not see is to it as if it did not exist.
     if (parent === undefined || (parent !== null && !maySee(orchestrator, parent)))
       return fail('invalid_arguments', 'There is no such parent run.');
-    await insertRun(tx, { ...run, parent_run_id: parent?.id ?? null, model: request.model ?? null });
+    await insertRun(tx, run);
     const labels = parent?.labels ?? [];
     grown = await taint(tx, run, labels);
     await appendEntry(tx, {
@@ -71,8 +85,9 @@ export async function openRun(
         orchestrator: orchestrator.name,
         ambient: false,
         ...(parent === null ? {} : { parent: parent.id }),
+        ...(verified.value.length === 0 ? {} : { verified: verified.value.map(({ call }) => call) }),
       },
-      payload: { trigger: request.trigger, bound, model: (request.model ?? null) as Json },
+      payload: { trigger: request.trigger, bound, model: run.model },
     });
     return ok({ ...run, labels });
   });
@@ -104,7 +119,7 @@ export async function listRuns(
 
 /** Ends a run: its later calls are refused. By the orchestrator that may open such runs, or an operator. */
 export async function endRun(world: World, principal: Principal, id: string): Promise<Result<RunView>> {
-  const ended = await world.store.write(async (tx): Promise<Result<Run>> => {
+  const ended = await world.store.write(async (tx): Promise<Result<StoredRun>> => {
     const run = await getRun(tx, principal.tenant, id);
     if (run === undefined || !maySee(principal, run)) return notFound();
     if (
@@ -156,13 +171,21 @@ function maySee(principal: Principal, run: Run): boolean {
   return hasRole(principal, 'approver', 'operator', 'auditor', 'admin');
 }
 
-function viewOf(run: Run): RunView {
+/** As the orchestrator named it. */
+export function modelOf({ model }: StoredRun): ModelConfiguration | null {
+  return model as unknown as ModelConfiguration | null;
+}
+
+function viewOf(run: StoredRun): RunView {
   return {
     run_id: run.id,
     agent: run.agent,
     trigger: run.trigger,
     ambient: run.ambient,
     context: run.bound,
+    model: modelOf(run),
+    opened_by: run.opened_by,
+    parent_run_id: run.parent_run_id,
     labels: run.labels,
     opened_at_ms: run.opened_at_ms,
     ended_at_ms: run.ended_at_ms,

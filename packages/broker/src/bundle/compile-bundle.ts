@@ -4,15 +4,18 @@ import { digestOf } from '@countersign/contract/digest.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { releaseCedar } from '#rules/cedar-load.ts';
 import { factBase } from '#rules/facts.ts';
+import type { TrustedIssuer } from '#rules/federation.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { baselineText } from './baseline.ts';
-import type { Bundle, ConnectorSpec, Loaded, Settings, Webhook } from './bundle.ts';
+import type { Bundle, ConnectorSpec, ContextVerifier, Loaded, Settings, Webhook } from './bundle.ts';
 import { cedarSchema } from './cedar-schema.ts';
 import { checkShape, type FileKind } from './check-shape.ts';
 import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
+import { compileVerifiers } from './context-verifiers.ts';
 import { secretsInText } from './leaked-secrets.ts';
 import { lintCompensations } from './lint-compensation.ts';
+import { lintCredential } from './lint-credential.ts';
 import type { LintRuleId } from './lint-rules.ts';
 import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
@@ -23,6 +26,7 @@ import { BASELINE_FILE, compilePolicies, whyUnreachable } from './policies.ts';
 import { compilePrincipals, type PrincipalFile, type Principals } from './principals.ts';
 import { checkQuotas } from './quotas.ts';
 import { type FileTexts, readFiles } from './read-files.ts';
+import { sealingFiles } from './sealing.ts';
 import { type CompiledSettings, compileSettings } from './settings.ts';
 import { compileTests } from './test-cases.ts';
 
@@ -35,10 +39,17 @@ export interface LoadOptions {
   readonly checkConnector?: (spec: ConnectorSpec) => readonly {
     readonly pointer: string;
     readonly message: string;
-    readonly hint: string;
+    readonly hint?: string;
   }[];
   /** What is wrong with the address of a webhook, by pointer into its settings. */
   readonly checkWebhook?: (webhook: Webhook) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
+  /** What is wrong with the addresses of a trusted issuer, by pointer into its entry. */
+  readonly checkIssuer?: (issuer: TrustedIssuer) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
+  /** What is wrong with a verifier of context in a bundle that is whole otherwise, by pointer into it. */
+  readonly checkVerifier?: (
+    bundle: Bundle,
+    verifier: ContextVerifier,
+  ) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -73,15 +84,7 @@ export function compileBundle(
   const electorate = files.broken('person') ? null : people;
   if (electorate !== null) checkAsk(compiled, electorate, files.settings.source, mistakes);
   checkWaivers(files, options, mistakes);
-  settings.alerts.webhooks.forEach((webhook, index) => {
-    for (const { pointer, message, hint } of options.checkWebhook?.(webhook) ?? [])
-      mistakes.error(
-        files.settings.source.file,
-        files.settings.source.at(`/alerts/webhooks/${index}${pointer}`),
-        message,
-        hint,
-      );
-  });
+  checkAddresses(files.settings.source, settings, options, mistakes);
   const protect = [
     { path: root, what: 'the bundle folder' },
     ...[
@@ -89,6 +92,7 @@ export function compileBundle(
       settings.people.login?.client_secret,
       settings.people.login?.client_key,
     ].flatMap((reference) => secretFile(reference ?? undefined, root)),
+    ...sealingFiles(settings.sealing, root),
     // Where the data lies is not known of a broken file.
     ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),
   ];
@@ -104,6 +108,17 @@ export function compileBundle(
   checkQuotas(
     (value?.quotas ?? []) as readonly JsonObject[],
     { agents: files.named('agent'), toolNames: files.named('tool'), tools },
+    (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint),
+  );
+  const verifiers = compileVerifiers(
+    (value?.context ?? {}) as Readonly<Record<string, JsonObject>>,
+    {
+      tools: new Map(tools.map((tool) => [tool.name, tool])),
+      toolNames: files.named('tool'),
+      agents: people.agents,
+      agentNames: files.named('agent'),
+      orchestrators: people.orchestrators,
+    },
     (pointer, message, hint) => mistakes.error(source.file, source.at(pointer), message, hint),
   );
   const policyTexts = new Map(files.policies);
@@ -136,10 +151,17 @@ export function compileBundle(
       context: settings.context,
     }),
     checkContext: contextChecks(settings.context),
+    verifiers,
     tests,
     cedar_schema: cedar.text,
     files: canonical,
   };
+  for (const verifier of verifiers.values())
+    for (const { pointer, message, hint } of options.checkVerifier?.(bundle, verifier) ?? []) {
+      const at = source.at(`/context/${verifier.key}/verify${pointer}`);
+      mistakes.error(source.file, at, message, hint);
+    }
+  if (mistakes.hasErrors) return { ok: false, mistakes: mistakes.all() };
   return { ok: true, bundle, warnings: mistakes.all() };
 }
 
@@ -315,11 +337,28 @@ function compileManifests(
   const typed = new Set<string>();
   for (const manifest of manifests) {
     const broken = lintTool(manifest, world, mistakes);
+    lintCredential(manifest, connectors, mistakes);
     if (!TYPING.some((rule) => broken.has(rule))) typed.add(manifest.tool.name);
   }
   lintNamesApart(manifests, mistakes);
   lintCompensations(manifests, files.named('tool'), mistakes);
   return { manifests, untyped: new Set([...files.named('tool')].filter((name) => !typed.has(name))) };
+}
+
+/** What the floor that dials says of the addresses in countersign.yaml. */
+function checkAddresses(
+  source: Source,
+  { alerts, issuers }: Settings,
+  { checkWebhook, checkIssuer }: LoadOptions,
+  mistakes: Mistakes,
+): void {
+  const tell = (at: string, found: ReturnType<NonNullable<typeof checkWebhook>> = []): void => {
+    for (const { pointer, message, hint } of found)
+      mistakes.error(source.file, source.at(`${at}${pointer}`), message, hint);
+  };
+  for (const [index, webhook] of alerts.webhooks.entries())
+    tell(`/alerts/webhooks/${index}`, checkWebhook?.(webhook));
+  for (const [index, issuer] of issuers.entries()) tell(`/issuers/${index}`, checkIssuer?.(issuer));
 }
 
 function checkAsk({ ask }: CompiledSettings, people: Principals, source: Source, mistakes: Mistakes): void {

@@ -25,7 +25,11 @@ export function leakedSecrets(value: Json, pointer: string, wrong: Wrong): void 
     const name = pointer.slice(pointer.lastIndexOf('/') + 1);
     const named = SECRET_NAME.test(name) && pointer.includes('/env/') && value.length > 0;
     if (named || SECRET_FORMS.some((form) => form.test(value))) {
-      wrong(pointer, 'this looks like a secret', 'put it in credential.value as env:NAME or file:path');
+      wrong(
+        pointer,
+        'this looks like a secret',
+        'put it in credential.value as env:NAME, file:path or sealed:NAME',
+      );
     }
   } else if (Array.isArray(value)) {
     value.forEach((item, index) => {

@@ -285,13 +285,15 @@ function lintSql(body: JsonObject, at: string, reads: boolean, found: Found): vo
   }
 }
 
-function lintNames({ tool }: Manifest, world: LintWorld, found: Found): void {
+function lintNames({ tool, value }: Manifest, world: LintWorld, found: Found): void {
   const { declared } = world;
-  tool.requires.forEach((key, index) => {
+  const required = ((value.context as JsonObject | undefined)?.required ?? []) as readonly string[];
+  tool.requires.forEach((key) => {
+    const index = required.indexOf(key);
     if (declared !== null && !declared.context.includes(key))
       found(
         'context-declared',
-        `/context/required/${index}`,
+        index < 0 ? `/context/equals/${key}` : `/context/required/${index}`,
         `no context key "${key}" in countersign.yaml`,
         hintFor(key, declared.context),
       );

@@ -100,7 +100,7 @@ class Compiler {
       },
       input,
       checkInput: this.#schema(input, '/input'),
-      requires: ((value.context as JsonObject | undefined)?.required ?? []) as readonly string[],
+      ...this.#context(),
       prepare: this.#prepare(),
       pin: this.#expressions('pin', 'pin'),
       resources: this.#expressions('resources', 'resources', this.resourcePrefixes),
@@ -144,8 +144,10 @@ class Compiler {
       }),
       ...(credential && {
         credential: {
-          provider: 'static',
           scope: this.#template('/credential/scope', credential.scope ?? {}, 'credential'),
+          ...(credential.read_scope === undefined
+            ? {}
+            : { readScope: this.#template('/credential/read_scope', credential.read_scope, 'readScope') }),
           max_ttl_ms:
             credential.max_ttl === undefined
               ? CREDENTIAL_TTL_DEFAULT_MS
@@ -188,6 +190,21 @@ class Compiler {
           ...(compensate.runbook === undefined ? {} : { runbook: compensate.runbook as string }),
         },
       }),
+    };
+  }
+
+  /** What must be equal to a key needs that key. */
+  #context(): Pick<Tool, 'requires' | 'equalToBound'> {
+    const { required = [], equals = {} } = (this.#value.context ?? {}) as {
+      required?: readonly string[];
+      equals?: JsonObject;
+    };
+    return {
+      requires: [...new Set([...required, ...Object.keys(equals)])],
+      equalToBound: Object.entries(equals).map(([key, source]) => ({
+        key,
+        expr: this.#expression(`/context/equals/${key}`, source, 'equalToBound'),
+      })),
     };
   }
 

@@ -4,6 +4,7 @@ import { isJsonObject } from '@countersign/contract/json.ts';
 import type { Agent, Orchestrator, Person, Principal, PrincipalStatus } from '#rules/principal.ts';
 import type { Settings } from './bundle.ts';
 import { checkOf } from './check-shape.ts';
+import { checkApart, identitiesOf, type PlacedIdentity } from './identities.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import type { FileTexts } from './read-files.ts';
@@ -47,6 +48,7 @@ export function compilePrincipals(
   const principals = new Map<string, Principal>();
   const where = new Map<string, string>();
   const keyOwners = new Map<string, string>();
+  const identities: PlacedIdentity[] = [];
   for (const file of files) {
     const name = file.value.name as string;
     const first = where.get(name);
@@ -61,14 +63,18 @@ export function compilePrincipals(
       continue;
     }
     where.set(name, file.source.file);
-    const principal = principalOf(file, world, mistakes);
+    const principal = principalOf(file, world, identities, mistakes);
     for (const [index, key] of principal.keys.entries()) sharedKey(key, index, file, keyOwners, mistakes);
     principals.set(name, principal);
     if (principal.kind === 'agent') agents.set(name, principal);
     else if (principal.kind === 'orchestrator') orchestrators.set(name, principal);
     else people.set(name, principal);
   }
-  for (const file of files) checkReferences(file, world, mistakes);
+  checkApart(identities, mistakes);
+  for (const file of files) {
+    checkReferences(file, world, mistakes);
+    checkOwner(file, people, mistakes);
+  }
   return {
     agents,
     orchestrators,
@@ -82,6 +88,7 @@ export function compilePrincipals(
 function principalOf(
   file: PrincipalFile,
   { settings, declared, texts }: PrincipalWorld,
+  placed: PlacedIdentity[],
   mistakes: Mistakes,
 ): Principal {
   const { kind, source, value } = file;
@@ -95,11 +102,15 @@ function principalOf(
       hintFor(tenant, declared.tenants),
     );
   }
+  const identities = identitiesOf(file, tenant, declared === null ? null : settings.issuers, mistakes);
+  placed.push(...identities);
   const base = {
     name,
     tenant,
     status: (value.status as PrincipalStatus | undefined) ?? 'active',
+    ...(value.reinstates === undefined ? {} : { reinstates: value.reinstates as string }),
     keys: keysOf(file, texts, mistakes),
+    identities: identities.map(({ identity }) => identity),
   };
   if (kind === 'person') {
     return {
@@ -108,7 +119,6 @@ function principalOf(
       display_name: (value.display_name as string | undefined) ?? name,
       roles: value.roles as unknown as Person['roles'],
       groups: (value.groups as readonly string[] | undefined) ?? [],
-      identities: (value.identities ?? []) as unknown as NonNullable<Person['identities']>,
     };
   }
   const owned = { ...base, owner: value.owner as string, purpose: value.purpose as string };
@@ -120,7 +130,14 @@ function principalOf(
       context: (value.context as readonly string[] | undefined) ?? [],
     };
   }
-  return { kind, ...owned, roles: value.roles as readonly string[], mode: value.mode as Agent['mode'] };
+  const dpop = value.dpop as Agent['dpop'];
+  return {
+    kind,
+    ...owned,
+    roles: value.roles as readonly string[],
+    mode: value.mode as Agent['mode'],
+    ...(dpop === undefined ? {} : { dpop }),
+  };
 }
 
 // A private key in a reviewed file is a leaked key; a key outside of the bundle could change without a review.
@@ -208,6 +225,23 @@ function checkReferences(
     if (declared !== null && !declared.context.includes(key))
       missing(`/context/${index}`, 'declared context key', key, declared.context);
   });
+}
+
+// A warning and no mistake: somebody who left must not keep the next bundle from being put in force.
+function checkOwner(
+  { kind, source, value }: PrincipalFile,
+  people: ReadonlyMap<string, Person>,
+  mistakes: Mistakes,
+): void {
+  if (kind === 'person' || (value.status ?? 'active') !== 'active') return;
+  const owner = people.get(value.owner as string);
+  if (owner === undefined || owner.status === 'active') return;
+  mistakes.warn(
+    source.file,
+    source.at('/owner'),
+    `its owner "${owner.name}" is ${owner.status}: nobody answers for "${String(value.name)}"`,
+    'countersign agents set-owner',
+  );
 }
 
 function openGroupsOf({ people: { login } }: Settings): Set<string> {

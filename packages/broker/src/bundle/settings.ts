@@ -7,12 +7,14 @@ import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
 import type { Settings, Webhook } from './bundle.ts';
 import { referenceOf } from './connector-credential.ts';
 import { parseDuration } from './duration.ts';
+import { issuersOf } from './issuers.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import { peopleSettings } from './people-settings.ts';
 import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
+import { sealingOf } from './sealing.ts';
 
 export interface CompiledSettings {
   readonly settings: Settings;
@@ -39,6 +41,10 @@ const DEFAULTS = {
   max_open_per_agent: 20,
   access_ttl: '5m',
   run_ttl: '8h',
+  one_call_ttl: '60s',
+  rotate_keys: '90d',
+  dpop: 'optional',
+  dpop_nonce: false,
   ambient_idle: '30m',
   keep: '48h',
   content_key: 'off',
@@ -46,13 +52,25 @@ const DEFAULTS = {
   identical_reads: 120,
   failing: 8,
   window: '10m',
+  key_max_age: '90d',
+  unused_after: '30d',
   body_bytes: 1_048_576,
   depth: 32,
   result_bytes: 4_194_304,
 } as const;
 
 /** Keys of the file that hold a duration. */
-type Duration = 'ttl' | 'access_ttl' | 'run_ttl' | 'ambient_idle' | 'keep' | 'window';
+type Duration =
+  | 'ttl'
+  | 'access_ttl'
+  | 'run_ttl'
+  | 'one_call_ttl'
+  | 'rotate_keys'
+  | 'ambient_idle'
+  | 'keep'
+  | 'window'
+  | 'key_max_age'
+  | 'unused_after';
 
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
@@ -86,6 +104,7 @@ export function compileSettings(
   const listen = part('listen');
   const limits = part('limits');
   const loops = part('loops');
+  const tokens = part('tokens');
   const approvals = part('approvals');
   const tenants = (value.tenants as readonly string[] | undefined) ?? DEFAULTS.tenants;
   const labels = (value.labels as readonly string[] | undefined) ?? [];
@@ -97,6 +116,11 @@ export function compileSettings(
       public_url: (value.public_url as string | undefined) ?? null,
       data_dir,
       tenants,
+      issuers: issuersOf(
+        (value.issuers ?? []) as readonly JsonObject[],
+        { tenants, context: Object.keys(value.context ?? {}) },
+        wrong,
+      ),
       context: contextOf((value.context ?? {}) as JsonObject, wrong),
       labels,
       approvals: {
@@ -104,7 +128,14 @@ export function compileSettings(
         ttl_ms: ms('approvals', 'ttl'),
         max_open_per_agent: approvals.max_open_per_agent ?? DEFAULTS.max_open_per_agent,
       },
-      tokens: { access_ttl_ms, run_ttl_ms: ms('tokens', 'run_ttl') },
+      tokens: {
+        access_ttl_ms,
+        run_ttl_ms: ms('tokens', 'run_ttl'),
+        one_call_ttl_ms: Math.min(access_ttl_ms, ms('tokens', 'one_call_ttl')),
+        rotate_keys_ms: ms('tokens', 'rotate_keys'),
+        dpop: tokens.dpop ?? DEFAULTS.dpop,
+        dpop_nonce: tokens.dpop_nonce ?? DEFAULTS.dpop_nonce,
+      },
       people: peopleSettings(value, tenants, root, wrong),
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
       idempotency: {
@@ -124,6 +155,8 @@ export function compileSettings(
         window_ms: ms('loops', 'window'),
       },
       alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
+      agents: { key_max_age_ms: ms('agents', 'key_max_age'), unused_after_ms: ms('agents', 'unused_after') },
+      sealing: sealingOf((value.sealing ?? {}) as JsonObject, root, wrong),
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },
@@ -154,7 +187,7 @@ function webhooksOf(webhooks: readonly JsonObject[], root: string, wrong: Wrong)
 function contextOf(context: JsonObject, wrong: Wrong): Settings['context'] {
   const out: Record<string, JsonObject> = {};
   for (const [key, value] of Object.entries(context)) {
-    const schema = value as JsonObject;
+    const { verify: _, ...schema } = value as JsonObject;
     const pointer = `/context/${key}`;
     if (schema.type !== 'string' && schema.type !== 'integer' && schema.type !== 'boolean') {
       wrong(

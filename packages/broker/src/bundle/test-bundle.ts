@@ -1,5 +1,6 @@
 // Runs the cases of a bundle against its policies, by the same facts and the same decision as real calls.
 import type { Issue } from '@countersign/contract/problem.ts';
+import { saysOtherwise } from '#rules/bound-context.ts';
 import { decide } from '#rules/decide.ts';
 import type { Decision } from '#rules/decision.ts';
 import type { Scope } from '#rules/expression.ts';
@@ -53,6 +54,7 @@ function issuesOf(test: TestCase, tool: Tool): string[] {
         ? say(`prepared.${step.id}`, step.checkOutput(test.prepared[step.id]))
         : [`prepared.${step.id} is missing`],
     ),
+    ...say('', saysOtherwise(tool.equalToBound, test)),
     ...tool.requires.filter((key) => !Object.hasOwn(test.bound, key)).map((key) => `bound.${key} is missing`),
   ];
 }

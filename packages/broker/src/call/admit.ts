@@ -1,11 +1,13 @@
 // Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
+import { inactiveProblem } from '#rules/principal.ts';
 import { type Claim, claimsOf } from '#rules/quota.ts';
 import type { AdmittedAs, Admission as Asking } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
 import { admittedDeedOf, callRow, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import { handFacts } from './narrowed.ts';
 import { notSentProblem } from './not-sent.ts';
 import type { Stage } from './step.ts';
 import { askedBy, undoFacts, undoingOf } from './undoing.ts';
@@ -15,7 +17,8 @@ import type { World } from './world.ts';
  * Looks once more at everything that `decide` saw (halts, labels, run, bundle, key, approval), takes what the call needs
  * of quotas, spends the approval, joins the declared output labels to the run and writes the intent. A write goes on
  * only when that is on disk. A read goes on at once, and `settle` releases its result only when it is. Ends with
- * `halted`, `quota_exceeded`, `circuit_open`, `run_ended` or `conflict`.
+ * `halted`, `quota_exceeded`, `circuit_open`, `run_ended`, `unauthenticated` (a token for one call that was used) or
+ * `conflict`.
  */
 export const admit: Stage<Decided, Admitted> = (call, world) => {
   if (world.bundle() !== call.bundle) return { again: 'the bundle changed' };
@@ -24,6 +27,7 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   const paused = pausedProblem(call, world);
   if (paused !== null) return { stop: paused };
   const now = world.clock.now();
+  world.uses.note(call.agent, call.tool.name, now);
   const undoing = undoingOf(call);
   const claims = claimsOf(
     // An agent that has used up its quota is the very one whose deeds are to be undone.
@@ -33,8 +37,10 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   );
   const durable = admitDurably(call, claims, now, world);
   const admission = admissionOf(durable, false);
-  // What people approved is done once, and what a quota may refuse not at all: such reads wait for their admission.
-  if (call.tool.effect === 'read' && call.approval === null && claims.length === 0) {
+  // What people approved and what a token is for alone is done once, and what a quota may refuse not at all: such reads
+  // wait for their admission.
+  const once = call.approval !== null || call.agent.narrowed?.call != null;
+  if (call.tool.effect === 'read' && !once && claims.length === 0) {
     // The rejection is taken up in settle; until then it must not count as unhandled.
     durable.catch(() => undefined);
     return { go: { ...call, admission } };
@@ -83,6 +89,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
     seen: { labels_version: call.labelsVersion, revision },
     now_ms: now,
     undo_of: undoingOf(call)?.of ?? null,
+    only: call.agent.narrowed?.call ?? null,
     approval:
       approvalId === null
         ? null
@@ -117,6 +124,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
         run: id,
         tool: call.tool.name,
         tool_version: call.tool.version,
+        ...handFacts(call.agent),
         ...undoFacts(call),
       },
       payload: {
@@ -146,6 +154,9 @@ export const UNDONE = problem(
   'The call that this undoes is undone, or known not to have been done.',
 );
 
+/** Whoever uses it again is told what everybody is told whose token is not good. */
+export const TOKEN_SPENT = problem('unauthenticated', 'The token is not valid here.');
+
 type Refused = Extract<AdmittedAs, { ok: false }>;
 
 function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: false }>['step'] {
@@ -155,6 +166,8 @@ function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: fals
       return stop(problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`));
     case 'halted':
       return stop(problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.'));
+    case 'agent_suspended':
+      return stop(inactiveProblem({ name: call.agent.name, status: refused.status }));
     case 'quota_exceeded':
       return stop(quotaProblem(call, refused.full));
     case 'approval_gone':
@@ -163,6 +176,8 @@ function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: fals
       return stop(problem('conflict', 'This call is not waiting any more.'));
     case 'undone':
       return stop(UNDONE);
+    case 'token_spent':
+      return stop(TOKEN_SPENT);
     case 'bundle_changed':
     case 'labels_changed':
     case 'key_taken':

@@ -24,8 +24,12 @@ export const authenticate: Stage<Asked, Authenticated> = (call, world) => {
     return enterUndo(call, proof, proof.undoing.by, world);
   const authentication =
     proof.kind === 'bearer'
-      ? world.identity.authenticate(proof.token, proof.resource)
-      : world.identity.recallAgent(proof.tenant, proof.agent);
+      ? world.identity.authenticate(proof.presented, proof.resource)
+      : world.identity.recallAgent(
+          proof.tenant,
+          proof.agent,
+          proof.kind === 'resumed' ? proof.narrowed : null,
+        );
   if (!authentication.ok) {
     const { problem: stop, principal } = authentication;
     return principal?.kind === 'agent' ? { stop, known: { agent: principal, run_id: null } } : { stop };
@@ -120,6 +124,7 @@ async function openAmbient(call: Asked, tenant: string, agent: string, world: Wo
     ended_at_ms: null,
     parent_run_id: null,
     model: null,
+    opened_by: null,
   };
   let idle: string | null = null;
   const opened = await world.store.write(async (tx) => {

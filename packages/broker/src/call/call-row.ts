@@ -4,6 +4,7 @@ import { sha256Hex } from '@countersign/contract/digest.ts';
 import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { NewCall } from '#store/calls.ts';
 import type { Decided, Validated } from './call.ts';
+import { narrowedText } from './narrowed.ts';
 import { askedBy, undoingOf } from './undoing.ts';
 
 /** The row of a call that was resolved and validated. Deeds are kept, so that held calls can be resumed. */
@@ -23,6 +24,7 @@ export function callRow(call: Validated, status: CallStatus, now_ms: number): Ne
     request_digest: isRepeatable(call, status) ? '' : call.input.requestDigest(),
     ...(call.idempotencyKey === null ? {} : { idempotency_key: call.idempotencyKey }),
     ...undoColumns(call),
+    narrowed: narrowedText(call.agent),
     created_at_ms: call.receivedAt_ms,
     updated_at_ms: now_ms,
     ...(status === 'held' ? { args_digest: argsDigest(call), deed: deedOf(call) } : {}),
@@ -61,9 +63,11 @@ export function admittedDeedOf(call: Decided, admitted_at_ms: number): string {
   });
 }
 
-/** What stays the same when a model asks again with another reason: tool and arguments, in this run. */
+/** What stays the same when a model asks again with another reason: tool and arguments, in this run, with such a token. */
 export function argsDigest(call: Validated): string {
-  return sha256Hex(canonicalize({ tool: call.tool.name, args: call.input.args }));
+  const narrowed = narrowedText(call.agent);
+  const asked = { tool: call.tool.name, args: call.input.args };
+  return sha256Hex(canonicalize(narrowed === null ? asked : { ...asked, narrowed }));
 }
 
 /** Older keys than this are free again. */

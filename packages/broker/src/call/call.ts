@@ -4,15 +4,16 @@ import type { Problem } from '@countersign/contract/problem.ts';
 import type { ApprovalAsk } from '@countersign/contract/wire.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Reply, Talk } from '#connectors/connector.ts';
-import type { Resource } from '#identity/identity.ts';
+import type { Presented, Resource } from '#identity/identity.ts';
 import type { Credential } from '#rules/credential.ts';
 import type { Decision } from '#rules/decision.ts';
+import type { Narrowing } from '#rules/narrowing.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
 import type { Tool } from '#rules/tool.ts';
 import type { StoredVote } from '#store/approvals.ts';
 
-export type Door = 'http' | 'mcp' | 'cli' | 'resume' | 'undo';
+export type Door = 'http' | 'mcp' | 'cli' | 'resume' | 'undo' | 'verifier';
 
 /** The call is made to undo another one. */
 export interface Undoing {
@@ -24,13 +25,20 @@ export interface Undoing {
 }
 
 /**
- * How the caller proves itself: a bearer token, the broker resuming a call it stored, or a person who was authenticated
- * as an operator asking to undo a call of the agent.
+ * How the caller proves itself: a token as it was presented, the broker resuming a call it stored, or a person who was
+ * authenticated as an operator asking to undo a call of the agent; or the broker itself, verifying context by a read of
+ * an agent that the bundle names for that.
  */
 export type Proof =
-  | { readonly kind: 'bearer'; readonly token: string | null; readonly resource: Resource }
-  | (Stored & { readonly kind: 'resumed'; readonly undoing: Undoing | null })
-  | (Stored & { readonly kind: 'undo'; readonly undoing: Undoing });
+  | { readonly kind: 'bearer'; readonly presented: Presented; readonly resource: Resource }
+  | (Stored & {
+      readonly kind: 'resumed';
+      readonly undoing: Undoing | null;
+      /** What the token that it was asked for with carried less than its agent may. */
+      readonly narrowed: Narrowing | null;
+    })
+  | (Stored & { readonly kind: 'undo'; readonly undoing: Undoing })
+  | (Stored & { readonly kind: 'verifier'; readonly undoing: null });
 
 /** Whose call it is, as the store says. */
 interface Stored {

@@ -7,11 +7,13 @@ import { decide as judge } from '#rules/decide.ts';
 import type { ApprovalRule, Decision } from '#rules/decision.ts';
 import { deedDigest } from '#rules/deed.ts';
 import { type Scope, tryEvaluate } from '#rules/expression.ts';
+import { carriesResources } from '#rules/narrowing.ts';
 import { quoteForeign, summarize } from '#rules/summary.ts';
 import type { Decided, Deed, Granted } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
 import { electorateOf } from './electorate.ts';
 import { deniedOnFacts, unjudgedProblem } from './gate.ts';
+import { notCarried } from './narrowed.ts';
 import { answersDemand, requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
@@ -19,7 +21,7 @@ import { undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
 /**
- * Ends with `policy_denied`, `precondition_failed`, or holds the call for people. A denied caller learns neither the
+ * Ends with `insufficient_scope`, `policy_denied`, `precondition_failed`, or holds the call for people. A denied caller learns neither the
  * outcome nor the existence of preconditions, since these are looked at only after policy.
  */
 export const decide: Stage<Granted, Decided> = (call, world) => {
@@ -37,6 +39,8 @@ export const decide: Stage<Granted, Decided> = (call, world) => {
     };
   }
   const { deed } = evaluated;
+  // Before policy: whoever holds a narrow token learns nothing of what policy thinks of the rest.
+  if (!carriesResources(call.agent.narrowed, deed.resources)) return { stop: notCarried(call.tool.name) };
   const { prepared, labels } = call;
   const facts = { prepared, labels, cost: deed.cost, resources: deed.resources };
   const requests = requestsOf(call, facts, world);
@@ -75,7 +79,7 @@ function evaluateDeed(call: Granted, scope: Scope): Evaluated {
     const cost = costOf(tool, scope);
     const pinned: Record<string, Json> = {};
     for (const pin of tool.pin) pinned[pin.source] = (pin.evaluate(scope) ?? null) as Json;
-    const credentialScope = (tool.credential?.scope.fill(scope) ?? null) as Json;
+    const credentialScope = (tool.credential?.scope.fill({ ...scope, cost }) ?? null) as Json;
     return { ok: true, deed: { resources, cost, pinned, credentialScope, summary: '' } };
   } catch (error) {
     return { ok: false, why: (error as Error).message };
@@ -154,5 +158,7 @@ function sentence(call: Granted, scope: Scope): string {
 
 function whoWants(call: Granted): string {
   const undoing = undoingOf(call);
+  const hand = call.agent.narrowed?.act[0];
+  if (hand !== undefined) return `${hand}, for ${call.agent.name},`;
   return undoing === null ? call.agent.name : `${undoing.by}, to undo ${undoing.of} of ${call.agent.name},`;
 }

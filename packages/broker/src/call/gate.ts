@@ -3,22 +3,29 @@ import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { type Denial, denyAhead, denyOnFacts, permitsWhatever } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
 import type { Expression, Scope } from '#rules/expression.ts';
+import { carriesResources } from '#rules/narrowing.ts';
+import { inactiveProblem } from '#rules/principal.ts';
 import type { Tool } from '#rules/tool.ts';
 import type { Gated, Recalled, Resolved } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
 import { denial } from './denial.ts';
 import type { ActiveHalt } from './halt-board.ts';
 import { haltableOf } from './halted.ts';
+import { notCarried } from './narrowed.ts';
 import { requestsOf } from './requests-of.ts';
 import { scopeOf } from './scope.ts';
 import type { Stage } from './step.ts';
 import type { World } from './world.ts';
 
-/** Ends with `halted` or `policy_denied`. Without fresh reads to guard, the decision itself follows at once. */
+/** Ends with `halted`, `insufficient_scope` or `policy_denied`. Without fresh reads to guard, the decision itself follows at once. */
 export const gate: Stage<Recalled, Gated> = (call, world) => {
   const halted = haltProblem(call, world);
   if (halted !== null) return { stop: halted };
   if (call.tool.prepare.length > 0) {
+    const touched = ahead(call.tool.resources, resourcesOf, call, world);
+    if (touched !== UNKNOWN && !carriesResources(call.agent.narrowed, touched)) {
+      return { stop: notCarried(call.tool.name) };
+    }
     for (const request of requestsAhead(call, world)) {
       const denied = denyAhead(call.bundle.policies, request);
       if (denied !== null) return { stop: denial(call, denied) };
@@ -35,21 +42,25 @@ function requestsAhead(call: Recalled, world: World): DecisionRequest[] {
   const { tool, run } = call;
   const brought = tool.prepare.flatMap((step) => step.labels);
   const labels = [...new Set([...run.labels, ...brought])].sort();
-  const scope = scopeOf(call, world);
-  const ahead = <T>(
-    reads: readonly Expression[],
-    of: (tool: Tool, scope: Scope) => T,
-  ): T | typeof UNKNOWN => {
-    if (reads.some((each) => each.reads.has('prepared') || each.reads.has('cost'))) return UNKNOWN;
-    try {
-      return of(tool, scope);
-    } catch {
-      return UNKNOWN;
-    }
-  };
-  const cost = ahead(tool.cost === undefined ? [] : [tool.cost.minor, tool.cost.currency], costOf);
-  const resources = ahead(tool.resources, resourcesOf);
+  const priced = tool.cost === undefined ? [] : [tool.cost.minor, tool.cost.currency];
+  const cost = ahead(priced, costOf, call, world);
+  const resources = ahead(tool.resources, resourcesOf, call, world);
   return requestsOf(call, { prepared: UNKNOWN, labels, cost, resources }, world);
+}
+
+/** What does not depend on the fresh reads; else UNKNOWN. */
+function ahead<T>(
+  reads: readonly Expression[],
+  of: (tool: Tool, scope: Scope) => T,
+  call: Recalled,
+  world: World,
+): T | typeof UNKNOWN {
+  if (reads.some((each) => each.reads.has('prepared') || each.reads.has('cost'))) return UNKNOWN;
+  try {
+    return of(call.tool, scopeOf(call, world));
+  } catch {
+    return UNKNOWN;
+  }
 }
 
 /**
@@ -87,11 +98,15 @@ function aheadDenial(call: Recalled, world: World): Problem {
   return denial(call, denyOnFacts(policies, requests));
 }
 
-/** The problem of the halt that stops this call now, or null. */
+/** The problem of the halt that stops this call now, or of its agent's suspension; or null. */
 export function haltProblem(call: Resolved, world: World): Problem | null {
   if (world.halts.quiet) return null;
-  const halt = world.halts.matching(haltableOf(call));
-  if (halt === undefined) return null;
+  const of = haltableOf(call);
+  const halt = world.halts.matching(of);
+  if (halt === undefined) {
+    const agent = world.halts.inactive(of);
+    return agent === undefined ? null : inactiveProblem(agent);
+  }
   const what = STOPPED[halt.scope];
   return problem('halted', `${what} was stopped by an operator. Do not retry; hand over to a person.`);
 }

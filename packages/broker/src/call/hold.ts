@@ -9,13 +9,15 @@ import { isContentKey } from '#rules/content-key.ts';
 import { insertApproval, setStatus, wasRejected } from '#store/approvals.ts';
 import { countOpenHolds, findHeldTwin, insertCall, setHold } from '#store/calls.ts';
 import { appendEntry } from '#store/ledger.ts';
+import { spendToken } from '#store/revocations.ts';
 import type { WriteTx } from '#store/tx.ts';
 import { whyNotUndo } from '#store/undos.ts';
-import { UNDONE } from './admit.ts';
+import { TOKEN_SPENT, UNDONE } from './admit.ts';
 import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
 import { argsDigest, callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import { handFacts } from './narrowed.ts';
 import { undoFacts, undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
@@ -36,6 +38,8 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
       const earlier = await earlierAnswer(tx, call, world);
       if (earlier !== null) return earlier;
     }
+    const only = call.agent.narrowed?.call ?? null;
+    if (only !== null && !(await spendToken(tx, { ...only, call: call.id }))) return { stop: TOKEN_SPENT };
     const now = world.clock.now();
     const id = newId('apr', now, world.random);
     const shown = shownOf(call);
@@ -52,6 +56,7 @@ export async function holdCall(call: Decided, world: World): Promise<Held> {
         approval: id,
         rules: approval.asks.map((ask) => ask.rule),
         bundle: call.bundle.revision,
+        ...handFacts(call.agent),
         ...undoFacts(call),
       },
       payload: { deed_digest: approval.deedDigest, shown },
@@ -130,6 +135,7 @@ function isItsOwn({ idempotencyKey, step }: Decided): boolean {
 /** What the approver is shown, kept as it was shown. */
 function shownOf(call: Decided): JsonObject {
   const undoing = undoingOf(call);
+  const act = call.agent.narrowed?.act ?? [];
   return {
     summary: call.deed.summary,
     args: call.input.args,
@@ -141,6 +147,7 @@ function shownOf(call: Decided): JsonObject {
     cost: call.deed.cost,
     resources: [...call.deed.resources],
     trigger: call.run.trigger,
+    ...(act.length === 0 ? {} : { act }),
     ...(undoing === null ? {} : { undo: { call_id: undoing.of, by: undoing.by } }),
   };
 }

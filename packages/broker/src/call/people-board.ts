@@ -67,5 +67,15 @@ function keyOf(tenant: string, name: string): string {
 }
 
 function personOf({ tenant, name, display_name, roles, groups }: DirectoryPerson): Person {
-  return { kind: 'person', name, tenant, status: 'active', keys: [], display_name, roles, groups };
+  return {
+    kind: 'person',
+    name,
+    tenant,
+    status: 'active',
+    keys: [],
+    identities: [],
+    display_name,
+    roles,
+    groups,
+  };
 }

@@ -7,6 +7,7 @@ import type { Refusing } from '#store/refuse-call.ts';
 import type { Asked, Authenticated, Validated } from './call.ts';
 import { callRow } from './call-row.ts';
 import { tenantLog } from './logs.ts';
+import { handFacts } from './narrowed.ts';
 import type { Known } from './step.ts';
 import { askedBy, undoFacts } from './undoing.ts';
 import type { World } from './world.ts';
@@ -59,6 +60,7 @@ export async function refuseCall(
         policies: decided,
         bundle: call.bundle.revision,
         ...(executed ? { executed: true } : {}),
+        ...handFacts(call.agent),
         ...undoFacts(call),
       },
       payload: {
@@ -111,6 +113,7 @@ export async function refuseKnown(
         problem: why.code,
         policies: [],
         bundle: world.bundle().revision,
+        ...handFacts(agent),
       },
       payload: {
         tool: call.toolName,

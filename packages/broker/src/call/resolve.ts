@@ -1,12 +1,18 @@
 // Resolve: the name becomes a tool at its reviewed version that this agent may see.
 import { problem } from '@countersign/contract/problem.ts';
+import { carriesTool } from '#rules/narrowing.ts';
 import type { Authenticated, Resolved } from './call.ts';
+import { notCarried } from './narrowed.ts';
 import type { Stage } from './step.ts';
 import { undoingOf } from './undoing.ts';
 import { undoToolOf, visibleTools } from './visible.ts';
 
-/** Ends with `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`. */
+/**
+ * Ends with `insufficient_scope` (before anything is looked up: the same for every name that the token does not carry),
+ * `tool_not_found` (also when it is not granted), `tool_retired` or `tool_drifted`.
+ */
 export const resolve: Stage<Authenticated, Resolved> = (call, world) => {
+  if (!carriesTool(call.agent.narrowed, call.toolName)) return { stop: notCarried(call.toolName) };
   const undoing = undoingOf(call);
   const tool =
     undoing === null

@@ -5,6 +5,7 @@ import type { StoredCall } from '#store/calls.ts';
 import { admissionOf } from './admit.ts';
 import type { Admitted, Deed } from './call.ts';
 import { tenantLog } from './logs.ts';
+import { narrowedOfRow } from './narrowed.ts';
 import { readRun } from './read-run.ts';
 import { undoingOfRow } from './undoing.ts';
 import type { World } from './world.ts';
@@ -45,18 +46,19 @@ export async function restoreCall(row: StoredCall, world: World): Promise<Restor
   if (run === undefined) return { ok: false, why: 'its run is not in the store any more' };
   const { args, claimed, prepared, deed, admitted_at_ms } = kept as KeptDeed;
   const undoing = undoingOfRow(row);
+  const narrowed = narrowedOfRow(row);
   const durable = Promise.resolve({ ok: true, log: tenantLog(row.tenant), seq: 0 } as const);
   const call: Admitted = {
     id: row.id,
     door: 'resume',
-    proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run, undoing },
+    proof: { kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run, undoing, narrowed },
     toolName: row.tool,
     args,
     claimed,
     idempotencyKey: row.idempotency_key,
     dryRun: false,
     receivedAt_ms: row.created_at_ms,
-    agent: undoing === null ? agent : agentUndone(agent),
+    agent: undoing !== null ? agentUndone(agent) : narrowed === null ? agent : { ...agent, narrowed },
     run,
     tokenId: null,
     bundle,

@@ -1,13 +1,18 @@
 // Validate: the arguments take their one canonical form, are checked, and give the request digest.
 import { canonicalize } from '@countersign/contract/canonical.ts';
-import { sha256Hex } from '@countersign/contract/digest.ts';
+import { digestOf, sha256Hex } from '@countersign/contract/digest.ts';
 import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
+import { saysOtherwise } from '#rules/bound-context.ts';
 import { contentKeyOf } from '#rules/content-key.ts';
 import type { Resolved, Validated } from './call.ts';
+import { narrowedText, notCarried } from './narrowed.ts';
 import type { Stage } from './step.ts';
 
-/** Ends with `invalid_arguments` or `context_missing`. */
+/**
+ * Ends with `invalid_arguments`, `insufficient_scope` (a token for another call), `context_missing` or
+ * `context_mismatch`.
+ */
 export const validate: Stage<Resolved, Validated> = (call) => {
   const { tool } = call;
   if (!isJsonObject(call.args)) {
@@ -29,6 +34,8 @@ export const validate: Stage<Resolved, Validated> = (call) => {
       ),
     };
   }
+  const only = call.agent.narrowed?.call ?? null;
+  if (only !== null && only.args_digest !== digestOf(args)) return { stop: notCarried(tool.name) };
   const missing = tool.requires.filter((key) => !Object.hasOwn(call.run.bound, key));
   if (missing.length > 0) {
     return {
@@ -39,10 +46,20 @@ export const validate: Stage<Resolved, Validated> = (call) => {
     };
   }
   const { claimed } = call;
+  const otherwise = saysOtherwise(tool.equalToBound, { args, claimed, bound: call.run.bound });
+  if (otherwise.length > 0) {
+    const detail = `Refused: ${otherwise[0]!.message}. What a run is bound to cannot be overridden.`;
+    return { stop: problem('context_mismatch', detail, { issues: otherwise }) };
+  }
   // Reads without a key never ask for it.
   let known: string | undefined;
   const requestDigest = (): string => {
-    const request = { agent: call.agent.name, args, claimed, run: call.run.id, tool: tool.name };
+    const narrowed = narrowedText(call.agent);
+    const request = {
+      ...{ agent: call.agent.name, args, claimed, run: call.run.id, tool: tool.name },
+      // What one token was answered is not told to another that carries less.
+      ...(narrowed === null ? {} : { narrowed }),
+    };
     known ??= sha256Hex(canonicalize(request));
     return known;
   };

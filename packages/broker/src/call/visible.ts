@@ -2,25 +2,34 @@
 import type { Bundle } from '#bundle/bundle.ts';
 import { mayPermit } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
+import { carriesTool } from '#rules/narrowing.ts';
 import type { Agent } from '#rules/principal.ts';
 import type { Tool } from '#rules/tool.ts';
 
 const seen = new WeakMap<Bundle, Map<string, ReadonlyMap<string, Tool>>>();
 
-/** Tools of the bundle that the agent may call under some circumstances, by name in order; once a bundle. */
+/** Tools of the bundle that the agent may call under some circumstances, by name in order, as far as its token carries them. */
 export function visibleTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
+  const tools = grantedTools(bundle, agent);
+  if (agent.narrowed === undefined) return tools;
+  return new Map([...tools].filter(([name]) => carriesTool(agent.narrowed, name)));
+}
+
+/** Once a bundle, agent and mode: who acts for an agent may be in a stricter one. */
+function grantedTools(bundle: Bundle, agent: Agent): ReadonlyMap<string, Tool> {
   let byAgent = seen.get(bundle);
   if (byAgent === undefined) {
     byAgent = new Map();
     seen.set(bundle, byAgent);
   }
-  let tools = byAgent.get(agent.name);
+  const key = `${agent.mode} ${agent.name}`;
+  let tools = byAgent.get(key);
   if (tools === undefined) {
     const visible = [...bundle.tools.values()]
       .filter((tool) => mayPermit(bundle.policies, anyCallOf(bundle, agent, tool)))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     tools = new Map(visible.map((tool) => [tool.name, tool]));
-    byAgent.set(agent.name, tools);
+    byAgent.set(key, tools);
   }
   return tools;
 }

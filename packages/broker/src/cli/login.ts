@@ -122,7 +122,9 @@ async function whoami(options: ConnectionOptions, world: CliWorld): Promise<void
       roles: roles.join(', ') || 'none',
       groups: groups.join(', ') || 'none',
       by: session === undefined ? via : `${via}, until ${printableTime(session.expires_at_ms)} UTC`,
-      ...(break_glass_id === undefined ? {} : { emergency: `${break_glass_id}: one of these roles was taken` }),
+      ...(break_glass_id === undefined
+        ? {}
+        : { emergency: `${break_glass_id}: one of these roles was taken` }),
     }),
   );
 }

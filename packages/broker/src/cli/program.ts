@@ -1,6 +1,7 @@
 // The `countersign` command: puts the command groups together and turns failures into messages and exit codes.
 import { CountersignProblem, CountersignUnreachable } from '@countersign/sdk/problem';
 import { Command, CommanderError } from 'commander';
+import { agentsCommands } from './agents.ts';
 import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
 import { breakGlassCommands } from './break-glass.ts';
@@ -22,10 +23,12 @@ import { printable } from './printable.ts';
 import { quotasCommand } from './quotas.ts';
 import { reviewCommand } from './review.ts';
 import { runsCommands } from './runs.ts';
+import { secretsCommands } from './secrets.ts';
 import { type Serve, serveCommand } from './serve.ts';
 import { storeCommands } from './store.ts';
 import type { Terminal } from './terminal.ts';
 import { testCommand } from './test.ts';
+import { tokensCommands } from './tokens.ts';
 import { toolsCommand } from './tools.ts';
 import { toolsNewCommands } from './tools-new.ts';
 import { undoCommands } from './undo.ts';
@@ -71,7 +74,9 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   loginCommands(program, world);
   peopleCommands(program, world);
   breakGlassCommands(program, world);
+  tokensCommands(program, world);
   approvalsCommands(program, world);
+  agentsCommands(program, world);
   haltCommands(program, world);
   quotasCommand(program, world);
   undoCommands(callsCommands(program, world), runsCommands(program, world), world);
@@ -80,6 +85,7 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   reviewCommand(tools, world);
   toolsNewCommands(tools, world);
   bundleCommands(program, world);
+  secretsCommands(program, world);
   ledgerCommands(program, world);
   storeCommands(program, world);
   settle(program, terminal);

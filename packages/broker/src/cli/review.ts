@@ -1,17 +1,15 @@
 // `countersign tools review`: walks a person through the imported tools, and writes each answer into its manifest.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Command } from 'commander';
 import { parse, parseDocument } from 'yaml';
 import type { ReviewAnswers } from '#bundle/import-review.ts';
-import { Mistakes } from '#bundle/mistake.ts';
-import { readFiles } from '#bundle/read-files.ts';
+import { readWhole, replaceFile } from './bundle-folder.ts';
 import type { CliWorld } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
-import { countOf, mistakeLine } from './mistakes.ts';
+import { countOf } from './mistakes.ts';
 import { printable } from './printable.ts';
-import { judgeTexts } from './read-bundle.ts';
 import { askAbout } from './review-questions.ts';
 import { type Reviewed, reviewTool } from './review-tool.ts';
 
@@ -33,7 +31,7 @@ export function reviewCommand(tools: Command, world: CliWorld): void {
 async function review(dir: string, options: ReviewOptions, world: CliWorld): Promise<void> {
   const { terminal, environment } = world;
   const now_ms = Date.now();
-  const { root, texts } = await readWhole(dir, now_ms);
+  const { root, texts } = await readWhole(dir, now_ms, 'the review');
   const given = options.answers === undefined ? null : readAnswers(options.answers);
   const by = options.by ?? environment.USER ?? 'a person';
   const waiting = [...texts.keys()].filter((path) => isImported(path, texts.get(path)!));
@@ -62,19 +60,6 @@ async function review(dir: string, options: ReviewOptions, world: CliWorld): Pro
     `\n${countOf(active, 'tool')} became active, ${left} stay imported: every call of those waits for a person.`,
   );
   if (active > 0) terminal.out('Put it into force: countersign bundle activate');
-}
-
-async function readWhole(dir: string, now_ms: number): Promise<{ root: string; texts: Map<string, string> }> {
-  const mistakes = new Mistakes();
-  const read = await readFiles(dir, mistakes);
-  const loaded = read === null ? null : judgeTexts(read.root, read.texts, now_ms);
-  if (read !== null && loaded?.ok === true && !mistakes.hasErrors)
-    return { root: read.root, texts: new Map(read.texts) };
-  const all = [...mistakes.all(), ...(loaded?.ok === false ? loaded.mistakes : [])];
-  throw new CliFailure(
-    EXIT.no,
-    `${all.map(mistakeLine).join('\n')}\nThe bundle has mistakes; mend them before the review.`,
-  );
 }
 
 function readAnswers(file: string): Readonly<Record<string, ReviewAnswers>> {
@@ -110,13 +95,6 @@ async function asked(text: string, terminal: CliWorld['terminal']): Promise<Revi
   const document = parseDocument(text);
   const said = await askAbout(document.toJS() as JsonObject, document.commentBefore ?? '', terminal);
   return said.kind === 'answers' ? said.answers : said.kind;
-}
-
-/** All or nothing: a manifest cut in half would be a broken bundle. */
-function replaceFile(path: string, text: string): void {
-  const draft = `${path.slice(0, path.lastIndexOf('/'))}/.${path.slice(path.lastIndexOf('/') + 1)}.new`;
-  writeFileSync(draft, text);
-  renameSync(draft, path);
 }
 
 function outcome(name: string, reviewed: Reviewed): string {

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Mistake } from '#bundle/bundle.ts';
 import { ConnectorRefused } from '#connectors/connector-deps.ts';
+import { KeyTextError } from '#credentials/sealed/key-encryption.ts';
 import { KeyFileError } from '#identity/key-file.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { CliFailure, EXIT } from './exit.ts';
@@ -80,7 +81,9 @@ function failureOf(error: unknown): unknown {
   if (code === 'EADDRINUSE') {
     return new CliFailure(EXIT.no, `not started: ${address}:${port} is taken; choose another with --port`);
   }
-  const explained = [KeyFileError, ConnectorRefused, StoreUnavailable].some((kind) => error instanceof kind);
+  const explained = [KeyFileError, KeyTextError, ConnectorRefused, StoreUnavailable].some(
+    (kind) => error instanceof kind,
+  );
   if (explained || (error instanceof Error && code !== undefined)) {
     return new CliFailure(EXIT.no, `not started: ${message}`);
   }

@@ -8,4 +8,6 @@ export interface Terminal {
   err(text: string): void;
   /** Shows the question and answers the line typed; null when nobody can be asked (no terminal). */
   ask(question: string): Promise<string | null>;
+  /** All of standard input; on a terminal the hint is shown first, and what is typed is not. */
+  input(hint: string): Promise<string>;
 }

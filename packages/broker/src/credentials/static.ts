@@ -1,27 +1,26 @@
-// Provides one fixed credential from a reference (`env:NAME` or `file:/path`), read at start and re-read in time.
+// Provides one fixed credential from a reference (`env:NAME`, `file:/path`, `sealed:NAME`), read at start and re-read in time.
 import { createHash } from 'node:crypto';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Credential, CredentialProvider, Minted, MintRequest } from '#rules/credential.ts';
+import { type Injection, inject, mayBeHeader, mayBeVariable } from './injection.ts';
+import type { ProviderKind, ReadSecret } from './provider.ts';
 
-/** Reads the value behind `env:NAME` or `file:/path`. Only main.ts supplies this. */
-export type ReadSecret = (ref: string) => Promise<string>;
+export const staticKind: ProviderKind = {
+  grade: () => ({
+    grade: 'D',
+    why: 'One fixed secret: it can do all that it was given, for as long as nobody replaces it.',
+  }),
+  create: (connector, options, { readSecret, clock }) =>
+    createStaticProvider(connector, options, readSecret, clock),
+};
 
-export interface StaticOptions {
-  /** `env:NAME` or `file:/absolute/path`. */
+export interface StaticOptions extends Injection {
+  /** `env:NAME`, `file:/absolute/path` or `sealed:NAME`. */
   readonly value: string;
-  /** HTTP header that carries `prefix` + value. */
-  readonly header: string | null;
-  readonly prefix: string;
-  /** Environment variable of a stdio child that carries the value. */
-  readonly env: string | null;
 }
 
 /** How long a value is reused before its source is read again, so that a rotated secret takes effect. */
 const REUSE_MS = 60_000;
-const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Headers that belong to the protocol or to the connection; a credential must not overwrite them. */
-const TAKEN = /^(host|content-.*|accept.*|connection|transfer-encoding|mcp-.*|te|trailer|upgrade|expect)$/i;
-
 /** Mistakes of a credential block, all at once; empty when it can be used. */
 export function checkStaticOptions(options: JsonObject): string[] {
   const mistakes: string[] = [];
@@ -29,32 +28,27 @@ export function checkStaticOptions(options: JsonObject): string[] {
     if (!['value', 'header', 'prefix', 'env'].includes(key))
       mistakes.push(`unknown key "${key}"; expected value, header, prefix, env`);
   const { value, header, prefix, env } = options;
-  if (typeof value !== 'string' || !/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(value))
-    mistakes.push('value must be a reference, env:NAME or file:/path, never the secret itself');
+  if (
+    typeof value !== 'string' ||
+    !/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|sealed:[a-z][a-z0-9._-]{0,63})$/.test(value)
+  )
+    mistakes.push('value must be a reference, env:NAME, file:/path or sealed:NAME, never the secret itself');
   if ((header === undefined) === (env === undefined))
     mistakes.push('expected either header (HTTP) or env (stdio)');
-  if (header !== undefined && (typeof header !== 'string' || !HEADER_NAME.test(header) || TAKEN.test(header)))
+  if (header !== undefined && (typeof header !== 'string' || !mayBeHeader(header)))
     mistakes.push(`header ${describe(header)} is not a header that a credential may set`);
   if (
     prefix !== undefined &&
     (typeof prefix !== 'string' || header === undefined || !/^[\x20-\x7e]*$/.test(prefix))
   )
     mistakes.push('prefix must be plain text, and goes with header');
-  if (
-    env !== undefined &&
-    (typeof env !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(env) || isLoaderVariable(env))
-  )
+  if (env !== undefined && (typeof env !== 'string' || !mayBeVariable(env)))
     mistakes.push(`env ${describe(env)} is not a variable that a credential may set`);
   return mistakes;
 }
 
 function describe(value: Json | undefined): string {
   return JSON.stringify(value) ?? '';
-}
-
-/** Variables that make a program load foreign code. */
-function isLoaderVariable(name: string): boolean {
-  return /^(NODE_OPTIONS|NODE_PATH|LD_.*|DYLD_.*|BASH_ENV|ENV|PATH)$/.test(name);
 }
 
 /** Throws when the options have mistakes; `check` refuses such a bundle before. */
@@ -66,7 +60,7 @@ export function createStaticProvider(
 ): CredentialProvider {
   const mistakes = isJsonObject(options) ? checkStaticOptions(options) : ['expected an object'];
   if (mistakes.length > 0) throw new Error(`credential of connector ${connector}: ${mistakes.join('; ')}`);
-  const { value, header, prefix, env } = options as unknown as Partial<StaticOptions> & { value: string };
+  const { value } = options as unknown as StaticOptions;
   let cached: { base: Omit<Credential, 'scope'>; until: number } | null = null;
 
   const load = async (): Promise<Omit<Credential, 'scope'> | string> => {
@@ -78,16 +72,12 @@ export function createStaticProvider(
       return `the secret behind ${value} cannot be read`;
     }
     if (secret === '') return `the secret behind ${value} is empty`;
-    if (header != null && !/^[\x20-\x7e]+$/.test(secret))
-      return `the secret behind ${value} is not plain ASCII on one line`;
-    const inject =
-      header != null
-        ? { headers: { [header.toLowerCase()]: (prefix ?? '') + secret } }
-        : { env: { [env as string]: secret } };
+    const injected = inject(secret, options as Injection);
+    if (injected === null) return `the secret behind ${value} is not plain ASCII on one line`;
     return {
       id: `static:${connector}:${fingerprint(connector, value)}`,
       expires_at_ms: null,
-      inject,
+      inject: injected,
       secrets: [secret],
     };
   };

@@ -2,7 +2,8 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import { CALL_STATUSES, HALT_SCOPES, UNDO_STATES } from '@countersign/contract/wire.ts';
-import { ALERT_KINDS } from '#rules/alert.ts';
+import { agentSchemas } from './agent-schemas.ts';
+import { alertAnswers } from './alert-answers.ts';
 import { peopleAnswers } from './people-answers.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
 
@@ -15,12 +16,32 @@ const ask = closed({
   approved: { type: 'integer', minimum: 0 },
 });
 
+const model: JsonObject = {
+  anyOf: [
+    closed(
+      {
+        provider: { type: 'string' },
+        name: { type: 'string' },
+        instructions_digest: { type: 'string' },
+        tools_revision: { type: 'string' },
+      },
+      ['instructions_digest', 'tools_revision'],
+    ),
+    // From before its shape was checked.
+    anything,
+    { type: 'null' },
+  ],
+};
+
 const runView = {
   run_id: { type: 'string' },
   agent: { type: 'string' },
   trigger: { type: ['string', 'null'] },
   ambient: { type: 'boolean' },
   context: anything,
+  model,
+  opened_by: { type: ['string', 'null'], description: 'The orchestrator.' },
+  parent_run_id: { type: ['string', 'null'] },
   labels: names,
   opened_at_ms: time,
   ended_at_ms: { type: ['integer', 'null'] },
@@ -109,6 +130,11 @@ export const answerSchemas = {
       side_effect: closed({ id: { type: 'string' }, url: { type: 'string' } }, ['id', 'url']),
       replayed: { const: true },
       undo_of: { type: 'string', description: 'Id of the call that this one undoes.' },
+      act: {
+        ...names,
+        description:
+          'For people: agents that acted for the agent of this call, the one that asked for it first.',
+      },
       doubt: {
         ...closed({ since_ms: time, tries: { type: 'integer' }, next_at_ms: time, why: { type: 'string' } }, [
           'next_at_ms',
@@ -117,7 +143,18 @@ export const answerSchemas = {
           'For people: what is being done about a call in doubt. Without next_at_ms a person has to say what became of it.',
       },
     },
-    ['dry_run', 'result', 'problem', 'approval', 'halted', 'side_effect', 'replayed', 'undo_of', 'doubt'],
+    [
+      'dry_run',
+      'result',
+      'problem',
+      'approval',
+      'halted',
+      'side_effect',
+      'replayed',
+      'undo_of',
+      'act',
+      'doubt',
+    ],
   ),
   UndoStep: undoStep,
   UndoPlan: closed({
@@ -173,6 +210,10 @@ export const answerSchemas = {
         ...closed({ call_id: { type: 'string' }, by: { type: 'string' } }),
         description: 'Of a deed that undoes another call: which, and who asked for that.',
       },
+      run: {
+        ...closed({ trigger: { type: ['string', 'null'] }, opened_by: { type: ['string', 'null'] }, model }),
+        description: 'What the run answers, and with which model. Not for agents.',
+      },
       votes: {
         type: 'array',
         items: closed({
@@ -184,11 +225,12 @@ export const answerSchemas = {
         }),
       },
     },
-    ['undo'],
+    ['undo', 'run'],
   ),
   ApprovalList: listOf('approvals', ref('ApprovalView')),
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),
+  ...agentSchemas,
   ConnectorView: closed({
     name: { type: 'string' },
     kind: { type: 'string' },
@@ -229,63 +271,23 @@ export const answerSchemas = {
     window_ends_at_ms: time,
   }),
   QuotaList: listOf('quotas', ref('QuotaView')),
-  AlertView: closed(
-    {
-      alert_id: { type: 'string' },
-      kind: { type: 'string', enum: ALERT_KINDS },
-      call_id: { type: 'string' },
-      run_id: { type: 'string' },
-      agent: { type: 'string' },
-      tool: { type: 'string' },
-      status: { type: 'string', description: 'Of the call when the alert was raised.' },
-      status_now: { type: 'string', description: 'Of the call now.' },
-      break_glass_id: { type: 'string', description: 'Of `break_glass`: the emergency it is about.' },
-      person: { type: 'string', description: 'Of `break_glass`: who took a role.' },
-      problem: { type: 'string', description: 'Code of the problem.' },
-      link: { type: 'string', description: 'Address of what it is about.' },
-      at_ms: time,
-      repeats: {
-        type: 'integer',
-        minimum: 0,
-        description: 'More calls of the tool that failed in the same way while the alert stood.',
-      },
-      state: {
-        type: 'string',
-        enum: ['pending', 'delivered', 'failed', 'logged'],
-        description: '`failed`: a webhook was given up. `logged`: no webhook takes it; the log has it.',
-      },
-      deliveries: {
-        type: 'array',
-        items: closed(
-          {
-            webhook: { type: 'string', description: 'Origin of the webhook.' },
-            state: { type: 'string', enum: ['pending', 'delivered', 'failed'] },
-            tries: { type: 'integer', minimum: 0 },
-            next_try_at_ms: time,
-            last_error: { type: 'string' },
-          },
-          ['next_try_at_ms', 'last_error'],
-        ),
-      },
-      acknowledged_by: { type: 'string' },
-      acknowledged_at_ms: time,
-    },
-    [
-      'call_id',
-      'run_id',
-      'agent',
-      'tool',
-      'status',
-      'status_now',
-      'break_glass_id',
-      'person',
-      'problem',
-      'acknowledged_by',
-      'acknowledged_at_ms',
-    ],
-  ),
+  SecretView: closed({
+    name: { type: 'string' },
+    version: { type: 'integer', minimum: 1 },
+    set_by: { type: 'string' },
+    set_at_ms: time,
+    kept: { type: 'integer', minimum: 0, description: 'Earlier versions that a lease still keeps.' },
+    used_by: { ...names, description: 'Where the bundle in force refers to it.' },
+  }),
+  SecretList: listOf('secrets', ref('SecretView')),
+  SealingKeyRotation: closed({
+    where: { type: 'string', description: 'Where the key-encryption key is.' },
+    key_id: { type: 'string', description: 'The key that wraps from now on.' },
+    rewrapped: { type: 'integer', minimum: 0 },
+    failed: { ...names, description: 'Versions, as name@version, that could not be opened.' },
+  }),
+  ...alertAnswers,
   ...peopleAnswers,
-  AlertList: listOf('alerts', ref('AlertView')),
   LedgerPage: closed({
     log: { type: 'string' },
     entries: {
@@ -338,16 +340,24 @@ export const answerSchemas = {
     },
     ['warnings'],
   ),
-  TokenAnswer: closed({
-    access_token: { type: 'string' },
-    token_type: { const: 'Bearer' },
-    expires_in: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 86_400,
-      description: 'At most 300; more only for the token of a command line, which can be revoked.',
+  TokenAnswer: closed(
+    {
+      access_token: { type: 'string' },
+      token_type: { enum: ['Bearer', 'DPoP', 'N_A'] },
+      expires_in: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 86_400,
+        description: 'At most 300; more only for the token of a command line, which can be revoked.',
+      },
+      issued_token_type: { type: 'string' },
+      scope: { type: 'string' },
+      authorization_details: { type: 'array', items: anything },
     },
-  }),
+    ['issued_token_type', 'scope', 'authorization_details'],
+  ),
+  AgentRevocation: closed({ agent: { type: 'string' }, until_ms: time }),
+  KeyRotation: closed({ kid: { type: 'string' }, retired: names }),
   OAuthError: closed({ error: { type: 'string' }, error_description: { type: 'string' } }),
   Health: closed({ status: { type: 'string', enum: ['ok', 'unavailable'] } }),
   Metadata: { ...anything, description: 'RFC 8414, RFC 9728 or RFC 7517, by address.' },

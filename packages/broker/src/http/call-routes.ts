@@ -16,6 +16,7 @@ import {
   agentOf,
   answer,
   personOf,
+  presentedOf,
   principalOf,
   type Reach,
   type Route,
@@ -38,6 +39,7 @@ export const callRoutes: readonly Route[] = [
     path: '/v1/calls',
     summary: 'Asks for one deed. 200: done; 202: it waits for people or still runs; a problem otherwise.',
     who: ['agent'],
+    narrowed: true,
     query: { wait },
     headers: {
       'idempotency-key': 'The same key and request again gives the first answer; nothing is done twice.',
@@ -51,6 +53,7 @@ export const callRoutes: readonly Route[] = [
       'invalid_arguments',
       'context_missing',
       'duplicate_key',
+      'insufficient_scope',
       'policy_denied',
       'precondition_failed',
       'approval_rejected',
@@ -78,6 +81,7 @@ export const callRoutes: readonly Route[] = [
     path: '/v1/calls/{id}',
     summary: 'A call as it stands; always 200 for a call of yours, whatever became of it.',
     who: ['agent', ...EVERYBODY_WITH_A_ROLE],
+    narrowed: true,
     query: { wait },
     answers: { 200: 'CallAnswer' },
     problems: ['not_found'],
@@ -92,6 +96,7 @@ export const callRoutes: readonly Route[] = [
     path: '/v1/calls',
     summary: 'Calls, newest first.',
     who: ['agent', ...EVERYBODY_WITH_A_ROLE],
+    narrowed: true,
     query: {
       status: {
         type: 'string',
@@ -145,6 +150,7 @@ export const callRoutes: readonly Route[] = [
     path: '/v1/tools',
     summary: 'The tools that this agent may call, sorted by name.',
     who: ['agent'],
+    narrowed: true,
     answers: { 200: 'ToolList' },
     handle: (asking) => ({
       status: 200,
@@ -157,6 +163,7 @@ export const callRoutes: readonly Route[] = [
     path: '/v1/tools/{name}',
     summary: 'One tool of this agent.',
     who: ['agent'],
+    narrowed: true,
     answers: { 200: 'ToolView' },
     problems: ['not_found'],
     handle(asking) {
@@ -170,15 +177,16 @@ export const callRoutes: readonly Route[] = [
 export const NOTHING_HERE: Problem = problem('not_found', 'There is nothing here for you.');
 
 async function postCall(asking: Asking): Promise<Answered> {
-  const { reach, token } = asking;
+  const { reach } = asking;
   const { deeds, world } = reach;
   const request = asking.body as CallRequest;
   const key = readIdempotencyKey(asking.headers['idempotency-key'] as string | undefined);
   if (!key.ok) return { problem: problem('invalid_request', `Idempotency-Key: ${key.message}.`) };
+  const presented = presentedOf(asking);
   const asked = deeds.askCall(world, {
     door: 'http',
     // The walk checks the token itself: it trusts no door.
-    proof: { kind: 'bearer', token, resource: 'v1' },
+    proof: { kind: 'bearer', presented, resource: 'v1' },
     toolName: request.tool,
     args: request.args,
     claimed: request.context ?? {},
@@ -191,6 +199,13 @@ async function postCall(asking: Asking): Promise<Answered> {
   if (performed.kind === 'problem') return performed;
   const wait_ms = waitOf(asking);
   const first = performed.answer;
+  if (first.problem?.code === 'insufficient_scope') {
+    const challenge = world.identity.stepUp(presented, 'v1', request.tool);
+    return {
+      problem: { ...first.problem, call_id: first.call_id },
+      headers: { 'www-authenticate': challenge },
+    };
+  }
   if (wait_ms === 0 || first.dry_run === true || !UNFINISHED.includes(first.status))
     return callAnswered(first);
   const last = await waitForCall(reach, viewerOf(asking), first.call_id, wait_ms);

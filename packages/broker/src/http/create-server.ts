@@ -1,5 +1,6 @@
 // The HTTP door with the real walk behind it.
 import type { FastifyInstance } from 'fastify';
+import { listAgents, showAgent } from '#admin/agents.ts';
 import { ackAlert, listAlerts } from '#admin/alerts.ts';
 import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import { activateBundle, showBundle } from '#admin/bundle.ts';
@@ -11,6 +12,9 @@ import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import { listSecrets, removeSecret, rotateSealingKey, setSecret } from '#admin/secrets.ts';
+import { resumePrincipal, setStatus } from '#admin/statuses.ts';
+import { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { undoCall, undoRun } from '#admin/undo.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
@@ -29,6 +33,10 @@ const deeds: Deeds = {
     undoRun,
     liftHalt,
     listHalts,
+    listAgents,
+    showAgent,
+    setStatus,
+    resumePrincipal,
     listConnectors,
     listQuotas,
     listAlerts,
@@ -37,6 +45,13 @@ const deeds: Deeds = {
     showReceipt,
     latestCheckpoint,
     eraseEntry,
+    listSecrets,
+    setSecret,
+    removeSecret,
+    rotateSealingKey,
+    revokeByForm,
+    revokeAgentTokens,
+    rotateKeys,
     activateBundle,
     showBundle,
   },

@@ -10,6 +10,7 @@ const ONCE: ReadonlySet<string> = new Set([
   'content-encoding',
   'content-length',
   'content-type',
+  'dpop',
   'host',
   'idempotency-key',
   'origin',

@@ -3,7 +3,27 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { CALL_TIMEOUT_MAX_MS, HALT_SCOPES, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
 import { anything, closed, text } from './schema-parts.ts';
 
+/** A private key or a certificate chain; what is longer is no secret of a connector. */
+const SECRET_LENGTH_MAX = 32_768;
+
 const dryRun: JsonObject = { type: 'boolean', description: 'Say what would be done, and do nothing.' };
+
+const model = {
+  ...closed(
+    {
+      provider: text(64),
+      name: text(128),
+      instructions_digest: {
+        type: 'string',
+        pattern: '^sha256:[0-9a-f]{64}$',
+        description: 'Of the system instructions.',
+      },
+      tools_revision: text(128, 'Of the tool schemas that the model is given.'),
+    },
+    ['instructions_digest', 'tools_revision'],
+  ),
+  description: 'Which model the run is for: recorded, and shown to people with what it asks for.',
+};
 
 /** What callers send. They refer to nothing, so that each stands alone. */
 export const requestSchemas = {
@@ -48,7 +68,7 @@ export const requestSchemas = {
       agent: text(128),
       trigger: text(512, 'Reference of what started the run.'),
       context: { ...anything, description: 'Bound context: facts that the orchestrator vouches for.' },
-      model: { ...anything, description: 'Provider, model and digests, recorded as they come.' },
+      model,
       parent_run_id: text(64),
     },
     ['context', 'model', 'parent_run_id'],
@@ -88,6 +108,19 @@ export const requestSchemas = {
       reason: text(2_000),
     },
     ['target'],
+  ),
+  StatusRequest: closed({ reason: text(2_000, 'Why; recorded.') }),
+  SecretRequest: closed({ value: text(SECRET_LENGTH_MAX, 'The secret. Sealed at once, told by nothing.') }),
+  RevocationRequest: closed({ reason: text(500, 'Why; kept with who did it.') }),
+  RotationRequest: closed(
+    {
+      drop: {
+        type: 'boolean',
+        description: 'The keys before verify nothing from now on: every token must be asked for anew.',
+      },
+      reason: text(500, 'Why; kept with who did it.'),
+    },
+    ['drop'],
   ),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;

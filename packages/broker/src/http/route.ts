@@ -6,7 +6,9 @@ import { type Problem, type ProblemCode, problem } from '@countersign/contract/p
 import type { Activation } from '#admin/bundle.ts';
 import type { Result } from '#admin/result.ts';
 import type { World } from '#call/world.ts';
-import type { TokenIssuer } from '#identity/create-identity.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
+import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
+import type { Presented } from '#identity/identity.ts';
 import type { Provider } from '#identity/people/provider.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
 import type { AnswerSchema } from './answer-schemas.ts';
@@ -17,13 +19,14 @@ import type { RequestSchema } from './request-schemas.ts';
 /** Kinds of principal, or roles of people (`person`: whatever the roles); a route is for every principal that one of them fits. */
 export type Grantee = 'agent' | 'orchestrator' | 'person' | PersonRole;
 
-/** What routes reach: the world, the functions of lower floors, and the token endpoint's issuer. */
+/** What routes reach: the world, the functions of lower floors, the token endpoint's issuer and the sealed store. */
 export interface Reach {
   readonly world: World;
   readonly deeds: Deeds;
-  readonly tokens: TokenIssuer;
+  readonly tokens: TokenIssuer & TokenKeeper;
   readonly activation: Activation;
   readonly provider: Provider;
+  readonly sealed: SealedStore;
   /** The whole table, for the route that describes it. */
   readonly routes: () => readonly Route[];
   /** True when the broker can serve calls. */
@@ -39,7 +42,8 @@ export interface Asking {
   readonly principal: Principal | null;
   /** The run that an agent's token is for. */
   readonly run_id: string | null;
-  readonly token: string | null;
+  /** What the request presented; null on open routes, and where a person's session speaks. */
+  readonly presented: Presented | null;
   /** Where a person's session speaks instead of a token. */
   readonly session: ShownSession | null;
   /** Of the connection that the request came over. */
@@ -57,7 +61,9 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Answered = Answer | { readonly problem: Problem };
+export type Answered =
+  | Answer
+  | { readonly problem: Problem; readonly headers?: Readonly<Record<string, string>> };
 
 export interface Route {
   /** `operationId` of OpenAPI. */
@@ -67,6 +73,8 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   readonly who: 'anyone' | readonly Grantee[];
+  /** Open also with a token that carries less than its agent may: what is answered heeds that. */
+  readonly narrowed?: true;
   /** Query parameters by name: schemas of a string or an integer. */
   readonly query?: Readonly<Record<string, JsonObject>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -93,6 +101,7 @@ export const guardedProblems: readonly ProblemCode[] = [
 /** True when the route is for this principal. */
 export function mayUse(route: Route, principal: Principal): boolean {
   if (route.who === 'anyone') return true;
+  if (principal.kind === 'agent' && principal.narrowed !== undefined && route.narrowed !== true) return false;
   if (route.who.includes(principal.kind)) return true;
   if (principal.kind !== 'person') return false;
   return principal.roles.some((role) => (route.who as readonly Grantee[]).includes(role));
@@ -137,4 +146,9 @@ export function personOf({ principal }: Asking): Person {
 export function principalOf({ principal }: Asking): Principal {
   if (principal === null) throw new Error('a guarded route ran without a principal');
   return principal;
+}
+
+export function presentedOf({ presented }: Asking): Presented {
+  if (presented === null) throw new Error('a guarded route ran without a token');
+  return presented;
 }

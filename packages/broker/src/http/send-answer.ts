@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { World } from '#call/world.ts';
+import { challengeOf } from '#identity/challenge.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 
 /** On every answer: never kept, never sniffed, never framed, never run. */
@@ -33,11 +34,10 @@ export function sendJson(reply: FastifyReply, status: number, body: unknown): Fa
   return send(reply.code(status).type('application/json'), body);
 }
 
-/** RFC 9457, with the challenge of RFC 6750 and RFC 9728 on 401 and Retry-After where a time is known. */
+/** RFC 9457, with a challenge on 401, where there is none yet, and Retry-After where a time is known. */
 export function sendProblem(reply: FastifyReply, why: Problem, world: World): FastifyReply {
-  if (why.status === 401) {
-    const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/v1`;
-    reply.header('www-authenticate', `Bearer resource_metadata="${metadata}"`);
+  if (why.status === 401 && !reply.hasHeader('www-authenticate')) {
+    reply.header('www-authenticate', challengeOf(world.base_url(), 'v1', 'invalid_token', 'Bearer'));
   }
   if (why.retry_at_ms !== undefined) {
     const seconds = Math.ceil((why.retry_at_ms - world.clock.now()) / 1000);

@@ -10,7 +10,9 @@ import {
 } from 'fastify';
 import type { Activation } from '#admin/bundle.ts';
 import type { World } from '#call/world.ts';
-import type { TokenIssuer } from '#identity/create-identity.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
+import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
+import type { Presented } from '#identity/identity.ts';
 import type { Provider } from '#identity/people/provider.ts';
 import type { Principal } from '#rules/principal.ts';
 import { nameRequests } from './bare-door.ts';
@@ -27,15 +29,15 @@ import { acceptForms, sendOAuthFailure } from './token-form.ts';
 
 const HEADERS_BYTES_MAX = 16_384;
 const REQUEST_TIMEOUT_MS = 30_000;
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
 export interface ServerOptions {
   /** The token endpoint and the keys behind it. */
-  readonly tokens: TokenIssuer;
+  readonly tokens: TokenIssuer & TokenKeeper;
   readonly activation: Activation;
   /** Where people log in, when the settings name a provider. */
   readonly provider: Provider;
+  readonly sealed: SealedStore;
   /** True when calls can be served: the store answers. */
   readonly ready: () => Promise<boolean>;
 }
@@ -43,7 +45,7 @@ export interface ServerOptions {
 interface Asker {
   readonly principal: Principal;
   readonly run_id: string | null;
-  readonly token: string | null;
+  readonly presented: Presented | null;
   readonly session: ShownSession | null;
 }
 
@@ -124,19 +126,22 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
     // Before the body is read: a stranger learns nothing about bodies and makes us parse none.
     onRequest: (request, reply, done) => {
       if (route.who === 'anyone') return done();
-      const token = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? null;
-      const presented = presentedSession(request.headers, token, world.base_url());
-      if (presented !== null) {
-        identifyPerson(world, presented, request.headers, route.method !== 'GET').then((identified) => {
+      const shown = presentedSession(request.headers, world.base_url());
+      if (shown !== null) {
+        identifyPerson(world, shown, request.headers, route.method !== 'GET').then((identified) => {
           if (!identified.ok) return void sendProblem(reply, identified.problem, world);
           const { person: principal, session } = identified;
           if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
-          askers.set(request, { principal, run_id: null, token: null, session });
+          askers.set(request, { principal, run_id: null, presented: null, session });
           done();
         }, done);
         return;
       }
-      const authentication = world.identity.authenticate(token, 'v1');
+      const { authorization, dpop } = request.headers as Record<string, string | undefined>;
+      const presenting = { authorization, dpop, method: request.method, path: pathOf(request.url) };
+      const authentication = world.identity.present(presenting, 'v1');
+      const { headers } = authentication;
+      for (let i = 0; i < headers.length; i += 2) reply.header(headers[i]!, headers[i + 1]!);
       if (!authentication.ok && !(route.id === 'performCall' && authentication.principal?.kind === 'agent')) {
         return void sendProblem(reply, authentication.problem, world);
       }
@@ -146,7 +151,7 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
         : { principal: authentication.principal!, run_id: null };
       const principal = named.kind === 'person' ? world.people.withGlass(named, world.clock.now()) : named;
       if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
-      askers.set(request, { principal, run_id, token, session: null });
+      askers.set(request, { principal, run_id, presented: authentication.presented, session: null });
       done();
     },
     handler: async (request, reply) => {
@@ -159,7 +164,7 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
         reach,
         principal: asker?.principal ?? null,
         run_id: asker?.run_id ?? null,
-        token: asker?.token ?? null,
+        presented: asker?.presented ?? null,
         session: asker?.session ?? null,
         address: request.ip,
         params: request.params as Record<string, string>,
@@ -167,11 +172,16 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
         headers: request.headers,
         body: request.body,
       });
-      if ('problem' in answered) return sendProblem(reply, answered.problem, world);
       if (answered.headers !== undefined) reply.headers(answered.headers);
+      if ('problem' in answered) return sendProblem(reply, answered.problem, world);
       return sendJson(reply, answered.status, answered.body);
     },
   });
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
 }
 
 function misfit(part: 'body' | 'query', issues: readonly Issue[]) {

@@ -1,7 +1,7 @@
 // The form body of the token endpoint, and the errors that OAuth clients understand.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { OAuthError } from '#identity/exchange-token.ts';
+import type { OAuthError } from '#identity/oauth-error.ts';
 import { Refusal, sendJson } from './send-answer.ts';
 
 const FORM_BYTES_MAX = 32_768;

@@ -1,6 +1,6 @@
 // Run tokens: what an orchestrator hands to an agent, good for one agent at the token endpoint and nothing else.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { SigningKey } from './signing-key.ts';
+import type { Sealer } from './signing-key.ts';
 
 export interface RunGrant {
   readonly tenant: string;
@@ -11,7 +11,7 @@ export interface RunGrant {
 
 /** Signs a run token. What is bound to the run stays in the store: the token only names the run. */
 export function issueRunToken(
-  key: SigningKey,
+  key: Sealer,
   issuer: string,
   grant: RunGrant,
   token_id: string,
@@ -31,12 +31,7 @@ export function issueRunToken(
 }
 
 /** The run that the token names, if we signed it for this issuer and it has not expired; else null. */
-export function verifyRunToken(
-  key: SigningKey,
-  issuer: string,
-  token: string,
-  now_ms: number,
-): RunGrant | null {
+export function verifyRunToken(key: Sealer, issuer: string, token: string, now_ms: number): RunGrant | null {
   const claims = key.unseal('run+jwt', token);
   if (claims === null) return null;
   const { iss, aud, sub, tenant, run, exp } = claims;

@@ -6,7 +6,7 @@ import { decodeObject, decodeSegment, TOKEN_LENGTH_MAX } from './jws.ts';
 import { openKeyFile } from './key-file.ts';
 
 /** JWT types that we sign. A token of one type never passes for the other: its header differs. */
-export type TokenType = 'at+jwt' | 'run+jwt';
+export type TokenType = 'at+jwt' | 'run+jwt' | 'delegation+jwt';
 
 export interface SigningKey {
   readonly kid: string;
@@ -16,6 +16,9 @@ export interface SigningKey {
   /** The claims of a token that this key signed with this type, else null. Times and audience are not checked. */
   unseal(type: TokenType, token: string): JsonObject | null;
 }
+
+/** What signs and verifies tokens of ours: one key, or several. */
+export type Sealer = Pick<SigningKey, 'seal' | 'unseal'>;
 
 /** Opens the key file, made at first start (Ed25519, PKCS #8 PEM, mode 0600). Throws KeyFileError. */
 export function openSigningKey(path: string): SigningKey {
@@ -32,6 +35,7 @@ export function signingKey(privateKey: KeyObject): SigningKey {
   const headers: Readonly<Record<TokenType, string>> = {
     'at+jwt': header('at+jwt'),
     'run+jwt': header('run+jwt'),
+    'delegation+jwt': header('delegation+jwt'),
   };
   return {
     kid,

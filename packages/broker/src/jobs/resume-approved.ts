@@ -1,6 +1,7 @@
 // Resumes every held call whose last vote has come: the call enters the walk again as its stored agent.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { haltOfRow } from '#call/halted.ts';
+import { narrowedOfRow } from '#call/narrowed.ts';
 import { PASSING, performCall } from '#call/perform-call.ts';
 import { undoingOfRow } from '#call/undoing.ts';
 import type { World } from '#call/world.ts';
@@ -55,6 +56,7 @@ async function resumeOne(world: World, approval: StoredApproval, row: StoredCall
       proof: {
         ...{ kind: 'resumed', tenant: row.tenant, agent: row.agent, run_id: row.run },
         undoing: undoingOfRow(row),
+        narrowed: narrowedOfRow(row),
       },
       toolName: row.tool,
       args: deed.args,

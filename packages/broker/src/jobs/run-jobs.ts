@@ -1,25 +1,37 @@
-// The broker's own work between requests: resuming, expiring, telling people, signing, forgetting used assertions.
+// The broker's own work between requests: resuming, expiring, telling people, signing, forgetting what is used up.
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
+import { refreshRevoked } from '#call/refresh-revoked.ts';
+import { tendKeys } from '#call/rotate-keys.ts';
 import type { World } from '#call/world.ts';
 import type { WebhookSender } from '#connectors/webhook-sender.ts';
+import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
+import type { TokenKeeper } from '#identity/create-identity.ts';
 import { purgeAssertions } from '#store/assertions.ts';
 import { logs, signCheckpoint } from '#store/ledger.ts';
 import { purgeUse } from '#store/quotas.ts';
+import { purgeRevoked } from '#store/revocations.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
+import { destroySecrets } from './destroy-secrets.ts';
 import { closeExpired, purgePeople } from './expire-people.ts';
+import { recordUses } from './record-uses.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
+import { revokeLeases } from './revoke-leases.ts';
 import { settleDoubts } from './settle-doubts.ts';
 
 const APPROVALS_EVERY_MS = 2_000;
 const CHECKPOINT_EVERY_MS = 1_000;
 const DOUBTS_EVERY_MS = 1_000;
 const HALTS_EVERY_MS = 1_000;
+const LEASES_EVERY_MS = 2_000;
+const REVOKED_EVERY_MS = 1_000;
+const KEYS_EVERY_MS = 60_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
 const PEOPLE_EVERY_MS = 1_000;
+const USES_EVERY_MS = 60_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
 /** How long the counts of a window are kept after its end. */
@@ -30,8 +42,16 @@ export interface Jobs {
   stop(): Promise<void>;
 }
 
+/** What jobs do their work with, besides the world. */
+export interface JobTools {
+  readonly tokens: TokenKeeper;
+  readonly send: WebhookSender;
+  /** Null: nothing is sealed. */
+  readonly sealed: SealedStore | null;
+}
+
 /** Starts the loops. A job that fails is logged and tried again at its next turn; none stops another. */
-export function runJobs(world: World, send: WebhookSender): Jobs {
+export function runJobs(world: World, { tokens: keeper, send, sealed }: JobTools): Jobs {
   const stopping = new AbortController();
   const underWay = new Set<string>();
   const resumings = new Set<Promise<unknown>>();
@@ -51,6 +71,10 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
       await closeExpired(world);
       await refreshPeople(world);
     }),
+    loop(world, stopping.signal, 'leases', LEASES_EVERY_MS, () => revokeLeases(world)),
+    loop(world, stopping.signal, 'uses', USES_EVERY_MS, () => recordUses(world)),
+    loop(world, stopping.signal, 'revoked', REVOKED_EVERY_MS, () => refreshRevoked(world, keeper)),
+    loop(world, stopping.signal, 'keys', KEYS_EVERY_MS, () => tendKeys(world, keeper)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);
@@ -62,9 +86,15 @@ export function runJobs(world: World, send: WebhookSender): Jobs {
     ),
     loop(world, stopping.signal, 'checkpoints', CHECKPOINT_EVERY_MS, () => signCheckpoints(world)),
     loop(world, stopping.signal, 'assertions', PURGE_EVERY_MS, () =>
-      world.store.write((tx) => purgeAssertions(tx, world.clock.now())),
+      world.store.write(async (tx) => {
+        await purgeAssertions(tx, world.clock.now());
+        await purgeRevoked(tx, world.clock.now());
+      }),
     ),
     loop(world, stopping.signal, 'people-purge', PURGE_EVERY_MS, () => purgePeople(world)),
+    loop(world, stopping.signal, 'secrets', PURGE_EVERY_MS, async () => {
+      if (sealed !== null) await destroySecrets(world, sealed);
+    }),
     loop(world, stopping.signal, 'quotas', QUOTAS_EVERY_MS, () =>
       world.store.write((tx) => purgeUse(tx, world.clock.now() - QUOTAS_KEEP_MS)),
     ),

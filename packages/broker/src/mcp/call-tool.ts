@@ -35,8 +35,11 @@ const KEY_FORM = /^[\x20-\x7e]{1,255}$/;
 
 const NOTHING_ANNOUNCED: Announced = { schema: false, wrapped: false };
 
-/** `problem`: the caller turned out to be nobody, after all; the HTTP answer is not JSON-RPC's. */
-export type Called = WireReply | { readonly problem: Problem };
+/**
+ * `problem`: the caller turned out to be nobody, or its token does not carry the call of `tool`; the HTTP answer is not
+ * JSON-RPC's, so that clients of OAuth understand it.
+ */
+export type Called = WireReply | { readonly problem: Problem; readonly tool?: string };
 
 export async function callTool(
   request: WireRequest,
@@ -93,6 +96,8 @@ async function walk(
   if (outcome.kind === 'reply') return outcome.reply;
   if (outcome.kind === 'problem') return strayProblem(request, outcome.problem, outcome.call_id, toolName);
   const { answer } = outcome;
+  if (answer.problem?.code === 'insufficient_scope') return { problem: answer.problem, tool: toolName };
+  if (answer.problem?.status === 401) return { problem: answer.problem };
   if (answer.problem?.code === 'tool_not_found') return errorReply(request.id, unknownTool(toolName));
   const { members, meta } = answerResult(answer, announced);
   return resultReply(request, members, meta);

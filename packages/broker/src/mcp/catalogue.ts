@@ -117,6 +117,8 @@ class PerAgent<T> {
   }
 
   get(bundle: Bundle, agent: Agent): T {
+    // What one token carries less is another's affair: there may be any number of such tokens.
+    if (agent.narrowed !== undefined) return this.#make(agent);
     let byAgent = this.#byBundle.get(bundle);
     if (byAgent === undefined) {
       byAgent = new Map();

@@ -135,7 +135,12 @@ async function read(
   const deed = { toolName: found?.tool ?? UNLISTED, args, claimed: {}, idempotencyKey: null };
   const outcome = await perform(request, deed, who, line, reach, watch);
   if (outcome.kind === 'reply') return outcome.reply;
-  if (outcome.kind === 'answer') return readReply(request, outcome.answer);
+  if (outcome.kind === 'answer') {
+    const { problem } = outcome.answer;
+    // What it is not listed is not named either: a token that carries more is shown more.
+    if (problem?.status === 401) return { problem };
+    return readReply(request, outcome.answer);
+  }
   const { problem } = outcome;
   if (problem.status === 401 || problem.status === 403) return { problem };
   return notDone(request, `${problem.title}. ${problem.detail}`, {
@@ -173,7 +178,12 @@ function readReply(request: WireRequest, answer: CallAnswer): WireReply {
     const hints = method === 'resources/read' ? cacheHints(era, READ_TTL_MS) : '';
     return resultReply(request, members + hints, answerResult(answer, NOTHING_ANNOUNCED).meta);
   }
-  if (problem?.code === 'tool_not_found' || problem?.code === 'invalid_arguments') {
+  const unlisted: readonly (string | undefined)[] = [
+    'tool_not_found',
+    'insufficient_scope',
+    'invalid_arguments',
+  ];
+  if (unlisted.includes(problem?.code)) {
     const resource = method.startsWith('resources/');
     return errorReply(id, {
       status: 200,

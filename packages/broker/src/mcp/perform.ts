@@ -5,6 +5,7 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import type { Demand, Watching } from '#connectors/connector.ts';
+import type { Presented } from '#identity/identity.ts';
 import { askClient } from './ask-client.ts';
 import { type Line, readTerms, type Terms } from './line.ts';
 import { LineTalk } from './line-talk.ts';
@@ -14,7 +15,7 @@ import { errorReply, MISSING_CAPABILITY, resultReply, type WireError, type WireR
 
 export interface Who {
   readonly caller: AgentCaller;
-  readonly token: string | null;
+  readonly presented: Presented;
 }
 
 /** What a request comes down to: a tool of the bundle and its arguments. */
@@ -65,7 +66,7 @@ export async function perform(
     terms = { ...terms, responses: asked(terms.responses, states.demandedOf(bound)) };
   }
   for (let round = 1; ; round++) {
-    const proof = { kind: 'bearer', token: who.token, resource: 'mcp' } as const;
+    const proof = { kind: 'bearer', presented: who.presented, resource: 'mcp' } as const;
     const talk = new LineTalk(line, terms, watch);
     const idempotencyKey = keyOf(deed.idempotencyKey, terms);
     const call = deeds.askCall(world, {

@@ -2,11 +2,12 @@
 import { isJsonObject, type Json } from '@countersign/contract/json.ts';
 import type { Problem } from '@countersign/contract/problem.ts';
 import type { World } from '#call/world.ts';
+import type { Presented } from '#identity/identity.ts';
 import type { Deeds } from './deeds.ts';
 
-/** A caller that is refused, and what it is told; `token`: of an agent that is known and not active. */
+/** A caller that is refused, and what it is told; `presented`: by an agent that is known and not active. */
 export interface Stopped {
-  readonly token: string | null;
+  readonly presented: Presented | null;
   readonly problem: Problem;
 }
 
@@ -20,17 +21,17 @@ const WALKING: readonly unknown[] = ['tools/call', 'resources/read', 'prompts/ge
  */
 export async function recordStopped(
   message: Json | undefined,
-  { token, problem }: Stopped,
+  { presented, problem }: Stopped,
   deeds: Deeds,
   world: World,
 ): Promise<Problem> {
-  if (token === null || !isJsonObject(message) || !WALKING.includes(message.method)) return problem;
+  if (presented === null || !isJsonObject(message) || !WALKING.includes(message.method)) return problem;
   const params = isJsonObject(message.params) ? message.params : {};
   const called = message.method === 'tools/call' && typeof params.name === 'string';
   const performed = await deeds.performCall(
     deeds.askCall(world, {
       door: 'mcp',
-      proof: { kind: 'bearer', token, resource: 'mcp' },
+      proof: { kind: 'bearer', presented, resource: 'mcp' },
       toolName: called ? (params.name as string) : String(message.method),
       args: called ? (params.arguments ?? {}) : params,
       claimed: {},

@@ -3,6 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Decoded, parseStrict } from '@countersign/contract/canonical.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import type { World } from '#call/world.ts';
+import { challengeOf } from '#identity/challenge.ts';
+import type { Authentication, Presentation, Presented } from '#identity/identity.ts';
 import { type Called, callTool } from './call-tool.ts';
 import { Catalogue } from './catalogue.ts';
 import type { Deeds } from './deeds.ts';
@@ -44,10 +46,10 @@ export interface McpDoor {
   readonly close: () => void;
 }
 
+const PATH = '/mcp';
 const PAGE_SIZE = 100;
 /** What the door offers to an agent changes with the bundle. */
 const DISCOVER_TTL_MS = 300_000;
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
 const INSTRUCTIONS =
   'Every call is judged by policy before it is done. A call that is not done says so, and why: read it before you ' +
@@ -75,10 +77,12 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
     const stream = method === 'GET' && request.headers['mcp-session-id'] !== undefined;
     if (method !== 'POST' && method !== 'DELETE' && !stream) return notAllowed(response, headers);
     // Before the body is read: a stranger learns nothing about bodies, headers, methods or sessions.
-    const who = identify(request, world);
+    const presentation = present(request, world);
+    const who = whoOf(presentation, presentation.presented);
+    if (presentation.headers.length > 0) headers = headers.concat(presentation.headers);
     // A suspended agent is no stranger: what it tries is read, and recorded.
-    if ('problem' in who && (who.token === null || method !== 'POST'))
-      return refuseCaller(response, headers, who.problem, world);
+    if ('problem' in who && (who.presented === null || method !== 'POST'))
+      return refuseCaller(response, headers, who, world);
     if (method === 'DELETE') return send(response, headers, endSession(request.headers, who as Who, reach));
     if (stream) return openStream(request, response, headers, who as Who);
     readBody(request, world.bundle().settings.limits.body_bytes, (body) => {
@@ -104,7 +108,7 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
     }
     const events = new EventStream(response, headers);
     events.begin();
-    session.subscriptions.attach(events, who.token, reach);
+    session.subscriptions.attach(events, who.presented, reach);
     response.once('close', () => session.subscriptions.detach(events));
   }
 
@@ -120,10 +124,11 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
       return send(response, [...headers, 'connection', 'close'], unreadable(body.kind, world));
     }
     const decoded = decode(body, world);
-    const who = 'problem' in caller ? identify(request, world) : caller;
+    const who = 'problem' in caller ? lookAgain(caller, world) : caller;
     if ('problem' in who) {
       const message = decoded?.ok === true ? decoded.value : undefined;
-      return refuseCaller(response, headers, await recordStopped(message, who, deeds, world), world);
+      const problem = await recordStopped(message, who, deeds, world);
+      return refuseCaller(response, headers, { problem }, world);
     }
     const stream = new EventStream(response, headers);
     const extra: string[] = [];
@@ -133,7 +138,10 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
       if ('body' in answer && answer.body !== null) stream.end(answer.body);
       return;
     }
-    if ('problem' in answer) return refuseCaller(response, headers, answer.problem, world);
+    if ('problem' in answer) {
+      const told = answer.tool === undefined ? headers : headers.concat(stepUp(answer.tool, who, world));
+      return refuseCaller(response, told, answer, world);
+    }
     // A waiter that was let go must not keep the server open through its idle connection.
     if (closing.signal.aborted) extra.push('connection', 'close');
     send(response, extra.length === 0 ? headers : headers.concat(extra), answer);
@@ -214,7 +222,7 @@ export function serveMcp(world: World, deeds: Deeds, options: McpOptions = {}): 
     closing.abort();
     sessions.close();
   };
-  return { path: '/mcp', handle, close };
+  return { path: PATH, handle, close };
 }
 
 /** A request alone cannot be cancelled but by going away. */
@@ -228,25 +236,39 @@ function gone(response: ServerResponse, closing: AbortSignal): Promise<null> {
   });
 }
 
-/** `token`: of a known agent that is not active; null for everybody else. */
+/** `presented`: of a known agent that is not active; null for everybody else. */
 interface Refused {
   readonly problem: Problem;
-  readonly token: string | null;
+  readonly presented: Presented | null;
 }
 
-function identify({ headers }: IncomingMessage, world: World): Who | Refused {
-  const token = BEARER.exec(headers.authorization ?? '')?.[1] ?? null;
-  const authentication = world.identity.authenticate(token, 'mcp');
+/** Once a request: a proof of possession is good for one look. */
+function present({ headers, method }: IncomingMessage, world: World): Presentation {
+  const { authorization, dpop } = headers as Record<string, string | undefined>;
+  return world.identity.present({ authorization, dpop, method: method!, path: PATH }, 'mcp');
+}
+
+/** After the body was read: what was presented holds, the agent may be active again. */
+function lookAgain({ presented, problem }: Refused, world: World): Who | Refused {
+  if (presented === null) return { presented, problem };
+  return whoOf(world.identity.authenticate(presented, 'mcp'), presented);
+}
+
+function stepUp(tool: string, { presented }: Who, world: World): readonly string[] {
+  return ['www-authenticate', world.identity.stepUp(presented, 'mcp', tool)];
+}
+
+function whoOf(authentication: Authentication, presented: Presented): Who | Refused {
   if (!authentication.ok) {
     const known = authentication.principal?.kind === 'agent';
-    return { problem: authentication.problem, token: known ? token : null };
+    return { problem: authentication.problem, presented: known ? presented : null };
   }
   const { principal } = authentication.caller;
   if (principal.kind !== 'agent') {
     const why = 'Only agents use this endpoint; people and orchestrators use the HTTP API.';
-    return { problem: problem('forbidden', why), token: null };
+    return { problem: problem('forbidden', why), presented: null };
   }
-  return { caller: { ...authentication.caller, principal }, token };
+  return { caller: { ...authentication.caller, principal }, presented };
 }
 
 /** One decode, by the strict reader. */
@@ -296,16 +318,16 @@ function write(
   response.writeHead(status, [...headers, 'content-type', type, 'content-length', length]).end(body);
 }
 
-/** RFC 6750 §3 and RFC 9728 §5.1: one challenge for every cause, and where to ask for a token. */
+/** With a challenge on 401, where there is none yet. */
 function refuseCaller(
   response: ServerResponse,
   headers: readonly string[],
-  why: Problem,
+  { problem: why }: { readonly problem: Problem },
   world: World,
 ): void {
-  const metadata = `${world.base_url()}/.well-known/oauth-protected-resource/mcp`;
-  const challenge = ['www-authenticate', `Bearer resource_metadata="${metadata}"`];
-  sendProblem(response, why.status === 401 ? headers.concat(challenge) : headers, why);
+  const challenged = why.status !== 401 || headers.includes('www-authenticate');
+  const challenge = ['www-authenticate', challengeOf(world.base_url(), 'mcp', 'invalid_token', 'Bearer')];
+  sendProblem(response, challenged ? headers : headers.concat(challenge), why);
 }
 
 function notAllowed(response: ServerResponse, headers: readonly string[]): void {

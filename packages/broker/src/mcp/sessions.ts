@@ -1,5 +1,6 @@
 // Sessions of the 2025 revisions: what `initialize` agreed. They carry no authority and no labels.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { narrowedText } from '#call/narrowed.ts';
 import type { World } from '#call/world.ts';
 import type { Agent } from '#rules/principal.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -27,7 +28,7 @@ const ID_BYTES = 24;
 
 export class Sessions {
   readonly #world: World;
-  /** By tenant and agent, then by id, the least recently used first. */
+  /** By tenant, agent and what its token carries, then by id, the least recently used first. */
   readonly #byAgent = new Map<string, Map<string, Session>>();
 
   constructor(world: World) {
@@ -82,8 +83,8 @@ export class Sessions {
       for (const session of own.values()) session.subscriptions.close();
   }
 
-  #of({ tenant, name }: Agent): Map<string, Session> {
-    const key = JSON.stringify([tenant, name]);
+  #of(agent: Agent): Map<string, Session> {
+    const key = JSON.stringify([agent.tenant, agent.name, narrowedText(agent)]);
     let own = this.#byAgent.get(key);
     if (own === undefined) {
       own = new Map();

@@ -2,7 +2,7 @@
 import type { PassedRead } from '#admin/passed.ts';
 import type { World } from '#call/world.ts';
 import type { Watching } from '#connectors/connector.ts';
-import type { Caller } from '#identity/identity.ts';
+import type { Caller, Presented } from '#identity/identity.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { EventStream } from './event-stream.ts';
 import { messageText } from './wire.ts';
@@ -22,7 +22,7 @@ export interface Judging {
 export class Subscriptions {
   readonly #watched = new Map<string, () => void>();
   readonly #changed = new Set<string>();
-  #stream: { readonly events: EventStream; readonly token: string | null } | null = null;
+  #stream: { readonly events: EventStream; readonly presented: Presented } | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   has(uri: string): boolean {
@@ -64,9 +64,9 @@ export class Subscriptions {
   }
 
   /** The client's stream; one at a time, the newest. What changed while there was none is told on it. */
-  attach(events: EventStream, token: string | null, judging: Judging): void {
+  attach(events: EventStream, presented: Presented, judging: Judging): void {
     this.#stream?.events.close();
-    this.#stream = { events, token };
+    this.#stream = { events, presented };
     this.#flush(judging);
   }
 
@@ -97,10 +97,10 @@ export class Subscriptions {
   /** Judged anew each time: the token still good, the resource still this agent's, nothing halted. */
   #deliver(
     uri: string,
-    { events, token }: { readonly events: EventStream; readonly token: string | null },
+    { events, presented }: { readonly events: EventStream; readonly presented: Presented },
     { world, catalogue }: Judging,
   ): void {
-    const authentication = world.identity.authenticate(token, 'mcp');
+    const authentication = world.identity.authenticate(presented, 'mcp');
     if (!authentication.ok || authentication.caller.principal.kind !== 'agent') {
       events.close();
       this.#stream = null;

@@ -17,6 +17,7 @@ export const PLACES = {
   cost: ['args', 'prepared', 'bound'],
   bind: [...deed, 'now'],
   credential: deed,
+  readScope: ['args', 'bound', 'call', 'run'],
   idempotency: deed,
   lookup: deed,
   lookupFound: [...deed, 'lookup'],
@@ -27,6 +28,9 @@ export const PLACES = {
   compensate: [...deed, 'response', 'sideEffect'],
   project: [...deed, 'response', 'sideEffect', 'verify'],
   summary: ['args', 'prepared', 'bound', 'cost'],
+  equalToBound: ['args'],
+  verifierArgs: ['bound'],
+  verifierExpect: ['bound', 'response'],
 } as const satisfies Record<string, readonly (keyof Scope)[]>;
 
 export type Place = keyof typeof PLACES;

@@ -11,11 +11,17 @@ export type EntryKind =
   | 'call.in_doubt'
   | 'call.resolved'
   | 'call.compensated'
+  | 'credential.ended'
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'
+  | 'identity.accepted'
   | 'run.opened'
   | 'run.ended'
+  | 'run.refused'
+  | 'principal.suspended'
+  | 'principal.retired'
+  | 'principal.resumed'
   | 'halt.set'
   | 'halt.lifted'
   | 'payload.erased'
@@ -30,7 +36,13 @@ export type EntryKind =
   | 'break_glass.ended'
   | 'bundle.activated'
   | 'bundle.refused'
-  | 'broker.started';
+  | 'secret.set'
+  | 'secret.removed'
+  | 'secret.destroyed'
+  | 'sealing_key.rotated'
+  | 'broker.started'
+  | 'keys.rotated'
+  | 'tokens.revoked';
 
 /**
  * Flat facts without personal data: ids, digests, verdicts, codes, names of tools and agents. Names of people,

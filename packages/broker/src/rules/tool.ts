@@ -3,6 +3,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
 import type { Effect } from '@countersign/contract/wire.ts';
+import type { EqualToBound } from './bound-context.ts';
 import type { Expression, Template } from './expression.ts';
 import type { RetryRule } from './retry.ts';
 
@@ -64,6 +65,8 @@ export interface Tool {
   readonly checkInput: (args: unknown) => readonly Issue[];
   /** Keys of bound context without which the tool is not callable. */
   readonly requires: readonly string[];
+  /** What of the arguments must be equal to which key of bound context. */
+  readonly equalToBound: readonly EqualToBound[];
   readonly prepare: readonly PrepareStep[];
   readonly pin: readonly Expression[];
   /** Each answers `system:kind/id`; empty: the call is judged on its connector. */
@@ -72,7 +75,13 @@ export interface Tool {
   /** Amount in minor units and ISO 4217 currency. */
   readonly cost?: { readonly minor: Expression; readonly currency: Expression };
   readonly bind: Bind;
-  readonly credential?: { readonly provider: string; readonly scope: Template; readonly max_ttl_ms: number };
+  readonly credential?: {
+    /** What the credential of the deed may do. */
+    readonly scope: Template;
+    /** What those of its fresh reads, read-backs and look-ups may do; absent: as the deed's. */
+    readonly readScope?: Template;
+    readonly max_ttl_ms: number;
+  };
   readonly idempotency?: Idempotency;
   /** Absent: one attempt. */
   readonly retry?: RetryRule;

@@ -1,12 +1,15 @@
 // Admission: the one transaction that turns a judged call into an admitted one.
 import type { Draft } from '#rules/ledger-entry.ts';
+import type { OneCall } from '#rules/narrowing.ts';
 import type { Claim } from '#rules/quota.ts';
 import type { Run } from '#rules/run.ts';
 import { approvalStands, setStatus } from './approvals.ts';
 import { findByKey, insertCall, isHeld, type NewCall, resumeCall } from './calls.ts';
 import { fullClaim, reserve } from './quotas.ts';
+import { spendToken } from './revocations.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
+import type { StoredStatus } from './statuses.ts';
 import type { WriteTx } from './tx.ts';
 import { whyNotUndo } from './undos.ts';
 
@@ -19,6 +22,8 @@ export interface Admission {
   readonly now_ms: number;
   /** The call that this one undoes. */
   readonly undo_of: string | null;
+  /** The token that is for this call alone, and is used up by it. */
+  readonly only: Pick<OneCall, 'token_id' | 'expires_at_ms'> | null;
   /** The approval that this admission uses up; `next`: `void` when nobody is asked any more. */
   readonly approval: {
     readonly id: string;
@@ -45,17 +50,19 @@ export type NotAdmitted =
   | 'approval_expired'
   | 'approval_gone'
   | 'not_waiting'
+  | 'token_spent'
   | 'undone';
 
 /** `grown`: ids of the runs whose labels grew. */
 export type AdmittedAs =
   | { readonly ok: true; readonly seq: number; readonly grown: readonly string[] }
   | { readonly ok: false; readonly why: NotAdmitted }
+  | { readonly ok: false; readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] }
   | { readonly ok: false; readonly why: 'quota_exceeded'; readonly full: Claim };
 
 /**
  * Looks once more at everything that the decision saw (halts, labels, run, bundle, key, approval), takes what the call
- * needs of quotas, spends the approval, joins the declared output labels to the run and appends the intent; or changes
+ * needs of quotas, spends the approval and the token, joins the declared output labels to the run and appends the intent; or changes
  * nothing and says why.
  */
 export async function admitCall(
@@ -64,20 +71,24 @@ export async function admitCall(
   standings: Standings,
 ): Promise<AdmittedAs> {
   const why = await changedSince(tx, admission, standings);
-  if (why !== null) return { ok: false, why };
+  if (why !== null) return typeof why === 'string' ? { ok: false, why } : { ok: false, ...why };
   const { call, approval, now_ms, run, claims } = admission;
   const full = claims.length === 0 ? null : await fullClaim(tx, run.tenant, claims);
   if (full !== null) {
     const repeat = await isRepeat(tx, admission);
     return repeat ? { ok: false, why: 'key_taken' } : { ok: false, why: 'quota_exceeded', full };
   }
+  const id = 'resumed' in call ? call.resumed : call.id;
+  const { only } = admission;
+  if (only !== null && !(await spendToken(tx, { ...only, call: id })))
+    return { ok: false, why: 'token_spent' };
   if (approval !== null) await setStatus(tx, approval.id, 'approved', approval.next, now_ms);
   if ('resumed' in call) {
     await resumeCall(tx, call.resumed, { deed: call.deed, revision: call.revision, at_ms: now_ms });
   } else if (!(await insertCall(tx, call, admission.keys_since_ms))) {
     return { ok: false, why: 'key_taken' };
   }
-  if (claims.length > 0) await reserve(tx, run.tenant, 'resumed' in call ? call.resumed : call.id, claims);
+  if (claims.length > 0) await reserve(tx, run.tenant, id, claims);
   const grown = await taint(tx, run, admission.labels);
   if (grown.length > 0) standings.forget();
   const { seq } = await tx.append(admission.entry);
@@ -94,12 +105,15 @@ async function changedSince(
   tx: WriteTx,
   { run, tool, connector, seen, approval, call, now_ms, undo_of }: Admission,
   standings: Standings,
-): Promise<NotAdmitted | null> {
+): Promise<
+  NotAdmitted | { readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] } | null
+> {
   const { tenant, agent, id } = run;
   const undo = undo_of !== null;
   const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector, undo });
   if (standing === undefined || (standing.ended_at_ms !== null && !undo)) return 'run_ended';
   if (standing.halt !== null) return 'halted';
+  if (standing.agent_status !== null) return { why: 'agent_suspended', status: standing.agent_status };
   if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';
   if (standing.labels_version !== seen.labels_version) return 'labels_changed';
   if (approval !== null) {

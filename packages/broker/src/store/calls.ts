@@ -38,6 +38,8 @@ export interface StoredCall {
   /** Id of the call that this one undoes, and whether in full. */
   readonly undo_of: string | null;
   readonly undo_kind: 'tool' | 'soft' | null;
+  /** Canonical JSON of what its token carried less than its agent may; null for a token that carried everything. */
+  readonly narrowed: string | null;
 }
 
 /** A call as it is first written; what is not known yet may be left out. */
@@ -53,7 +55,8 @@ type Later =
   | 'settled_log'
   | 'settled_seq'
   | 'undo_of'
-  | 'undo_kind';
+  | 'undo_kind'
+  | 'narrowed';
 
 const COLUMNS = [
   ...['id', 'tenant', 'agent', 'run', 'door', 'tool', 'tool_version', 'tool_digest', 'effect', 'revision'],
@@ -68,6 +71,7 @@ const COLUMNS = [
     'approval_id',
   ],
   ...['reply', 'side_effect_id', 'side_effect_url', 'settled_log', 'settled_seq', 'undo_of', 'undo_kind'],
+  'narrowed',
 ] as const satisfies readonly (keyof StoredCall)[];
 export const COLUMNS_OF_CALLS = COLUMNS.join(', ');
 const SELECT = `select ${COLUMNS_OF_CALLS} from calls`;
@@ -249,6 +253,8 @@ export interface CallFilter {
   readonly agent?: string;
   readonly run?: string;
   readonly status?: CallStatus;
+  /** Only calls whose tokens carried this and nothing else. */
+  readonly narrowed?: string;
   readonly limit: number;
   /** Id of the last call of the page before. */
   readonly before?: string;
@@ -258,7 +264,7 @@ export interface CallFilter {
 export async function listCalls(tx: Tx, filter: CallFilter): Promise<StoredCall[]> {
   const where = ['tenant = ?'];
   const values: SqlValue[] = [filter.tenant];
-  for (const column of ['agent', 'run', 'status'] as const) {
+  for (const column of ['agent', 'run', 'status', 'narrowed'] as const) {
     const wanted = filter[column];
     if (wanted === undefined) continue;
     where.push(`${column} = ?`);

@@ -9,9 +9,13 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
-/** A log that writes JSON lines to standard error. `level`: `debug` | `info` | `warn` | `error` | `silent`. */
-export function createLog(level: string): Log {
-  const logger = pino({ level, base: null }, pino.destination({ dest: 2, sync: false }));
+/**
+ * A log that writes JSON lines to standard error, each after `clean` has taken secrets out of it. `level`: `debug` |
+ * `info` | `warn` | `error` | `silent`.
+ */
+export function createLog(level: string, clean: (line: string) => string): Log {
+  const hooks = { streamWrite: clean };
+  const logger = pino({ level, base: null, hooks }, pino.destination({ dest: 2, sync: false }));
   return {
     info: (message, fields) => logger.info(fields ?? {}, message),
     warn: (message, fields) => logger.warn(fields ?? {}, message),

@@ -189,7 +189,7 @@ async function runTelling(
   heard: (line: string) => void,
 ): Promise<{ readonly code: number }> {
   const { runProgram } = await import('#cli/program.ts');
-  const terminal = { out: heard, err: heard, ask: async () => null };
+  const terminal = { out: heard, err: heard, ask: async () => null, input: async () => '' };
   return { code: await runProgram(argv, { environment, serve: async () => undefined, terminal }) };
 }
 

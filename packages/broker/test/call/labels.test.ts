@@ -1,10 +1,12 @@
 // What was read stays known: over runs, refusals, dry runs and idle times.
+
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { RunOpened } from '@countersign/contract/wire.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
 import { RunCache } from '#call/run-cache.ts';
+import { bearer } from '#identity/identity.ts';
 import { ambientRun, endRun, getRun } from '#store/runs.ts';
 import { type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
 
@@ -60,7 +62,7 @@ test('an ambient run that waits for people is not idle', async () => {
 
 test('the last use of an ambient run is noted more often than it takes to be idle', async () => {
   const { world } = desk.broker;
-  const proof = { kind: 'bearer', token: await desk.token('shy-bot'), resource: 'v1' } as const;
+  const proof = { kind: 'bearer', presented: bearer(await desk.token('shy-bot')), resource: 'v1' } as const;
   await desk.call('shy-bot', 'nothing_here', {});
   const { id, last_used_at_ms: first } = (await ambientAt('shy-bot', Date.now()))!;
   const useAt = async (receivedAt_ms: number) => {

@@ -10,7 +10,7 @@ async function storeCommand(desk: Desk, ...argv: readonly string[]): Promise<str
   const said: string[] = [];
   const keep = (text: string) => void said.push(text);
   const code = await runProgram(['store', ...argv, '--file', join(desk.root, 'data/countersign.db')], {
-    terminal: { out: keep, err: keep, ask: async () => null },
+    terminal: { out: keep, err: keep, ask: async () => null, input: async () => '' },
     ...{ environment: {}, serve: async () => undefined },
   });
   assert.equal(code, 0, said.join('\n'));

@@ -37,6 +37,7 @@ test('a store behind a checkpoint that somebody holds is not served', async (t) 
     out: (text: string) => said.push(text),
     err: (text: string) => said.push(text),
     ask: async () => null,
+    input: async () => '',
   };
   const serve = async (): Promise<string> => {
     said.length = 0;

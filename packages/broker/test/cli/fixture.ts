@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly answer?: string | null;
   /** What the person types, question by question; after the last one nobody is there. */
   readonly answers?: readonly string[];
+  /** What comes on standard input. */
+  readonly input?: string;
   readonly serve?: Commands['serve'];
 }
 
@@ -36,6 +38,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
         asked.push(question);
         return options.answers?.[asked.length - 1] ?? options.answer ?? null;
       },
+      input: async () => options.input ?? '',
     },
   });
   return { code, out: out.join('\n'), err: err.join('\n'), asked, served };

@@ -1,9 +1,11 @@
 // Resources and prompts of an upstream: what the connector lists is a governed read; the rest does not exist.
+
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { tenantLog } from '#call/logs.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
+import { bearer } from '#identity/identity.ts';
 import { readEntries } from '#store/ledger.ts';
 import { type GovernedUpstream, openGovernedUpstream } from './governed-upstream.ts';
 
@@ -88,7 +90,7 @@ test('a caller that left before the deed is not served; one that is there is', a
       state: null,
       demand: () => undefined,
     };
-    const proof = { kind: 'bearer', token, resource: 'mcp' } as const;
+    const proof = { kind: 'bearer', presented: bearer(token), resource: 'mcp' } as const;
     const request = {
       door: 'mcp',
       proof,

@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Provider, { type Configuration } from 'oidc-provider';
+import { checkProof } from './check-proof.ts';
 
 export const SCOPES = ['mcp:read', 'mcp:write'];
+const INVALID_PROOF = { 'www-authenticate': 'DPoP error="invalid_dpop_proof"' };
 const RESOURCE_METADATA = '/.well-known/oauth-protected-resource/mcp';
 
 export interface ProtectedServer {
@@ -16,6 +18,10 @@ export interface ProtectedServer {
   readonly granted: readonly string[];
   /** Scopes that the MCP server wants. */
   wants: string[];
+  /** The nonce that it wants in proofs; null: none. */
+  nonce: string | null;
+  /** Proofs of the requests that were let through. */
+  readonly proofs: string[];
   /** `Authorization` of the requests that were let through. */
   readonly carried: readonly string[];
   close(): Promise<void>;
@@ -33,7 +39,7 @@ export async function openProtectedServer(
   provider.on('grant.success', (context) => void granted.push(String(context.oidc.params?.['grant_type'])));
   const server = await listen((incoming, outgoing) => void serve(incoming, outgoing));
   const resource = `${server.base}/mcp`;
-  const opened = { wants: ['mcp:read'] };
+  const opened = { wants: ['mcp:read'], nonce: null as string | null, proofs: [] as string[] };
 
   async function serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     if (incoming.url === RESOURCE_METADATA) {
@@ -42,7 +48,7 @@ export async function openProtectedServer(
       return;
     }
     const { authorization = '' } = incoming.headers;
-    const text = authorization.replace(/^Bearer /, '');
+    const text = authorization.replace(/^(Bearer|DPoP) /, '');
     const token = (await provider.AccessToken.find(text)) ?? (await provider.ClientCredentials.find(text));
     const held = token?.scope?.split(' ') ?? [];
     const missing = opened.wants.filter((scope) => !held.includes(scope));
@@ -54,6 +60,17 @@ export async function openProtectedServer(
       });
       outgoing.end();
       return;
+    }
+    const jkt = (token as { readonly jkt?: string }).jkt;
+    if (authorization.startsWith('DPoP ') !== (jkt !== undefined)) return void outgoing.writeHead(401).end();
+    if (jkt !== undefined) {
+      const proof = await checkProof(incoming, resource, text, jkt);
+      if (typeof proof === 'string') return void outgoing.writeHead(401, INVALID_PROOF).end();
+      if (opened.nonce !== null && proof.nonce !== opened.nonce) {
+        const wanted = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': opened.nonce };
+        return void outgoing.writeHead(401, wanted).end();
+      }
+      opened.proofs.push(String(incoming.headers['dpop']));
     }
     carried.push(authorization);
     if (upstream === null) outgoing.writeHead(202).end();
@@ -85,6 +102,7 @@ function configurationOf(more: Configuration): Configuration {
       devInteractions: { enabled: true },
       registration: { enabled: true },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_context, indicator) => ({

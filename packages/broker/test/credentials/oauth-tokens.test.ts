@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { openRedirect } from '#cli/loopback-redirect.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
-import type { CredentialProvider } from '#rules/credential.ts';
-import { browse, openProtectedServer, type ProtectedServer } from './authorization-server.ts';
+import { type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
+import { openProtectedServer, type ProtectedServer } from './authorization-server.ts';
+import { logIn } from './log-in.ts';
 
 const NAME = 'desk';
 const HOUR_MS = 3_600_000;
@@ -50,36 +50,18 @@ function providerOf(options = optionsOf()): CredentialProvider {
   );
 }
 
-async function login(options = optionsOf()): Promise<Grant> {
-  const network = createDiscoveredNetwork(true);
-  const redirect = await openRedirect(0);
-  try {
-    const before = readGrant(await vault.look(NAME));
-    const begun = await beginLogin({
-      ...{ options: oauthOptions(options), before, network, readSecret, clock },
-      redirect_uri: redirect.uri,
-    });
-    assert.ok(begun.ok, begun.ok ? '' : begun.reason);
-    const coming = redirect.wait(begun.state, AbortSignal.timeout(10_000));
-    await browse(begun.url);
-    const finished = await begun.finish(await coming);
-    assert.ok(finished.ok, finished.ok ? '' : finished.reason);
-    await vault.offer(NAME, asRecord(finished.grant));
-    return finished.grant;
-  } finally {
-    await redirect.close();
-    await network.close();
-  }
+function login(options = optionsOf()): Promise<Grant> {
+  return logIn(NAME, options, { vault, readSecret, clock });
 }
 
 async function mint(provider: CredentialProvider) {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(minted.ok, minted.ok ? '' : minted.reason);
   return minted.credential;
 }
 
 async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(!minted.ok, 'there is a credential');
   return minted.reason;
 }

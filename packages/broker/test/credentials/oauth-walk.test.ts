@@ -8,6 +8,7 @@ import { runProgram } from '#cli/program.ts';
 import { readEntries } from '#store/ledger.ts';
 import { type GovernedUpstream, openGovernedUpstream } from '../conformance/governed-upstream.ts';
 import { browse, openProtectedServer, type ProtectedServer } from './authorization-server.ts';
+import { callOnce } from './call-once.ts';
 
 let server: ProtectedServer;
 let governed: GovernedUpstream;
@@ -42,7 +43,12 @@ async function command(...argv: string[]): Promise<number> {
     const address = /^http\S+$/m.exec(text)?.[0];
     if (address !== undefined) browsing = browse(address);
   };
-  const terminal = { out, err: (text: string) => void said.push(text), ask: async () => null };
+  const terminal = {
+    out,
+    err: (text: string) => void said.push(text),
+    ask: async () => null,
+    input: async () => '',
+  };
   const code = await runProgram(['connectors', ...argv], {
     terminal,
     environment: {},
@@ -52,35 +58,8 @@ async function command(...argv: string[]): Promise<number> {
   return code;
 }
 
-/** One stateless request, on a connection of its own. */
-async function callOnce(name: string): Promise<unknown> {
-  const _meta = {
-    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
-    'io.modelcontextprotocol/clientCapabilities': {},
-  };
-  const response = await fetch(`${governed.url}/mcp`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${await governed.token()}`,
-      accept: 'application/json, text/event-stream',
-      'content-type': 'application/json',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'tools/call',
-      'mcp-name': name,
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/call',
-      params: { name, arguments: {}, _meta },
-    }),
-  });
-  return ((await response.json()) as { result: unknown }).result;
-}
-
 test('a call carries the token that a person authorised, and the ledger names it without saying it', async () => {
-  const answer = (await callOnce('test_simple_text')) as { isError?: boolean };
+  const answer = (await callOnce(governed, 'test_simple_text')) as { isError?: boolean };
   assert.equal(answer.isError, undefined);
   const [carried = ''] = server.carried;
   const token = carried.replace('Bearer ', '');

@@ -9,6 +9,7 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { FlowBoard } from '../../src/call/flow-board.ts';
@@ -16,12 +17,16 @@ import { HaltBoard } from '../../src/call/halt-board.ts';
 import { PeopleBoard } from '../../src/call/people-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
+import { StatusBoard } from '../../src/call/status-board.ts';
+import { UseBoard } from '../../src/call/use-board.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
 import { createDiscoveredNetwork } from '../../src/connectors/discovered-network.ts';
+import { createLocalKeys, freshKeyText } from '../../src/credentials/sealed/key-encryption.ts';
+import { SealedStore } from '../../src/credentials/sealed/sealed-store.ts';
 import { createServer } from '../../src/http/create-server.ts';
 import { issueAccessToken } from '../../src/identity/access-token.ts';
-import { createIdentity, type TokenIssuer } from '../../src/identity/create-identity.ts';
+import { createIdentity, type TokenIssuer, type TokenKeeper } from '../../src/identity/create-identity.ts';
 import type { Identity, Resource } from '../../src/identity/identity.ts';
 import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
 import { createProvider } from '../../src/identity/people/provider.ts';
@@ -48,7 +53,7 @@ export interface HttpBroker {
   readonly url: string;
   readonly app: FastifyInstance;
   readonly world: World;
-  readonly tokens: TokenIssuer & Identity;
+  readonly tokens: TokenIssuer & TokenKeeper & Identity;
   readonly key: SigningKey;
   /** Key pairs of the principals by name. */
   readonly keys: ReadonlyMap<string, KeyPair>;
@@ -76,10 +81,10 @@ export interface Told {
 
 const keys = new Map<string, KeyPair>();
 
-function registered(name: string): { name: string; keys: JsonObject[] } {
+function registered(name: string): { name: string; keys: JsonObject[]; identities: [] } {
   const pair = keys.get(name) ?? generateKeyPair();
   keys.set(name, pair);
-  return { name, keys: [pair.publicJwk] };
+  return { name, keys: [pair.publicJwk], identities: [] };
 }
 
 function agent(name: string, tenant = 'default', status: Agent['status'] = 'active'): Agent {
@@ -115,6 +120,9 @@ export const principals: readonly Principal[] = [
   agent('other-agent'),
   agent('far-agent', 'acme'),
   agent('idle-agent', 'default', 'suspended'),
+  ...['spare-agent', 'spare-agent-2'].map((name) => agent(name)),
+  ...['spare-orchestrator', 'spare-orchestrator-2'].map((name) => orchestrator(name, [])),
+  ...['spare-sam', 'spare-sam-2'].map((name) => person(name, [])),
   orchestrator('desk-orchestrator', ['desk-agent']),
   orchestrator('far-orchestrator', ['far-agent'], 'acme'),
   person('olga', ['operator', 'admin']),
@@ -149,6 +157,7 @@ function tool(name: string, effect: Tool['effect']): Tool {
         ? []
         : [{ pointer: '/id', message: 'expected a string' }],
     requires: [],
+    equalToBound: [],
     prepare: [],
     pin: [],
     resources: [],
@@ -199,14 +208,18 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       public_url: null,
       data_dir: '',
       tenants: ['default', 'acme'],
+      issuers: [],
       context: { ticket: { type: 'string' } },
       labels: [],
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
-      tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
       people: {
         login: null,
         sessions: { idle_ms: 1_800_000, max_ms: 36_000_000, cli_ms: 28_800_000 },
         break_glass: { people: ['paul'], groups: [], roles: ['operator'], max_ms: 3_600_000 },
+      },
+      tokens: {
+        ...{ access_ttl_ms: 300_000, run_ttl_ms: 3_600_000, one_call_ttl_ms: 60_000 },
+        ...{ rotate_keys_ms: 7_776_000_000, dpop: 'optional', dpop_nonce: false },
       },
       runs: { ambient_idle_ms: 1_800_000 },
       idempotency: { keep_ms: 3_600_000, content_key: 'off' },
@@ -214,6 +227,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       loops: { identical: 0, identical_reads: 0, failing: 0, window_ms: 1 },
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },
       alerts: { webhooks: [] },
+      agents: { key_max_age_ms: 7_776_000_000, unused_after_ms: 2_592_000_000 },
       activation: { quorum: 0 },
       waivers: [],
     },
@@ -239,6 +253,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
     },
     facts,
     checkContext: () => [],
+    verifiers: new Map(),
     cedar_schema: '',
     files: {},
   } as unknown as Bundle;
@@ -262,6 +277,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const folder = mkdtempSync(join(tmpdir(), 'countersign-http-'));
   const store = await openSqlite(join(folder, 'store.db'), { now_ms: Date.now() });
   const bundle = smallBundle();
+  const statuses = new StatusBoard();
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const logged: string[] = [];
   const say = (message: string, fields?: object) =>
@@ -269,7 +285,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   let url = setup.public_url ?? '';
   const shared = {
     store,
-    bundle: () => bundle,
+    bundle: () => statuses.over(bundle),
     clock: systemClock,
     random: (bytes: number) => randomBytes(bytes),
   };
@@ -283,13 +299,19 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
       mint: () => null,
       forConnection: async () => null,
       refused: async () => null,
+      sealHandle: () => null,
+      revoke: async () => ({ ok: true }),
+      describe: () => null,
     }),
     identity: tokens,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
     people: new PeopleBoard(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(systemClock),
     base_url: () => url,
@@ -299,7 +321,12 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     prepare: async () => ({ commit() {}, async abandon() {} }),
   };
   const provider = createProvider({ network: createDiscoveredNetwork, readSecret: async () => 'secret' });
-  const app = createServer(world, { tokens, activation, provider, ready: async () => true });
+  const texts = { where: 'memory', read: () => freshKeyText(randomBytes), replace: () => undefined };
+  const sealed = new SealedStore({
+    ...{ store, clock: systemClock, random: randomBytes, tenant: () => 'default' },
+    keys: createLocalKeys({ ...texts, random: randomBytes }),
+  });
+  const app = createServer(world, { tokens, activation, provider, ready: async () => true, sealed });
   setup.mount?.(app, world);
   await app.listen({ host: setup.host ?? '127.0.0.1', port: 0 });
   const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

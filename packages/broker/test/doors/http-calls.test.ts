@@ -1,9 +1,11 @@
 // Calls over HTTP: which status says what, waiting, idempotency, and a server that closes.
+
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ProblemCode, problem, problems } from '@countersign/contract/problem.ts';
 import type { CallAnswer, CallStatus } from '@countersign/contract/wire.ts';
+import { bearer } from '#identity/identity.ts';
 import { callRoutes } from '../../src/http/call-routes.ts';
 import type { Deeds } from '../../src/http/deeds.ts';
 import type { Answered, Asking, Reach, Route } from '../../src/http/route.ts';
@@ -18,11 +20,13 @@ async function answerFor(answer: Partial<CallAnswer>, query: Asking['query'] = {
     askCall: () => ({}),
     performCall: async () => ({ kind: 'answer', answer: call }),
   } as unknown as Deeds;
-  const reach = { deeds, closing: new AbortController().signal } as unknown as Reach;
+  const world = { identity: { stepUp: () => 'Bearer' } };
+  const reach = { deeds, world, closing: new AbortController().signal } as unknown as Reach;
   const asking = {
     reach,
     principal: null,
-    token: 't',
+    run_id: null,
+    presented: bearer('t'),
     params: {},
     query,
     headers: {},

@@ -27,6 +27,13 @@ const badCredentials: readonly (readonly [string, (broker: HttpBroker) => string
   ['a token of nobody', (b) => `Bearer ${b.token('nobody-of-this-name')}`],
 ];
 
+/** One for whatever is wrong with a token that was presented, one for presenting none. */
+function challenge(presented: boolean, { url }: HttpBroker): string {
+  const metadata = `resource_metadata="${url}/.well-known/oauth-protected-resource/v1"`;
+  const error = presented ? 'error="invalid_token", error_description="The token is not valid here", ' : '';
+  return `Bearer ${error}${metadata}, DPoP algs="EdDSA ES256 RS256 PS256", ${metadata}`;
+}
+
 async function knock(
   broker: HttpBroker,
   row: RouteCase,
@@ -65,8 +72,8 @@ describe('the HTTP door', () => {
         const { status, text, headers } = await knock(broker, row, exhibits, credentials(broker));
         assert.equal(status, 401, name);
         assert.equal(headers.get('content-type'), 'application/problem+json', name);
-        const metadata = `${broker.url}/.well-known/oauth-protected-resource/v1`;
-        assert.equal(headers.get('www-authenticate'), `Bearer resource_metadata="${metadata}"`, name);
+        const presented = /^Bearer \S+$/.test(credentials(broker) ?? '');
+        assert.equal(headers.get('www-authenticate'), challenge(presented, broker), name);
         told.add(text);
       }
       assert.equal(told.size, 1);

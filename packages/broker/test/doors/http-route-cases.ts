@@ -22,6 +22,7 @@ export interface Exhibits {
   readonly session: string;
   readonly passkey: string;
   readonly glass: string;
+  readonly secret: string;
   readonly log: string;
   /** Number of an entry whose payload nothing needs. */
   readonly entry: number;
@@ -41,10 +42,32 @@ export interface RouteCase {
 
 const EVERYBODY = ['olga', 'paul', 'amir', 'nils', 'far-fran'];
 const EVERY_ROLE = ['olga', 'paul', 'amir'];
+/** Agents for whom an answer is there, whatever they ask for. */
+const AGENTS = ['desk-agent', 'other-agent', 'far-agent', 'spare-agent', 'spare-agent-2'];
+const ORCHESTRATORS = ['desk-orchestrator', 'far-orchestrator', 'spare-orchestrator', 'spare-orchestrator-2'];
 const NOBODY = '01k9zzzzzzzzzzzzzzzzzzzzzz';
 
 export const routeCases: readonly RouteCase[] = [
   { id: 'exchangeToken', method: 'POST', path: () => '/oauth/token', status: 400, who: 'anyone' },
+  { id: 'introspectToken', method: 'POST', path: () => '/oauth/introspect', status: 400, who: 'anyone' },
+  { id: 'revokeToken', method: 'POST', path: () => '/oauth/revoke', status: 400, who: 'anyone' },
+  {
+    id: 'revokeAgentTokens',
+    method: 'POST',
+    path: () => '/v1/agents/idle-agent/revocation',
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga'],
+    absent: () => '/v1/agents/nobody-of-this-name/revocation',
+  },
+  {
+    id: 'rotateKeys',
+    method: 'POST',
+    path: () => '/v1/keys/rotation',
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga', 'far-fran'],
+  },
   {
     id: 'authorizationServerMetadata',
     method: 'GET',
@@ -76,7 +99,7 @@ export const routeCases: readonly RouteCase[] = [
     path: () => '/v1/calls',
     body: () => ({ tool: 'get_ticket', args: { id: '1' } }),
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
   },
   {
     id: 'showCall',
@@ -91,21 +114,21 @@ export const routeCases: readonly RouteCase[] = [
     method: 'GET',
     path: () => '/v1/calls?limit=5',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent', 'far-fran', ...EVERY_ROLE],
+    who: [...AGENTS, 'far-fran', ...EVERY_ROLE],
   },
   {
     id: 'listTools',
     method: 'GET',
     path: () => '/v1/tools',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
   },
   {
     id: 'showTool',
     method: 'GET',
     path: () => '/v1/tools/get_ticket',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
     absent: () => '/v1/tools/get_nothing',
   },
   {
@@ -121,10 +144,7 @@ export const routeCases: readonly RouteCase[] = [
     method: 'GET',
     path: () => '/v1/runs',
     status: 200,
-    who: [
-      ...['desk-agent', 'other-agent', 'far-agent', 'desk-orchestrator', 'far-orchestrator', 'far-fran'],
-      ...EVERY_ROLE,
-    ],
+    who: [...AGENTS, ...ORCHESTRATORS, 'far-fran', ...EVERY_ROLE],
   },
   {
     id: 'showRun',
@@ -201,6 +221,24 @@ export const routeCases: readonly RouteCase[] = [
     who: ['olga'],
     absent: () => `/v1/runs/run_${NOBODY}/undo`,
   },
+  {
+    id: 'listAgents',
+    method: 'GET',
+    path: () => '/v1/agents',
+    status: 200,
+    who: ['olga', 'amir', 'far-fran'],
+  },
+  {
+    id: 'showAgent',
+    method: 'GET',
+    path: () => '/v1/agents/desk-agent',
+    status: 200,
+    who: ['olga', 'amir'],
+    absent: () => '/v1/agents/no-agent',
+  },
+  ...statusCases('Agent', 'agents', 'spare-agent', ['olga']),
+  ...statusCases('Orchestrator', 'orchestrators', 'spare-orchestrator', ['olga']),
+  ...statusCases('Person', 'people', 'spare-sam', ['olga']),
   { id: 'listHalts', method: 'GET', path: () => '/v1/halts', status: 200, who: ['olga', 'far-fran'] },
   {
     id: 'setHalt',
@@ -273,6 +311,30 @@ export const routeCases: readonly RouteCase[] = [
     status: 200,
     who: ['olga', 'amir', 'far-fran'],
   },
+  { id: 'listSecrets', method: 'GET', path: () => '/v1/secrets', status: 200, who: ['olga', 'amir'] },
+  {
+    id: 'setSecret',
+    method: 'POST',
+    path: () => '/v1/secrets/door-key',
+    body: () => ({ value: 'a value' }),
+    status: 201,
+    who: ['olga'],
+  },
+  {
+    id: 'removeSecret',
+    method: 'DELETE',
+    path: ({ secret }) => `/v1/secrets/${secret}`,
+    status: 200,
+    who: ['olga'],
+    absent: () => '/v1/secrets/no-such-secret',
+  },
+  {
+    id: 'rotateSealingKey',
+    method: 'POST',
+    path: () => '/v1/sealing-key/rotation',
+    status: 200,
+    who: ['olga'],
+  },
   { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
   { id: 'whoAmI', method: 'GET', path: () => '/v1/me', status: 200, who: EVERYBODY },
   { id: 'listSessions', method: 'GET', path: () => '/v1/sessions', status: 200, who: EVERYBODY },
@@ -340,6 +402,20 @@ export const routeCases: readonly RouteCase[] = [
   },
 ];
 
+/** A principal that nothing else needs is suspended, or one that is gone already. */
+function statusCases(word: string, folder: string, name: string, who: readonly string[]): RouteCase[] {
+  const body = () => ({ reason: 'test' });
+  return (['suspend', 'resume', 'retire'] as const).map((verb) => ({
+    id: `${verb}${word}`,
+    method: 'POST',
+    path: () => `/v1/${folder}/${verb === 'retire' ? `${name}-2` : name}/${verb}`,
+    body,
+    status: 200,
+    who,
+    absent: () => `/v1/${folder}/nobody-of-this-name/${verb}`,
+  }));
+}
+
 /** A call, a run, an open approval, a halt and an alert of tenant `default`; new ones at every call. */
 export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
   const opened = await broker.ask('POST', '/v1/runs', {
@@ -362,9 +438,12 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
     await raiseAlert(tx, { call_id, kind: 'needs_person', status: 'held', at_ms: Date.now() });
     return (await listAlerts(tx, { tenant: 'default', limit: 1 }))[0]!.id;
   });
+  const secret = `exhibit-${randomBytes(4).toString('hex')}`;
+  await broker.ask('POST', `/v1/secrets/${secret}`, { as: 'olga', body: { value: 'a value' } });
   return {
     ...(await exhibitPaul(broker)),
     alert,
+    secret,
     entry: await lastHalt(broker),
     doubtful: await leaveInDoubt(broker, run),
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },

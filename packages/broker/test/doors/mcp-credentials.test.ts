@@ -40,6 +40,8 @@ function message(method: string, params: Record<string, unknown> = {}): unknown 
   return { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: META } };
 }
 
+const METADATA = 'resource_metadata="https://broker.example/.well-known/oauth-protected-resource/mcp"';
+
 for (const [what, authorization] of tokens) {
   test(`${what}: every method and mistake gets the same 401`, async () => {
     const answers = new Set<string>();
@@ -48,7 +50,7 @@ for (const [what, authorization] of tokens) {
       assert.equal(answer.status, 401);
       assert.equal(
         answer.headers.get('www-authenticate'),
-        'Bearer resource_metadata="https://broker.example/.well-known/oauth-protected-resource/mcp"',
+        `Bearer error="invalid_token", error_description="The token is not valid here", ${METADATA}, DPoP algs="EdDSA ES256 RS256 PS256", ${METADATA}`,
       );
       assert.equal(answer.json.code, 'unauthenticated');
       answers.add(answer.text);

@@ -9,7 +9,14 @@ import type { Bundle } from '#bundle/bundle.ts';
 import type { Asked } from '#call/call.ts';
 import type { World } from '#call/world.ts';
 import { mountBare } from '#http/bare-door.ts';
-import type { Authentication, Identity } from '#identity/identity.ts';
+import {
+  type Authentication,
+  bearer,
+  type Identity,
+  type Presentation,
+  type Presented,
+  type Presenting,
+} from '#identity/identity.ts';
 import type { Deeds } from '#mcp/deeds.ts';
 import { serveMcp } from '#mcp/serve-mcp.ts';
 import type { Agent, Person } from '#rules/principal.ts';
@@ -26,6 +33,7 @@ export const agent: Agent = {
   tenant: 'default',
   status: 'active',
   keys: [],
+  identities: [],
   owner: 'olga',
   purpose: 'test',
   roles: [],
@@ -38,6 +46,7 @@ export const person: Person = {
   tenant: 'default',
   status: 'active',
   keys: [],
+  identities: [],
   display_name: 'Paul',
   roles: ['operator'],
   groups: [],
@@ -121,16 +130,16 @@ export interface DoorSetup {
   /** A wait for a call lasts until the server closes. */
   readonly never_finishes?: boolean;
   /** Instead of the two fixed tokens. */
-  readonly identity?: Pick<Identity, 'authenticate'>;
+  readonly identity?: Pick<Identity, 'authenticate' | 'present'>;
 }
 
 /** `good` is the agent's token, `other` another agent's, `person` one of a person; every other one is unknown. */
-function authenticate(bearer: string | null, resource: string, run_id: string | null): Authentication {
-  if (resource === 'mcp' && bearer === 'good')
+function authenticate(token: string | null, resource: string, run_id: string | null): Authentication {
+  if (resource === 'mcp' && token === 'good')
     return { ok: true, caller: { principal: agent, run_id, token_id: 't' } };
-  if (resource === 'mcp' && bearer === 'other')
+  if (resource === 'mcp' && token === 'other')
     return { ok: true, caller: { principal: { ...agent, name: 'other-agent' }, run_id, token_id: 'o' } };
-  if (resource === 'mcp' && bearer === 'person')
+  if (resource === 'mcp' && token === 'person')
     return { ok: true, caller: { principal: person, run_id, token_id: 'p' } };
   return {
     ok: false,
@@ -153,8 +162,13 @@ export async function openDoor(setup: DoorSetup = {}): Promise<Door> {
     log: { info() {}, warn() {}, error() {} },
     bundle: () => bundle,
     identity: setup.identity ?? {
-      authenticate: (bearer: string | null, resource: string) =>
-        authenticate(bearer, resource, setup.run_id ?? null),
+      authenticate: ({ token }: Presented, resource: string) =>
+        authenticate(token, resource, setup.run_id ?? null),
+      present({ authorization = '' }: Presenting, resource: string): Presentation {
+        const token = /^Bearer +(.*)$/.exec(authorization)?.[1] ?? null;
+        const authentication = authenticate(token, resource, setup.run_id ?? null);
+        return { ...authentication, presented: bearer(token), headers: [] };
+      },
     },
     base_url: () => 'https://broker.example',
   } as unknown as World;

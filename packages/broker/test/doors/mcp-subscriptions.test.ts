@@ -1,9 +1,11 @@
 // What a session hears of changes is judged each time anew: its token, its resources, the halts in force.
+
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 import { systemClock } from '#call/clock.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { RunCache } from '#call/run-cache.ts';
+import { bearer, type Presented } from '#identity/identity.ts';
 import type { EventStream } from '#mcp/event-stream.ts';
 import { type Judging, Subscriptions } from '#mcp/subscriptions.ts';
 
@@ -30,7 +32,7 @@ const judging = (): Judging =>
       clock: systemClock,
       bundle: () => ({ settings: { runs: { ambient_idle_ms: 60_000 } } }),
       identity: {
-        authenticate: (shown: string) =>
+        authenticate: ({ token: shown }: Presented) =>
           shown === token ? { ok: true, caller: { principal: AGENT, run_id: 'run_1' } } : { ok: false },
       },
     },
@@ -62,7 +64,7 @@ const UPDATED = '{"jsonrpc":"2.0","method":"notifications/resources/updated","pa
 
 test('many changes at once are told as one', () => {
   const updated = subscribed();
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   for (let times = 0; times < 1_000; times++) updated();
   mock.timers.tick(50);
   assert.deepEqual(said, [UPDATED]);
@@ -72,25 +74,25 @@ test('a change while there is no stream is told when there is one', () => {
   subscribed()();
   mock.timers.tick(50);
   assert.deepEqual(said, []);
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   assert.deepEqual(said, [UPDATED]);
 });
 
 test('a token that ended closes the stream, and what it missed waits for a good one', () => {
   const updated = subscribed();
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   token = 'ended';
   updated();
   mock.timers.tick(50);
   assert.deepEqual(said, ['closed']);
   token = 'good';
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   assert.deepEqual(said, ['closed', UPDATED]);
 });
 
 test('a halt and a resource that is not listed any more silence a subscription', () => {
   const updated = subscribed();
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   for (const [scope, target] of [
     ['tool', READ.tool],
     ['connector', READ.connector],
@@ -112,7 +114,7 @@ test('a halt and a resource that is not listed any more silence a subscription',
 });
 
 test('a watch that was ended, replaced or never kept says nothing, and is stopped upstream', () => {
-  subscriptions.attach(stream(), 'good', judging());
+  subscriptions.attach(stream(), bearer('good'), judging());
   const first = subscribed();
   const second = subscribed();
   assert.equal(stopped, 1);

@@ -25,7 +25,12 @@ before(async () => {
     keyFile: '',
     key: ours,
     issuer: () => ISSUER,
-    bundle: () => ({ principals, agents: principals }) as unknown as Bundle,
+    bundle: () =>
+      ({
+        principals,
+        agents: principals,
+        settings: { tokens: { dpop: 'optional', dpop_nonce: false } },
+      }) as unknown as Bundle,
     store: {} as Store,
     clock: { now: () => NOW_MS },
     random: randomBytes,

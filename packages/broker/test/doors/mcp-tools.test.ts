@@ -1,8 +1,10 @@
 // Tools over MCP: what an agent sees, and how each state of a call reads on the wire.
+
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { problem, problems } from '@countersign/contract/problem.ts';
 import type { CallAnswer, ToolView } from '@countersign/contract/wire.ts';
+import { bearer } from '#identity/identity.ts';
 import { type Door, META, openDoor, PLAIN, REFUND, REGION } from './mcp-door.ts';
 
 let door: Door;
@@ -110,7 +112,7 @@ test('a call hands the walk what the agent sent, and the token', async () => {
   );
   const [asked] = door.asked;
   assert.equal(asked!.door, 'mcp');
-  assert.deepEqual(asked!.proof, { kind: 'bearer', token: 'good', resource: 'mcp' });
+  assert.deepEqual(asked!.proof, { kind: 'bearer', presented: bearer('good'), resource: 'mcp' });
   assert.equal(asked!.toolName, 'refund_invoice');
   assert.deepEqual(asked!.args, { invoice: 'INV-1' });
   assert.deepEqual(asked!.claimed, { why: 'the customer asked' });
@@ -295,9 +297,9 @@ test('every problem tells a model in words, and its program in a field, what to 
     change: /Repeating the same call will not help\.$/,
     hand_over: /Stop here, and hand over to a person\.$/,
   } as const;
-  // An unknown tool is an error of the protocol instead.
+  // An unknown tool is an error of the protocol instead, and what a token does not open is one of HTTP.
   const codes = (Object.keys(problems) as (keyof typeof problems)[]).filter(
-    (code) => code !== 'tool_not_found',
+    (code) => !['tool_not_found', 'insufficient_scope', 'unauthenticated'].includes(code),
   );
   for (const code of codes) {
     door.answer = () => ({ status: 'refused', problem: problem(code, 'Detail.') });

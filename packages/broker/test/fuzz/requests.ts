@@ -64,7 +64,7 @@ const BODIES: Readonly<Record<string, (dice: Dice, cast: Cast) => Json>> = {
 
 function modelOf(dice: Dice, cast: Cast): JsonObject {
   return {
-    ...(dice.odds(0.3) ? { model: { provider: 'x', model: 'y', digests: ['z'] } } : {}),
+    ...(dice.odds(0.3) ? { model: { provider: 'x', name: 'y', tools_revision: 'z' } } : {}),
     ...(dice.odds(0.1) ? { parent_run_id: cast.ids.run } : {}),
   };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
-import { createIdentity, type TokenIssuer } from '../../src/identity/create-identity.ts';
+import { createIdentity, type TokenIssuer, type TokenKeeper } from '../../src/identity/create-identity.ts';
 import type { Exchanged } from '../../src/identity/exchange-token.ts';
 import type { Identity } from '../../src/identity/identity.ts';
 import type { generateKeyPair } from '../../src/identity/keys.ts';
@@ -47,20 +47,22 @@ export function privateKeyOf(pair: ReturnType<typeof generateKeyPair>): KeyObjec
 export function agentOf(name: string, keys: readonly JsonObject[], more: Partial<Agent> = {}): Agent {
   return {
     ...{ kind: 'agent', name, keys, tenant: 'default', status: 'active', owner: 'olga', purpose: 'test' },
-    ...{ roles: [], mode: 'act' },
+    ...{ roles: [], mode: 'act', identities: [] },
     ...more,
   };
 }
 
 export interface TokenDoor {
-  readonly identity: Identity & TokenIssuer;
+  readonly identity: Identity & TokenIssuer & TokenKeeper;
   readonly store: SqliteStore;
   readonly key: SigningKey;
   /** Turn it to move time. */
   now_ms: number;
   /** Change it as a new bundle would. */
   principals: readonly Principal[];
-  exchange(form: Readonly<Record<string, string>> | URLSearchParams): Promise<Exchanged>;
+  /** Settings of tokens that differ. */
+  settings: Partial<Bundle['settings']['tokens']>;
+  exchange(form: Readonly<Record<string, string>> | URLSearchParams, proof?: string): Promise<Exchanged>;
   openRun(agent: string, more?: Partial<Run>): Promise<Run>;
 }
 
@@ -74,18 +76,25 @@ export async function openTokenDoor(t: TestContext, principals: readonly Princip
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const bundle = (): Bundle =>
     ({
-      settings: { tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 } },
+      settings: {
+        tokens: {
+          ...{ access_ttl_ms: 300_000, run_ttl_ms: 3_600_000, one_call_ttl_ms: 60_000 },
+          ...{ rotate_keys_ms: 7_776_000_000, dpop: 'optional', dpop_nonce: false },
+          ...door.settings,
+        },
+      },
       principals: new Map(door.principals.map((each) => [each.name, each])),
       agents: new Map(
         door.principals.filter((each) => each.kind === 'agent').map((each) => [each.name, each]),
       ),
     }) as unknown as Bundle;
-  const clock = { now: () => door.now_ms };
+  let turned: { readonly now_ms: number } = { now_ms: NOW_MS };
+  const clock = { now: () => turned.now_ms };
   const random = (bytes: number) => randomBytes(bytes);
   const identity = createIdentity({ keyFile: '', key, issuer: () => ISSUER, bundle, store, clock, random });
   const door: TokenDoor = {
-    ...{ identity, store, key, now_ms: NOW_MS, principals },
-    exchange: (form) => identity.exchange(new URLSearchParams(form as Record<string, string>)),
+    ...{ identity, store, key, now_ms: NOW_MS, principals, settings: {} },
+    exchange: (form, proof) => identity.exchange(new URLSearchParams(form as Record<string, string>), proof),
     async openRun(agent, more = {}) {
       const run: Run = {
         ...{
@@ -99,10 +108,11 @@ export async function openTokenDoor(t: TestContext, principals: readonly Princip
         ended_at_ms: null,
         ...more,
       };
-      await store.write((tx) => insertRun(tx, { ...run, parent_run_id: null, model: null }));
+      await store.write((tx) => insertRun(tx, { ...run, parent_run_id: null, model: null, opened_by: null }));
       return run;
     },
   };
+  turned = door;
   return door;
 }
 

@@ -1,10 +1,12 @@
 // Access tokens and run tokens: what they open, for whom, how long, and what they never open.
+
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { compactVerify, importJWK, SignJWT } from 'jose';
 import { AccessTokenVerifier } from '../../src/identity/access-token.ts';
+import { bearer } from '../../src/identity/identity.ts';
 import { signingKey } from '../../src/identity/signing-key.ts';
 import {
   agentOf,
@@ -73,8 +75,8 @@ test('a token opens the resource that it was asked for, and no other', async (t)
     ['mcp', 'mcp', 'v1'],
   ] as const) {
     const token = await tokenFor(door, 'bot', { resource: `${ISSUER}/${asked}` });
-    assert.ok(door.identity.authenticate(token, opened).ok);
-    assert.ok(!door.identity.authenticate(token, closed).ok);
+    assert.ok(door.identity.authenticate(bearer(token), opened).ok);
+    assert.ok(!door.identity.authenticate(bearer(token), closed).ok);
   }
 });
 
@@ -120,18 +122,18 @@ test('forged access tokens open nothing; the token that they were made from does
     nothing: '',
   };
   for (const [name, attack] of Object.entries(attacks)) {
-    const answered = door.identity.authenticate(attack, 'v1');
+    const answered = door.identity.authenticate(bearer(attack), 'v1');
     assert.ok(!answered.ok && answered.problem.code === 'unauthenticated', name);
   }
-  assert.ok(door.identity.authenticate(token, 'v1').ok);
-  assert.ok(!door.identity.authenticate(null, 'v1').ok);
+  assert.ok(door.identity.authenticate(bearer(token), 'v1').ok);
+  assert.ok(!door.identity.authenticate(bearer(null), 'v1').ok);
 });
 
 test('the bundle in force has the last word over a token that lives', async (t) => {
   const door = await openTokenDoor(t, agents);
   const token = await tokenFor(door, 'bot');
   const code = (): string => {
-    const answered = door.identity.authenticate(token, 'v1');
+    const answered = door.identity.authenticate(bearer(token), 'v1');
     return answered.ok ? 'ok' : answered.problem.code;
   };
   assert.equal(code(), 'ok');
@@ -151,9 +153,9 @@ test('a remembered token is forgotten the moment it expires', async (t) => {
   const door = await openTokenDoor(t, agents);
   const token = await tokenFor(door, 'bot');
   door.now_ms = NOW_MS + 299_999;
-  assert.ok(door.identity.authenticate(token, 'v1').ok);
+  assert.ok(door.identity.authenticate(bearer(token), 'v1').ok);
   door.now_ms = NOW_MS + 300_000;
-  assert.ok(!door.identity.authenticate(token, 'v1').ok);
+  assert.ok(!door.identity.authenticate(bearer(token), 'v1').ok);
 });
 
 test('what is remembered of tokens is bounded, and expired ones go first', () => {
@@ -195,7 +197,7 @@ test('a run token puts its run into the access token of its own agent, and of no
   const { token: run_token, expires_at_ms } = door.identity.issueRunToken(run);
   assert.equal(expires_at_ms, NOW_MS + 3_600_000);
   const token = await tokenFor(door, 'bot', { run_token });
-  const answered = door.identity.authenticate(token, 'v1');
+  const answered = door.identity.authenticate(bearer(token), 'v1');
   assert.equal(answered.ok && answered.caller.run_id, run.id);
 
   const stolen = await door.exchange(formWith(await assertion('other'), { run_token }));
@@ -258,10 +260,10 @@ test('the form of a token request is read strictly', async (t) => {
 
 test('a resumed call enters as its stored agent, while that one is active in that tenant', async (t) => {
   const door = await openTokenDoor(t, agents);
-  assert.ok(door.identity.recallAgent('default', 'bot').ok);
-  assert.ok(!door.identity.recallAgent('acme', 'bot').ok);
-  assert.ok(!door.identity.recallAgent('default', 'nobody').ok);
+  assert.ok(door.identity.recallAgent('default', 'bot', null).ok);
+  assert.ok(!door.identity.recallAgent('acme', 'bot', null).ok);
+  assert.ok(!door.identity.recallAgent('default', 'nobody', null).ok);
   door.principals = [agentOf('bot', [], { status: 'suspended' })];
-  const answered = door.identity.recallAgent('default', 'bot');
+  const answered = door.identity.recallAgent('default', 'bot', null);
   assert.ok(!answered.ok && answered.problem.code === 'agent_suspended');
 });

@@ -13,7 +13,7 @@ tenant: acme
 roles: [approver]
 groups: [finance, leads]
 identities:
-  - { issuer: "ISSUER", claims: { sub: ana-at-the-provider } }
+  - { issuer: corp, claims: { sub: ana-at-the-provider } }
 keys: ["file:keys/ana.pub.jwk"]
 `,
   });

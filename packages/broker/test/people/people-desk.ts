@@ -23,7 +23,7 @@ export interface PeopleDesk extends Desk {
   ): Promise<Page & { readonly json: JsonObject }>;
 }
 
-/** `ISSUER` in a file stands for the provider's issuer; `more.yaml` is added to countersign.yaml. */
+/** `more.yaml` is added to countersign.yaml. */
 export async function startPeopleDesk(
   files: BundleFiles = {},
   more: Configuration = {},
@@ -31,11 +31,8 @@ export async function startPeopleDesk(
   process.env.COUNTERSIGN_TEST_CLIENT_SECRET = CLIENT_SECRET;
   const provider = await startProvider(more);
   const { 'more.yaml': _, ...rest } = files;
-  const placed = Object.fromEntries(
-    Object.entries(rest).map(([path, text]) => [path, text.replaceAll('ISSUER', provider.issuer)]),
-  );
   const desk = await startDesk({
-    ...placed,
+    ...rest,
     'countersign.yaml': `${FILES['countersign.yaml']}${settings(provider.issuer)}${files['more.yaml'] ?? ''}`,
   });
   const { port } = new URL(desk.url);
@@ -81,6 +78,8 @@ login:
     - { group: idp-finance, roles: [approver], groups: [finance] }
     - { group: idp-ops, roles: [operator] }
     - { group: idp-globex, roles: [auditor], tenant: globex }
+issuers:
+  - { name: corp, issuer: "${issuer}", allow_private: true, tenants: [acme] }
 break_glass: { people: [cleo], groups: [finance], roles: [operator, admin], max: 1h }
 `;
 }

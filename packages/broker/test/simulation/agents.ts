@@ -1,10 +1,12 @@
 // Callers: agents that ask, repeat themselves, ask twice at once, leave before the answer, and come back for it.
+
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { showCall } from '#admin/calls.ts';
 import { openRun } from '#admin/runs.ts';
 import { askCall, performCall } from '#call/perform-call.ts';
 import type { Talk } from '#connectors/connector.ts';
+import { bearer } from '#identity/identity.ts';
 import type { Random } from '../differential/random.ts';
 import { variants } from './bundle.ts';
 import type { Stage } from './simulate.ts';
@@ -75,7 +77,7 @@ async function ask(stage: Stage, agent: string, { tool, args, key, run }: Wish):
   };
   const asked = askCall(world, {
     door: 'http',
-    proof: { kind: 'bearer', token: run === null ? agent : `${agent} ${run}`, resource: 'v1' },
+    proof: { kind: 'bearer', presented: bearer(run === null ? agent : `${agent} ${run}`), resource: 'v1' },
     toolName: tool,
     args,
     claimed: {},

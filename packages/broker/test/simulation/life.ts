@@ -4,10 +4,13 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { PeopleBoard } from '#call/people-board.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
+import { StatusBoard } from '#call/status-board.ts';
+import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
 import type { Connector } from '#connectors/connector.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
@@ -18,6 +21,7 @@ import { runJobs } from '#jobs/run-jobs.ts';
 import type { LedgerTrust } from '#store/appender.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { beforeDoorsOpen } from '../../src/main.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 import type { Random } from '../differential/random.ts';
 import { variants } from './bundle.ts';
 import { type Outside, SECRET } from './outside.ts';
@@ -77,15 +81,16 @@ export async function begin(
   const connectors = new Map<string, Connector>(
     [...bundle.connectors.keys()].map((each) => [each, outside.connector(each, owner)]),
   );
-  const credentialsOf = new WeakMap<Bundle, Credentials>();
+  const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
   let inForce = bundle;
+  const statuses = new StatusBoard();
   const say = (level: string) => (message: string, fields?: object) =>
     log(`${name} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
   const identity = createIdentity({
     keyFile: '',
     key: tokenKey,
     issuer: () => 'https://broker.example',
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     store,
     clock,
     random: bytes,
@@ -97,21 +102,24 @@ export async function begin(
     log: told,
     store,
     signer,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     connector: (_, each) => connectors.get(each),
-    credentials: (of) => credentialsOf.get(of)!,
+    credentials: (of) => credentialsOf.get(of.connectors)!,
     identity: { ...identity, authenticate: byName(identity) },
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
     people: new PeopleBoard(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => 'https://broker.example',
   };
   const prepare: Life['prepare'] = async (next) => {
-    const real = createCredentials(next.connectors, readSecret, clock);
+    const real = createCredentials(next.connectors, providerWorld({ readSecret, clock }));
     const credentials: Credentials = {
       ...real,
       async mint(connector, request) {
@@ -121,7 +129,7 @@ export async function begin(
     };
     await scheduler.point(owner, 'readies a bundle');
     const commit = (): void => {
-      credentialsOf.set(next, credentials);
+      credentialsOf.set(next.connectors, credentials);
       inForce = next;
     };
     return { commit, abandon: async () => undefined };
@@ -134,7 +142,7 @@ export async function begin(
   const start = async (): Promise<void> => {
     (await prepare(bundle)).commit();
     await beforeDoorsOpen(world);
-    runJobs(world, async () => ({ ok: true }));
+    runJobs(world, { tokens: identity, send: async () => ({ ok: true }), sealed: null });
     open = true;
   };
   void start().catch((error: Error) => {
@@ -163,10 +171,10 @@ export async function begin(
 
 /** Tokens are tested elsewhere: here a caller says who it is, and for which run. */
 function byName(identity: Identity): Identity['authenticate'] {
-  return (bearer) => {
-    const [name = '', run = ''] = (bearer ?? '').split(' ');
+  return ({ token }) => {
+    const [name = '', run = ''] = (token ?? '').split(' ');
     const known = variants[0]!.bundle.agents.get(name);
-    const authentication = identity.recallAgent(known?.tenant ?? '', name);
+    const authentication = identity.recallAgent(known?.tenant ?? '', name, null);
     if (!authentication.ok || run === '') return authentication;
     return { ok: true, caller: { ...authentication.caller, run_id: run } };
   };

@@ -87,12 +87,12 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'no halt is asked for before an attempt',
-    edit('call/attempt.ts', 'if (world.halts.matching(of) !== undefined)', 'if (false)'),
+    edit('call/attempt.ts', 'if (world.halts.stops(of))', 'if (false)'),
     edit('call/execute.ts', 'if (halted !== null) return halted;'),
   ),
   mutant(
     'a halt does not end an attempt that waits',
-    edit('call/halt-board.ts', 'if (this.matching(watch.of) !== undefined) watch.abort();'),
+    edit('call/halt-board.ts', 'if (this.stops(watch.of)) watch.abort();'),
   ),
   mutant(
     'admission does not look at halts',

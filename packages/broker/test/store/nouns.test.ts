@@ -22,7 +22,7 @@ test('a call comes back as it was written, to its own tenant only', async (t) =>
   assert.deepEqual(found, {
     ...newCall('call_1', { idempotency_key: 'k', deed: '{}' }),
     ...{ approval_id: null, reply: null, side_effect_id: null, side_effect_url: null },
-    ...{ settled_log: null, settled_seq: null, undo_of: null, undo_kind: null },
+    ...{ settled_log: null, settled_seq: null, undo_of: null, undo_kind: null, narrowed: null },
   });
   assert.equal(await store.read((tx) => calls.getCall(tx, 'other', 'call_1')), undefined);
 });
@@ -126,7 +126,7 @@ function newRun(id: string, over: Partial<runs.StoredRun> = {}): runs.StoredRun 
       bound: { ticket: 'ZD-1' },
     },
     ...{ labels: [], labels_version: 0, opened_at_ms: 1000, last_used_at_ms: 1000, ended_at_ms: null },
-    ...{ parent_run_id: null, model: { name: 'm' } },
+    ...{ parent_run_id: null, model: { name: 'm' }, opened_by: 'desk' },
     ...over,
   };
 }

@@ -171,7 +171,7 @@ test('where there are no quotas, admitting and settling ask and write nothing of
   const { store } = await openFresh(t);
   const run = { id: 'run_1', tenant: 'default', agent: 'support', ambient: false };
   const times = { opened_at_ms: 1, last_used_at_ms: 1, ended_at_ms: null };
-  const unknown = { trigger: null, bound: {}, model: null, parent_run_id: null };
+  const unknown = { trigger: null, bound: {}, model: null, parent_run_id: null, opened_by: null };
   await store.write((tx) => insertRun(tx, { ...run, ...times, ...unknown, labels: [], labels_version: 0 }));
   const statementsOf = (id: string, wanted: readonly Claim[]) =>
     store.write(async (tx) => {
@@ -182,6 +182,7 @@ test('where there are no quotas, admitting and settling ask and write nothing of
       const rest = {
         seen,
         undo_of: null,
+        only: null,
         connector: 'billing',
         call: newCall(id),
         claims: wanted,

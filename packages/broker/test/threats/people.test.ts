@@ -193,7 +193,7 @@ tenant: acme
 status: ${status}
 roles: [approver]
 groups: [finance, leads]
-identities: [{ issuer: "${desk.provider.issuer}", claims: { sub: ana-there } }]
+identities: [{ issuer: corp, claims: { sub: ana-there } }]
 keys: ["file:keys/ana.pub.jwk"]
 `;
 }

@@ -27,14 +27,15 @@ export function addressMistakes({ url, allow_private = false }: JsonObject): Add
   if (!holdsSecret(checked)) return [];
   return wrong(
     'the URL carries what looks like a secret',
-    'put it in credential.value as env:NAME or file:path; it must be taken as known to others',
+    'put it in credential.value as env:NAME, file:path or sealed:NAME; it must be taken as known to others',
   );
 }
 
 function hintFor(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null) return 'write it like https://mcp.example.com/mcp';
-  if (url.username !== '' || url.password !== '') return 'a secret is given as env:NAME or file:path';
+  if (url.username !== '' || url.password !== '')
+    return 'a secret is given as env:NAME, file:path or sealed:NAME';
   return url.protocol === 'http:'
     ? 'use https; plain http goes to loopback with allow_private, or to private addresses that it lists'
     : 'say allow_private if an address inside is meant';

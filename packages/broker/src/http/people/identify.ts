@@ -4,7 +4,7 @@ import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { resumeSession } from '#admin/sessions.ts';
 import type { World } from '#call/world.ts';
 import { csrfOf, PERSON_TOKEN, sameSecret } from '#identity/people/secrets.ts';
-import type { Person } from '#rules/principal.ts';
+import { inactiveProblem, type Person } from '#rules/principal.ts';
 import type { StoredSession } from '#store/sessions.ts';
 import { cookiePlace, readCookie } from './cookies.ts';
 
@@ -15,19 +15,17 @@ export interface ShownSession {
   readonly csrf: string | null;
 }
 
-export interface Presented {
+export interface PresentedSession {
   readonly kind: 'browser' | 'cli';
   readonly secret: string;
 }
 
+const PERSON_BEARER = new RegExp(`^Bearer +${PERSON_TOKEN}([A-Za-z0-9_-]+)$`, 'i');
+
 /** What the request shows as a person's session; null when an access token, or nothing, speaks for it. */
-export function presentedSession(
-  headers: IncomingHttpHeaders,
-  token: string | null,
-  base_url: string,
-): Presented | null {
-  if (token?.startsWith(PERSON_TOKEN) === true)
-    return { kind: 'cli', secret: token.slice(PERSON_TOKEN.length) };
+export function presentedSession(headers: IncomingHttpHeaders, base_url: string): PresentedSession | null {
+  const token = PERSON_BEARER.exec(headers.authorization ?? '')?.[1];
+  if (token !== undefined) return { kind: 'cli', secret: token };
   // A header that says who it is for is not outdone by a cookie that the browser adds by itself.
   if (headers.authorization !== undefined) return null;
   const place = cookiePlace(base_url);
@@ -42,17 +40,14 @@ export type PersonIdentified =
 /** The person behind a session; `changes`: the request is not one that only reads. */
 export async function identifyPerson(
   world: World,
-  { kind, secret }: Presented,
+  { kind, secret }: PresentedSession,
   headers: IncomingHttpHeaders,
   changes: boolean,
 ): Promise<PersonIdentified> {
   const resumed = await resumeSession(world, kind, secret);
   if (resumed === null) return { ok: false, problem: SESSION_OVER };
   const { person, session } = resumed;
-  if (person.status !== 'active') {
-    const why = `"${person.name}" is ${person.status}; ask an admin.`;
-    return { ok: false, problem: problem('agent_suspended', why) };
-  }
+  if (person.status !== 'active') return { ok: false, problem: inactiveProblem(person) };
   const csrf = kind === 'browser' ? csrfOf(secret) : null;
   if (csrf !== null && changes && !fromOwnPage(world, headers, csrf, headers['x-csrf-token']))
     return { ok: false, problem: FOREIGN_PAGE };

@@ -6,11 +6,13 @@ const PAGE_POLICY =
   "base-uri 'none'; frame-ancestors 'none'";
 
 export function sendPage(reply: FastifyReply, page: string, status = 200): FastifyReply {
-  return reply
-    .code(status)
-    .header('content-security-policy', PAGE_POLICY)
-    // With no-referrer a browser says Origin: null of our own forms; to other origins nothing is said here either.
-    .header('referrer-policy', 'same-origin')
-    .type('text/html; charset=utf-8')
-    .send(Buffer.from(page));
+  return (
+    reply
+      .code(status)
+      .header('content-security-policy', PAGE_POLICY)
+      // With no-referrer a browser says Origin: null of our own forms; to other origins nothing is said here either.
+      .header('referrer-policy', 'same-origin')
+      .type('text/html; charset=utf-8')
+      .send(Buffer.from(page))
+  );
 }
