@@ -31,8 +31,6 @@ export function agentsCommands(program: Command, world: CliWorld): void {
   statusCommands(agents, 'agent', world);
   const orchestrators = program.command('orchestrators').description('stop an orchestrator, or let it go on');
   statusCommands(orchestrators, 'orchestrator', world);
-  const people = program.command('people').description('lock a person out, or let them in again; for admins');
-  statusCommands(people, 'person', world);
 }
 
 async function list(options: ListOptions, world: CliWorld): Promise<void> {

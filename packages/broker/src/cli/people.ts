@@ -7,6 +7,7 @@ import { writeKeyFile } from '#identity/key-file.ts';
 import { generateKeyPair } from '#identity/keys.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
+import { statusCommands } from './principal-status.ts';
 import { printable, printableJson, printableTable, printableTime } from './printable.ts';
 
 const ROLES = ['approver', 'operator', 'auditor', 'admin'];
@@ -21,7 +22,8 @@ interface AddOptions {
 }
 
 export function peopleCommands(program: Command, world: CliWorld): void {
-  const group = program.command('people').description('who there is, and how they log in');
+  const group = program.command('people').description('who there is, how they log in, and locking them out');
+  statusCommands(group, 'person', world);
   group
     .command('add <name>')
     .description(
