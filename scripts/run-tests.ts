@@ -4,6 +4,7 @@ import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { provisionBrowser } from './provision-browser.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -36,6 +37,14 @@ const files = globSync('packages/*/{src,test}/**/*.test.ts', { cwd: root })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
   .map((file) => join(root, file));
+
+if (files.some((file) => file.includes('/test/browser/'))) {
+  // Before the tests, so that unpacking is nobody's time; where there is none, those tests fail and say so again.
+  await provisionBrowser().then(
+    (path) => process.stdout.write(`browser: ${path}\n`),
+    (error: Error) => process.stdout.write(`NO BROWSER: ${error.message}\n`),
+  );
+}
 
 const hanging = new AbortController();
 const unfinished = new Set(files);

@@ -16,7 +16,9 @@ import { HaltBoard } from '#call/halt-board.ts';
 import { LeaseBook } from '#call/lease-book.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
+import { PeopleBoard } from '#call/people-board.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshPeople } from '#call/refresh-people.ts';
 import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
@@ -45,6 +47,7 @@ import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
 import { Federation } from '#identity/federation/federation.ts';
 import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
+import { createProvider } from '#identity/people/provider.ts';
 import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
@@ -152,6 +155,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     uses: new UseBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),
@@ -184,7 +188,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       return false;
     }
   };
-  const app = createServer(world, { tokens: identity, activation, ready, sealed });
+  const provider = createProvider({ network: createDiscoveredNetwork, readSecret });
+  const app = createServer(world, { tokens: identity, activation, provider, ready, sealed });
   mountBare(app, world, createMcpDoor(world));
   try {
     await app.listen({ host: settings.listen.host, port: options.port ?? settings.listen.port });
@@ -225,6 +230,7 @@ export async function beforeDoorsOpen(world: World): Promise<void> {
   // What a crash left without a signature has one before anything new happens.
   await signCheckpoints(world);
   await refreshHalts(world);
+  await refreshPeople(world);
 }
 
 /** Loading a bundle leaves garbage and a grown heap behind: once, at start, both go back to the system. */

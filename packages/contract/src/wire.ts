@@ -398,7 +398,8 @@ export type AlertKind =
   | 'upstream_failed'
   | 'undo_failed'
   | 'needs_person'
-  | 'not_revoked';
+  | 'not_revoked'
+  | 'break_glass';
 
 /** `pending`: on its way. `failed`: a webhook was given up. `logged`: no webhook takes it; the log has it. */
 export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
@@ -406,15 +407,19 @@ export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
 export interface AlertView {
   readonly alert_id: string;
   readonly kind: AlertKind;
-  readonly call_id: string;
-  readonly run_id: string;
-  readonly agent: string;
-  readonly tool: string;
+  /** What concerns a call is there when it is about one. */
+  readonly call_id?: string;
+  readonly run_id?: string;
+  readonly agent?: string;
+  readonly tool?: string;
   /** Of the call when it was raised, and now. */
-  readonly status: CallStatus;
-  readonly status_now: CallStatus;
+  readonly status?: CallStatus;
+  readonly status_now?: CallStatus;
+  /** Of `break_glass`: the emergency, and who took a role in it. */
+  readonly break_glass_id?: string;
+  readonly person?: string;
   readonly problem?: string;
-  /** Address of the call. */
+  /** Address of what it is about. */
   readonly link: string;
   readonly at_ms: number;
   /** How many more calls failed in the same way while this alert stood. */
@@ -500,4 +505,70 @@ export interface Receipt {
   readonly checkpoint: string;
   /** Salt (base64) and body (canonical JSON) of the payload, for those who may see it. */
   readonly payload?: { readonly salt: string; readonly body: string };
+}
+
+export type PersonRoleName = 'approver' | 'operator' | 'auditor' | 'admin';
+
+/** A person as people see one another. */
+export interface PersonView {
+  readonly name: string;
+  readonly display_name: string;
+  readonly status: 'active' | 'suspended' | 'retired';
+  /** Those held now, one taken in an emergency among them. */
+  readonly roles: readonly PersonRoleName[];
+  readonly groups: readonly string[];
+  /** `provider`: known by the last log-in alone, until `valid_until_ms`. */
+  readonly source: 'bundle' | 'provider';
+  readonly valid_until_ms?: number;
+  /** An emergency that lasts. */
+  readonly break_glass_id?: string;
+}
+
+/** Who is asking, and by what. */
+export interface WhoAmI extends PersonView {
+  readonly tenant: string;
+  readonly via: 'key' | 'provider' | 'passkey';
+  readonly session?: SessionView;
+  /** Of a session in a browser: what a page sends as `x-csrf-token` with every request that changes something. */
+  readonly csrf_token?: string;
+}
+
+export interface SessionView {
+  readonly session_id: string;
+  /** `browser`: a cookie. `cli`: the token of `countersign login`. */
+  readonly kind: 'browser' | 'cli';
+  readonly via: 'provider' | 'passkey';
+  readonly created_at_ms: number;
+  readonly last_used_at_ms: number;
+  readonly expires_at_ms: number;
+}
+
+export interface PasskeyView {
+  readonly credential_id: string;
+  readonly label: string;
+  readonly created_at_ms: number;
+  readonly last_used_at_ms?: number;
+}
+
+/** A link with which somebody registers one passkey, once. */
+export interface PasskeyInvitation {
+  readonly person: string;
+  readonly url: string;
+  readonly expires_at_ms: number;
+}
+
+export interface BreakGlassRequest {
+  readonly role?: 'operator' | 'admin';
+  readonly reason: string;
+  readonly for_ms?: number;
+}
+
+/** A role taken in an emergency. */
+export interface BreakGlassView {
+  readonly break_glass_id: string;
+  readonly person: string;
+  readonly role: PersonRoleName;
+  readonly reason: string;
+  readonly begun_at_ms: number;
+  readonly ends_at_ms: number;
 }

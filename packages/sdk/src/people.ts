@@ -6,23 +6,30 @@ import type {
   AlertView,
   ApprovalStatus,
   ApprovalView,
+  BreakGlassRequest,
+  BreakGlassView,
   CallAnswer,
   CallStatus,
   ConnectorView,
   Erasure,
   HaltRequest,
   HaltView,
+  PasskeyInvitation,
+  PasskeyView,
+  PersonView,
   QuotaView,
   Receipt,
   ResolutionRequest,
   RunView,
   SealingKeyRotation,
   SecretView,
+  SessionView,
   StatusView,
   ToolView,
   UndoPlan,
   UndoRequest,
   UndoStep,
+  WhoAmI,
 } from '@countersign/contract/wire.ts';
 import type { KeySource } from './key.ts';
 import { Session } from './session.ts';
@@ -30,10 +37,12 @@ import { Session } from './session.ts';
 export interface PeopleOptions {
   /** Base URL of the broker. Must be https unless the host is loopback. */
   readonly url: string;
-  /** Name of the person in the bundle. */
-  readonly person: string;
+  /** Name of the person in the bundle. Not needed with a `token`. */
+  readonly person?: string | undefined;
   /** The person's private key: a JWK, a PKCS#8 PEM text, or a function that answers one. */
-  readonly key: KeySource;
+  readonly key?: KeySource | undefined;
+  /** Instead of person and key: the token of a log-in (`countersign login`). */
+  readonly token?: string | undefined;
   /** Allow plain http to a host that is not loopback. */
   readonly insecure?: boolean | undefined;
   /** Stands in for the global `fetch`. */
@@ -61,7 +70,7 @@ export class People {
   readonly #session: Session;
 
   constructor(options: PeopleOptions) {
-    this.#session = new Session({ ...options, name: options.person });
+    this.#session = new Session({ ...options, name: options.person ?? '' });
   }
 
   /** Approvals of the person's tenant, newest first; the open ones when no status is named. */
@@ -283,6 +292,65 @@ export class People {
   /** Loads the bundle folder anew and puts it into force; a broken one is refused and the old one goes on. */
   activateBundle(): Promise<Activated> {
     return this.#session.request('POST', '/v1/bundle');
+  }
+
+  /** Who is asking, with the roles held now. */
+  whoAmI(): Promise<WhoAmI> {
+    return this.#session.request('GET', '/v1/me');
+  }
+
+  /** People of the tenant. For operators, auditors and admins. */
+  async listPeople(): Promise<readonly PersonView[]> {
+    return (await this.#session.request<{ people: PersonView[] }>('GET', '/v1/people')).people;
+  }
+
+  /** Sessions in use: one's own, or as an admin those of `person`. */
+  async listSessions(person?: string): Promise<readonly SessionView[]> {
+    return (
+      await this.#session.request<{ sessions: SessionView[] }>('GET', '/v1/sessions', { query: { person } })
+    ).sessions;
+  }
+
+  /** Ends a session; `current`: the one that asks. */
+  async endSession(sessionId: string): Promise<void> {
+    await this.#session.request('DELETE', `/v1/sessions/${encodeURIComponent(sessionId)}`);
+  }
+
+  /** Ends all sessions of a person and what the provider said of them: oneself, or as an admin anybody. */
+  revokePerson(name: string): Promise<{ readonly sessions: number }> {
+    return this.#session.request('POST', `/v1/people/${encodeURIComponent(name)}/revoke`);
+  }
+
+  /** A link with which a passkey is registered for a person, once: for oneself, or as an admin for anybody. */
+  invitePasskey(name: string): Promise<PasskeyInvitation> {
+    return this.#session.request('POST', `/v1/people/${encodeURIComponent(name)}/passkeys`);
+  }
+
+  /** One's own passkeys. */
+  async listPasskeys(): Promise<readonly PasskeyView[]> {
+    return (await this.#session.request<{ passkeys: PasskeyView[] }>('GET', '/v1/passkeys')).passkeys;
+  }
+
+  /** Removes a passkey: an own one, or as an admin one of `person`. */
+  async removePasskey(credentialId: string, person?: string): Promise<void> {
+    const path = `/v1/passkeys/${encodeURIComponent(credentialId)}`;
+    await this.#session.request('DELETE', path, { query: { person } });
+  }
+
+  /** Takes a role in an emergency, for a limited time; people are alerted, and it is recorded. */
+  beginBreakGlass(request: BreakGlassRequest): Promise<BreakGlassView> {
+    return this.#session.request('POST', '/v1/break-glass', { body: request });
+  }
+
+  /** Roles taken in an emergency that last. */
+  async listBreakGlass(): Promise<readonly BreakGlassView[]> {
+    return (await this.#session.request<{ break_glass: BreakGlassView[] }>('GET', '/v1/break-glass'))
+      .break_glass;
+  }
+
+  /** Gives a role back before its time. */
+  endBreakGlass(id: string): Promise<BreakGlassView> {
+    return this.#session.request('DELETE', `/v1/break-glass/${encodeURIComponent(id)}`);
   }
 
   /** The bundle in force. */

@@ -8,8 +8,10 @@ export interface SessionOptions {
   readonly url: string;
   /** Name of the principal in the bundle; its OAuth `client_id`. */
   readonly name: string;
-  /** The private key whose public half the bundle lists for the principal. */
-  readonly key: KeySource;
+  /** The private key whose public half the bundle lists for the principal. Not needed with a `token`. */
+  readonly key?: KeySource | undefined;
+  /** A token that a person's log-in gave: used as it is until it ends. */
+  readonly token?: string | undefined;
   /** Run token from an orchestrator: the calls then belong to that run and see its bound context. */
   readonly runToken?: string | undefined;
   /** Which door the tokens are for: the HTTP API (default) or the MCP endpoint. */
@@ -49,6 +51,7 @@ export class Session {
 
   /** An access token that is valid for a while yet; fetched once for everybody who asks at the same time. */
   async accessToken(): Promise<string> {
+    if (this.#options.token !== undefined) return this.#options.token;
     const pending = this.#token;
     if (pending !== undefined) {
       const token = await pending.catch(() => undefined);
@@ -74,7 +77,7 @@ export class Session {
   async request<Body>(method: string, path: string, options: RequestOptions = {}): Promise<Body> {
     const token = await this.accessToken();
     const first = await this.#send(method, path, token, options);
-    if (first.status !== 401) return answerOf<Body>(first);
+    if (first.status !== 401 || this.#options.token !== undefined) return answerOf<Body>(first);
     await first.body?.cancel();
     this.#token = undefined;
     return answerOf<Body>(await this.#send(method, path, await this.accessToken(), options));
@@ -98,6 +101,7 @@ export class Session {
   /** OAuth client credentials with `private_key_jwt` (RFC 6749 §4.4, RFC 7523) for one resource (RFC 8707). */
   async #fetchToken(): Promise<Token> {
     const { name, key, runToken, resource } = this.#options;
+    if (key === undefined) throw new TypeError('key: expected a private key, or a token');
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
       client_id: name,

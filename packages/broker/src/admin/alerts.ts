@@ -3,7 +3,8 @@ import type { AlertState, AlertView } from '@countersign/contract/wire.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { linkOf } from '#rules/alert.ts';
-import type { Person } from '#rules/principal.ts';
+import type { Facts } from '#rules/ledger-entry.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import {
   acknowledge,
   deliveriesOf,
@@ -58,7 +59,7 @@ export async function ackAlert(world: World, person: Person, id: string): Promis
       log: tenantLog(row.tenant),
       at_ms: now,
       kind: 'alert.acknowledged',
-      facts: { alert: id, call: row.call_id, alert_kind: row.kind },
+      facts: { alert: id, ...aboutOf(row), alert_kind: row.kind, ...underGlass(person) },
       payload: { by: person.name },
     });
     return ok(await viewOf(tx, { ...row, acked_at_ms: now, acked_by: person.name }, world));
@@ -69,14 +70,18 @@ async function viewOf(tx: Tx, row: ListedAlert, world: World): Promise<AlertView
   return {
     alert_id: row.id,
     kind: row.kind,
-    call_id: row.call_id,
-    run_id: row.run,
-    agent: row.agent,
-    tool: row.tool,
-    status: row.status,
-    status_now: row.status_now,
+    ...(row.glass === null
+      ? {
+          call_id: row.call_id,
+          run_id: row.run,
+          agent: row.agent,
+          tool: row.tool,
+          status: row.status,
+          status_now: row.status_now,
+        }
+      : { break_glass_id: row.glass.id, person: row.glass.person }),
     ...(row.problem === null ? {} : { problem: row.problem }),
-    link: linkOf(row.call_id, world.base_url()),
+    link: linkOf(row, world.base_url()),
     at_ms: row.at_ms,
     repeats: row.repeats,
     state: row.state,
@@ -84,6 +89,10 @@ async function viewOf(tx: Tx, row: ListedAlert, world: World): Promise<AlertView
     ...(row.acked_by === null ? {} : { acknowledged_by: row.acked_by }),
     ...(row.acked_at_ms === null ? {} : { acknowledged_at_ms: row.acked_at_ms }),
   };
+}
+
+function aboutOf({ glass, call_id }: ListedAlert): Facts {
+  return glass === null ? { call: call_id } : { break_glass_alert: glass.id };
 }
 
 /** The origin is enough to know a receiver by; paths of webhooks are often half a secret. */

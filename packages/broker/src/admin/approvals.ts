@@ -5,7 +5,7 @@ import { electorateOf } from '#call/electorate.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { countVotes, isEntitled } from '#rules/approval.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import {
   getApproval,
   insertVote,
@@ -79,7 +79,7 @@ export async function vote(
     const refused = refuseVote(world, person, row, request);
     if (refused !== null) return refused;
     const now = world.clock.now();
-    const electorate = electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row));
+    const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row));
     const rules = row.asks.filter((ask) => isEntitled(ask, person.name, electorate));
     if (rules.length === 0) {
       const groups = [...new Set(row.asks.map((ask) => ask.group))].join(', ');
@@ -101,6 +101,7 @@ export async function vote(
         call: row.call_id,
         verdict: request.verdict,
         rules: rules.map((ask) => ask.rule),
+        ...underGlass(person),
       },
       payload: { person: person.name, deed_digest: request.deed_digest, reason: request.reason ?? null },
     });
@@ -149,7 +150,7 @@ async function closeIfDecided(
   const { satisfied } = countVotes(
     row.asks,
     await votesOf(tx, row.id),
-    electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row)),
+    electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row)),
   );
   const complete = row.asks.every((ask) => satisfied.has(ask.rule));
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
@@ -184,7 +185,7 @@ async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<Approv
   const counted = countVotes(
     row.asks,
     votes,
-    electorateOf(world.bundle(), row.tenant, row.agent, askerOf(row)),
+    electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row)),
   );
   const run = await getRun(tx, row.tenant, row.run);
   const shown = (row.shown ?? ERASED) as unknown as Shown;

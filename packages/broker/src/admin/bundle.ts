@@ -5,7 +5,7 @@ import type { Bundle, Loaded, Mistake } from '#bundle/bundle.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import type { Facts } from '#rules/ledger-entry.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { insertActivation, latestActivation } from '#store/activations.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { noteAges } from './ages.ts';
@@ -35,12 +35,10 @@ export async function activateBundle(
   if (!hasRole(person, 'admin')) return fail('forbidden', 'Admins activate bundles.');
   const loaded = await activation.load();
   if (!loaded.ok) {
-    await record(
-      world,
-      'bundle.refused',
-      {},
-      { by: person.name, mistakes: loaded.mistakes as unknown as Json },
-    );
+    await record(world, 'bundle.refused', underGlass(person), {
+      by: person.name,
+      mistakes: loaded.mistakes as unknown as Json,
+    });
     const issues = loaded.mistakes.map(issueOf);
     return fail(
       'bundle_invalid',
@@ -56,12 +54,17 @@ export async function activateBundle(
     prepared = await activation.prepare(bundle);
   } catch (error) {
     const why = (error as Error).message;
-    await record(world, 'bundle.refused', { bundle: bundle.revision }, { by: person.name, why });
+    await record(
+      world,
+      'bundle.refused',
+      { bundle: bundle.revision, ...underGlass(person) },
+      { by: person.name, why },
+    );
     return fail('bundle_invalid', `A connector cannot be started: ${why}. The old bundle goes on serving.`);
   }
   let activated_at_ms: number;
   try {
-    activated_at_ms = await recordActivation(world, bundle, person.name);
+    activated_at_ms = await recordActivation(world, bundle, person.name, underGlass(person));
   } catch (error) {
     await prepared.abandon();
     throw error;
@@ -73,7 +76,12 @@ export async function activateBundle(
 }
 
 /** Writes the activation down before it takes effect. `by`: a person, or `start` for the bundle served at start. */
-export async function recordActivation(world: World, bundle: Bundle, by: string): Promise<number> {
+export async function recordActivation(
+  world: World,
+  bundle: Bundle,
+  by: string,
+  more: Facts = {},
+): Promise<number> {
   const now = world.clock.now();
   await world.store.write(async (tx) => {
     await reinstate(tx, bundle, by, now);
@@ -83,7 +91,7 @@ export async function recordActivation(world: World, bundle: Bundle, by: string)
       log: INSTALLATION_LOG,
       at_ms: now,
       kind: 'bundle.activated',
-      facts: { bundle: bundle.revision, tools: bundle.tools.size, agents: bundle.agents.size },
+      facts: { bundle: bundle.revision, tools: bundle.tools.size, agents: bundle.agents.size, ...more },
       payload: { by },
     });
   });

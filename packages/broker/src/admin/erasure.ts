@@ -2,7 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Erasure } from '@countersign/contract/wire.ts';
 import type { World } from '#call/world.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { erasePayload, neededBy } from '#store/erase-payload.ts';
 import { appendEntry, readEntries } from '#store/ledger.ts';
 import { logFor } from './ledger.ts';
@@ -33,7 +33,7 @@ export async function eraseEntry(
     if ((await erasePayload(tx, log, seq)) !== 'erased')
       return fail('conflict', 'The entry has no payload, or it was erased before.');
     const recorded = await appendEntry(tx, {
-      ...{ log, at_ms, kind: ERASED, facts: { erased: seq } },
+      ...{ log, at_ms, kind: ERASED, facts: { erased: seq, ...underGlass(person) } },
       payload: { by: person.name, reason },
     });
     return ok({ log, seq, kind, by: person.name, at_ms, recorded_as: recorded.seq });

@@ -4,7 +4,8 @@ import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wir
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
-import type { Person } from '#rules/principal.ts';
+import type { Facts } from '#rules/ledger-entry.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { activeHalts, insertHalt, liftHalt as liftRow, type StoredHalt } from '#store/halts.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { getRun } from '#store/runs.ts';
@@ -28,20 +29,20 @@ export async function setHalt(world: World, person: Person, request: HaltRequest
     by: person.name,
     at_ms: now,
   };
-  await world.store.write((tx) => recordHalt(tx, row));
+  await world.store.write((tx) => recordHalt(tx, row, underGlass(person)));
   await refreshHalts(world);
   return ok(viewOf(row));
 }
 
 /** The halt and its entry, in one unit of work. */
-export async function recordHalt(tx: WriteTx, halt: NewHalt): Promise<void> {
+export async function recordHalt(tx: WriteTx, halt: NewHalt, more: Facts = {}): Promise<void> {
   const { id, tenant, scope, target, reason, by, at_ms } = halt;
   await insertHalt(tx, halt);
   await appendEntry(tx, {
     log: tenant === null ? INSTALLATION_LOG : tenantLog(tenant),
     at_ms,
     kind: 'halt.set',
-    facts: { halt: id, scope, ...(target === null ? {} : { target }) },
+    facts: { halt: id, scope, ...(target === null ? {} : { target }), ...more },
     payload: { by, reason },
   });
 }
@@ -61,7 +62,7 @@ export async function liftHalt(world: World, person: Person, id: string): Promis
       log: row.tenant === null ? INSTALLATION_LOG : tenantLog(row.tenant),
       at_ms: now,
       kind: 'halt.lifted',
-      facts: { halt: id },
+      facts: { halt: id, ...underGlass(person) },
       payload: { by: person.name },
     });
     return ok(viewOf(row));

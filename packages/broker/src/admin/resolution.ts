@@ -5,7 +5,7 @@ import type { CallAnswer, ResolutionRequest } from '@countersign/contract/wire.t
 import { tenantLog } from '#call/logs.ts';
 import { undoingOfRow, undoneBy } from '#call/undoing.ts';
 import type { World } from '#call/world.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { getCall, resolveCall as resolveRow } from '#store/calls.ts';
 import { closeDoubt, getDoubt } from '#store/doubts.ts';
 import { appendEntry } from '#store/ledger.ts';
@@ -48,7 +48,7 @@ export async function resolveCall(
       log: tenantLog(row.tenant),
       at_ms,
       kind: 'call.resolved',
-      facts: { call: row.id, run: row.run, tool: row.tool, was: row.status, status },
+      facts: { call: row.id, run: row.run, tool: row.tool, was: row.status, status, ...underGlass(person) },
       payload: { answer: answer as unknown as Json, by: person.name, evidence },
     });
     const settled = { settled_log: log, settled_seq: seq };

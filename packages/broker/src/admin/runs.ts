@@ -7,7 +7,7 @@ import type { ModelConfiguration, RunOpened, RunRequest, RunView } from '@counte
 import { tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
-import type { Orchestrator, Principal } from '#rules/principal.ts';
+import { type Orchestrator, type Principal, underGlass } from '#rules/principal.ts';
 import type { Run } from '#rules/run.ts';
 import { appendEntry } from '#store/ledger.ts';
 import {
@@ -135,7 +135,7 @@ export async function endRun(world: World, principal: Principal, id: string): Pr
       log: tenantLog(run.tenant),
       at_ms: now,
       kind: 'run.ended',
-      facts: { run: run.id },
+      facts: { run: run.id, ...(principal.kind === 'person' ? underGlass(principal) : {}) },
       payload: { by: principal.name },
     });
     return ok({ ...run, ended_at_ms: now });

@@ -11,6 +11,7 @@ import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Quota } from '#rules/quota.ts';
 import type { Tool } from '#rules/tool.ts';
+import type { PeopleSettings } from './login-settings.ts';
 
 export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };
@@ -31,6 +32,7 @@ export interface Settings {
     readonly ttl_ms: number;
     readonly max_open_per_agent: number;
   };
+  readonly people: PeopleSettings;
   readonly tokens: {
     readonly access_ttl_ms: number;
     readonly run_ttl_ms: number;

@@ -87,7 +87,11 @@ export function compileBundle(
   checkAddresses(files.settings.source, settings, options, mistakes);
   const protect = [
     { path: root, what: 'the bundle folder' },
-    ...settings.alerts.webhooks.flatMap(({ secret }) => secretFile(secret, root)),
+    ...[
+      ...settings.alerts.webhooks.map(({ secret }) => secret),
+      settings.people.login?.client_secret,
+      settings.people.login?.client_key,
+    ].flatMap((reference) => secretFile(reference ?? undefined, root)),
     ...sealingFiles(settings.sealing, root),
     // Where the data lies is not known of a broken file.
     ...(declared === null ? [] : [{ path: settings.data_dir, what: 'the data folder with store and keys' }]),

@@ -24,7 +24,7 @@ const ANNOTATIONS: readonly string[] = ['id', 'approval', 'because', 'descriptio
 
 export interface PolicyWorld {
   /** Null: files of people are broken, so that nobody can say who could approve. */
-  readonly electorate: Pick<Principals, 'people' | 'groups' | 'agents'> | null;
+  readonly electorate: Pick<Principals, 'people' | 'groups' | 'agents' | 'openGroups'> | null;
   /** Names by entity type, of the types that are known whole. */
   readonly names: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -126,7 +126,7 @@ function parseAll(texts: ReadonlyMap<string, string>, mistakes: Mistakes): Place
 
 function checkAnnotations(
   { file, policy }: Placed,
-  people: Pick<Principals, 'people' | 'groups' | 'agents'> | null,
+  people: Pick<Principals, 'people' | 'groups' | 'agents' | 'openGroups'> | null,
   mistakes: Mistakes,
 ): void {
   const wrong = (name: string, message: string, hint?: string): void =>
@@ -181,11 +181,13 @@ function mentionsIn(json: unknown): { readonly type: string; readonly id: string
 /** Why nobody could ever satisfy this ask, or null when enough people could. */
 export function whyUnreachable(
   ask: ApprovalText,
-  { people, groups, agents }: Pick<Principals, 'people' | 'groups' | 'agents'>,
+  { people, groups, agents, openGroups }: Pick<Principals, 'people' | 'groups' | 'agents' | 'openGroups'>,
 ): { message: string; hint: string | undefined } | null {
   const members = groups.get(ask.group);
   if (members === undefined)
     return { message: `no group "${ask.group}"`, hint: hintFor(ask.group, groups.keys()) };
+  // Who is in it is said at log-ins: nobody can count them now.
+  if (openGroups.has(ask.group)) return null;
   const eligible = [...members].filter((name) => {
     const person = people.get(name);
     return person?.status === 'active' && person.roles.includes('approver');

@@ -23,6 +23,8 @@ export interface Principals {
   readonly people: ReadonlyMap<string, Person>;
   readonly principals: ReadonlyMap<string, Principal>;
   readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Groups that may have approvers whom only the identity provider knows. */
+  readonly openGroups: ReadonlySet<string>;
 }
 
 export interface PrincipalWorld {
@@ -73,7 +75,14 @@ export function compilePrincipals(
     checkReferences(file, world, mistakes);
     checkOwner(file, people, mistakes);
   }
-  return { agents, orchestrators, people, principals, groups: groupsOf(people) };
+  return {
+    agents,
+    orchestrators,
+    people,
+    principals,
+    groups: groupsOf(people, world.settings),
+    openGroups: openGroupsOf(world.settings),
+  };
 }
 
 function principalOf(
@@ -235,8 +244,18 @@ function checkOwner(
   );
 }
 
-function groupsOf(people: ReadonlyMap<string, Person>): Map<string, Set<string>> {
+function openGroupsOf({ people: { login } }: Settings): Set<string> {
+  const rules = (login?.roles ?? []).filter(({ roles }) => roles.includes('approver'));
+  return new Set(rules.flatMap(({ groups }) => groups));
+}
+
+function groupsOf(
+  people: ReadonlyMap<string, Person>,
+  { people: { login } }: Settings,
+): Map<string, Set<string>> {
   const groups = new Map<string, Set<string>>();
+  // A group may have members whom only the provider knows.
+  for (const { groups: named } of login?.roles ?? []) for (const group of named) groups.set(group, new Set());
   for (const person of people.values()) {
     for (const group of person.groups) {
       const members = groups.get(group) ?? new Set();

@@ -11,6 +11,7 @@ import { issuersOf } from './issuers.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
+import { peopleSettings } from './people-settings.ts';
 import { quotasOf } from './quotas.ts';
 import { overlaps, realPath } from './reach.ts';
 import { sealingOf } from './sealing.ts';
@@ -135,6 +136,7 @@ export function compileSettings(
         dpop: tokens.dpop ?? DEFAULTS.dpop,
         dpop_nonce: tokens.dpop_nonce ?? DEFAULTS.dpop_nonce,
       },
+      people: peopleSettings(value, tenants, root, wrong),
       runs: { ambient_idle_ms: ms('runs', 'ambient_idle') },
       idempotency: {
         keep_ms: ms('idempotency', 'keep'),

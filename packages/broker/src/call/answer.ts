@@ -32,7 +32,7 @@ export async function answerOf(tx: Tx, row: StoredCall, world: World): Promise<C
     const halted = haltOfRow(row, world) === undefined ? {} : ({ halted: true } as const);
     const approval = await getApproval(tx, row.tenant, row.approval_id);
     if (approval !== undefined) {
-      const electorate = electorateOf(world.bundle(), row.tenant, row.agent, undoingOfRow(row)?.by);
+      const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, undoingOfRow(row)?.by);
       const { asks } = countVotes(approval.asks, await votesOf(tx, approval.id), electorate);
       return { ...open, ...halted, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
     }

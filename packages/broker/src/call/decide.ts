@@ -116,7 +116,7 @@ function askPeople(
   const deedDigest = digestUntil(expiresAt_ms);
   const votes = same ? grants.votes.filter((vote) => vote.deed_digest === deedDigest) : [];
   const { tenant, name } = call.agent;
-  const electorate = electorateOf(bundle, tenant, name, undoingOf(call)?.by);
+  const electorate = electorateOf(world, bundle, tenant, name, undoingOf(call)?.by);
   const counted = countVotes(rules, votes, electorate);
   return { deed, approval: { deedDigest, asks: counted.asks, expiresAt_ms }, satisfied: counted.satisfied };
 }

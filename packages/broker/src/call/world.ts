@@ -11,6 +11,7 @@ import type { FlowBoard } from './flow-board.ts';
 import type { HaltBoard } from './halt-board.ts';
 import type { LeaseBook } from './lease-book.ts';
 import type { LoopWatch } from './loop-watch.ts';
+import type { PeopleBoard } from './people-board.ts';
 import type { RunCache } from './run-cache.ts';
 import type { Signals } from './signals.ts';
 import type { StatusBoard } from './status-board.ts';
@@ -32,6 +33,8 @@ export interface World {
   readonly identity: Identity;
   /** Halts in force; admit asks the store again. */
   readonly halts: HaltBoard;
+  /** Who people are now: of the bundle, of the directory, and with which roles. */
+  readonly people: PeopleBoard;
   /** What people have set beside the bundle; `bundle` has it in. */
   readonly statuses: StatusBoard;
   /** Which tools agents have called since that was last written down. */

@@ -46,9 +46,9 @@ async function list(options: ListOptions, world: CliWorld): Promise<void> {
     alert.alert_id,
     printableTime(alert.at_ms),
     alert.kind + (alert.repeats === 0 ? '' : ` (and ${alert.repeats} more)`),
-    alert.tool,
-    alert.call_id,
-    alert.status_now,
+    alert.tool ?? '',
+    alert.call_id ?? `${alert.person} took a role`,
+    alert.status_now ?? '',
     told(alert),
   ]);
   const headings = ['ALERT', 'SINCE (UTC)', 'WHAT', 'TOOL', 'CALL', 'CALL IS NOW', 'WHO WAS TOLD'];

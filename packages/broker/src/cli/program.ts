@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { agentsCommands } from './agents.ts';
 import { alertsCommands } from './alerts.ts';
 import { approvalsCommands } from './approvals.ts';
+import { breakGlassCommands } from './break-glass.ts';
 import { bundleCommands } from './bundle.ts';
 import { callsCommands } from './calls.ts';
 import { checkCommand } from './check.ts';
@@ -14,7 +15,9 @@ import { haltCommands } from './halts.ts';
 import { initCommand } from './init.ts';
 import { keysCommands } from './keys.ts';
 import { ledgerCommands } from './ledger.ts';
+import { loginCommands } from './login.ts';
 import { mcpCommand } from './mcp.ts';
+import { peopleCommands } from './people.ts';
 import { pinCommand } from './pin.ts';
 import { printable } from './printable.ts';
 import { quotasCommand } from './quotas.ts';
@@ -33,7 +36,8 @@ import { undoCommands } from './undo.ts';
 const VERSION = '0.1.0';
 
 const AFTER_HELP = `
-Commands that speak to a broker take --url, --as and --key, or COUNTERSIGN_URL, COUNTERSIGN_AS and COUNTERSIGN_KEY.
+Commands that speak to a broker take --url, --as and --key, or COUNTERSIGN_URL, COUNTERSIGN_AS and COUNTERSIGN_KEY;
+without a name and a key they act for whoever logged in: countersign login.
 
 Exit codes:
   0  done, or the answer is yes
@@ -67,6 +71,9 @@ export function buildProgram(commands: Commands, exit: (code: ExitCode) => void)
   serveCommand(program, commands.serve);
   mcpCommand(program, world);
   keysCommands(program, world);
+  loginCommands(program, world);
+  peopleCommands(program, world);
+  breakGlassCommands(program, world);
   tokensCommands(program, world);
   approvalsCommands(program, world);
   agentsCommands(program, world);

@@ -2,8 +2,9 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
 import { CALL_STATUSES, HALT_SCOPES, UNDO_STATES } from '@countersign/contract/wire.ts';
-import { ALERT_KINDS } from '#rules/alert.ts';
 import { agentSchemas } from './agent-schemas.ts';
+import { alertAnswers } from './alert-answers.ts';
+import { peopleAnswers } from './people-answers.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
 
 const ask = closed({
@@ -304,48 +305,8 @@ export const answerSchemas = {
     rewrapped: { type: 'integer', minimum: 0 },
     failed: { ...names, description: 'Versions, as name@version, that could not be opened.' },
   }),
-  AlertView: closed(
-    {
-      alert_id: { type: 'string' },
-      kind: { type: 'string', enum: ALERT_KINDS },
-      call_id: { type: 'string' },
-      run_id: { type: 'string' },
-      agent: { type: 'string' },
-      tool: { type: 'string' },
-      status: { type: 'string', description: 'Of the call when the alert was raised.' },
-      status_now: { type: 'string', description: 'Of the call now.' },
-      problem: { type: 'string', description: 'Code of the problem.' },
-      link: { type: 'string', description: 'Address of the call.' },
-      at_ms: time,
-      repeats: {
-        type: 'integer',
-        minimum: 0,
-        description: 'More calls of the tool that failed in the same way while the alert stood.',
-      },
-      state: {
-        type: 'string',
-        enum: ['pending', 'delivered', 'failed', 'logged'],
-        description: '`failed`: a webhook was given up. `logged`: no webhook takes it; the log has it.',
-      },
-      deliveries: {
-        type: 'array',
-        items: closed(
-          {
-            webhook: { type: 'string', description: 'Origin of the webhook.' },
-            state: { type: 'string', enum: ['pending', 'delivered', 'failed'] },
-            tries: { type: 'integer', minimum: 0 },
-            next_try_at_ms: time,
-            last_error: { type: 'string' },
-          },
-          ['next_try_at_ms', 'last_error'],
-        ),
-      },
-      acknowledged_by: { type: 'string' },
-      acknowledged_at_ms: time,
-    },
-    ['problem', 'acknowledged_by', 'acknowledged_at_ms'],
-  ),
-  AlertList: listOf('alerts', ref('AlertView')),
+  ...alertAnswers,
+  ...peopleAnswers,
   LedgerPage: closed({
     log: { type: 'string' },
     entries: {
@@ -402,7 +363,12 @@ export const answerSchemas = {
     {
       access_token: { type: 'string' },
       token_type: { enum: ['Bearer', 'DPoP', 'N_A'] },
-      expires_in: { type: 'integer', minimum: 0, maximum: 300 },
+      expires_in: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 86_400,
+        description: 'At most 300; more only for the token of a command line, which can be revoked.',
+      },
       issued_token_type: { type: 'string' },
       scope: { type: 'string' },
       authorization_details: { type: 'array', items: anything },

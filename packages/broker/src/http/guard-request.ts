@@ -15,6 +15,7 @@ const ONCE: ReadonlySet<string> = new Set([
   'idempotency-key',
   'origin',
   'transfer-encoding',
+  'x-csrf-token',
 ]);
 
 /**

@@ -1,4 +1,5 @@
 // Metadata of the token endpoint (RFC 8414) and of the two resources (RFC 9728): what is there, and nothing else.
+import { DEVICE_GRANT } from '#admin/device-login.ts';
 import { DETAIL_TYPES } from '#identity/authorization-details.ts';
 import { PROOF_ALGORITHMS } from '#identity/challenge.ts';
 import { jwtBearer } from '#identity/grants/jwt-bearer.ts';
@@ -26,10 +27,12 @@ export function serverMetadata({ tokens, world }: Reach) {
     token_endpoint: `${issuer}/oauth/token`,
     revocation_endpoint: `${issuer}/oauth/revoke`,
     introspection_endpoint: `${issuer}/oauth/introspect`,
+    device_authorization_endpoint: `${issuer}/oauth/device_authorization`,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: grants
-      .filter((grant) => grant !== jwtBearer || issuers.length > 0)
-      .map((grant) => grant.name),
+    grant_types_supported: [
+      ...grants.filter((grant) => grant !== jwtBearer || issuers.length > 0).map((grant) => grant.name),
+      DEVICE_GRANT,
+    ],
     ...(profiles.length === 0 ? {} : { authorization_grant_profiles_supported: profiles }),
     response_types_supported: [],
     authorization_details_types_supported: Object.values(DETAIL_TYPES),

@@ -1,8 +1,10 @@
 // The OAuth endpoints: tokens, introspection, revocation. Forms in, and errors as OAuth clients understand them.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { DEVICE_GRANT } from '#admin/device-login.ts';
 import { DETAIL_TYPES } from '#identity/authorization-details.ts';
 import { grants } from '#identity/grants/table.ts';
 import type { OAuthFailure } from '#identity/oauth-error.ts';
+import { giveToDevice } from './device-grant.ts';
 import type { Answer, Asking, Route } from './route.ts';
 
 const parameter = { type: 'string' } as const;
@@ -25,7 +27,7 @@ const tokenRoute: Route = {
       type: 'object',
       required: ['grant_type'],
       properties: {
-        grant_type: { enum: grants.map((grant) => grant.name) },
+        grant_type: { enum: [...grants.map((grant) => grant.name), DEVICE_GRANT] },
         ...clientProperties,
         resource: { ...parameter, description: 'RFC 8707: `<base>/v1` (default) or `<base>/mcp`.' },
         run_token: { ...parameter, description: 'The run that an orchestrator opened for this agent.' },
@@ -40,6 +42,7 @@ const tokenRoute: Route = {
         },
         subject_token: { ...parameter, description: 'RFC 8693: the token to be exchanged.' },
         subject_token_type: parameter,
+        device_code: { ...parameter, description: 'RFC 8628: of the command line, with its client_id.' },
         requested_actor: {
           ...parameter,
           description: 'Name of the agent that is to act for this one: it exchanges what is answered.',
@@ -50,8 +53,10 @@ const tokenRoute: Route = {
   answers: { 200: 'TokenAnswer', 400: 'OAuthError', 401: 'OAuthError' },
   async handle(asking) {
     const { reach, headers } = asking;
+    const form = formOf(asking);
+    if (form.get('grant_type') === DEVICE_GRANT) return giveToDevice(reach.world, form);
     const proof = headers.dpop as string | undefined;
-    const exchanged = await reach.tokens.exchange(formOf(asking), proof);
+    const exchanged = await reach.tokens.exchange(form, proof);
     const nonce = { 'dpop-nonce': reach.tokens.dpopNonce() };
     if (!exchanged.ok) {
       const answer = failed(exchanged, 'no token given', asking);

@@ -50,6 +50,19 @@ export const requestSchemas = {
     },
     ['context', 'dry_run', 'step', 'timeout_ms'],
   ),
+  BreakGlassRequest: closed(
+    {
+      role: { type: 'string', enum: ['operator', 'admin'], description: 'Default operator.' },
+      reason: text(1_000, 'Why; recorded.'),
+      for_ms: {
+        type: 'integer',
+        minimum: 1_000,
+        maximum: 28_800_000,
+        description: 'How long. Default half an hour, or `break_glass.max` where that is shorter.',
+      },
+    },
+    ['role', 'for_ms'],
+  ),
   RunRequest: closed(
     {
       agent: text(128),

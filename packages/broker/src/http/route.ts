@@ -9,13 +9,15 @@ import type { World } from '#call/world.ts';
 import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
 import type { Presented } from '#identity/identity.ts';
+import type { Provider } from '#identity/people/provider.ts';
 import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
 import type { AnswerSchema } from './answer-schemas.ts';
 import type { Deeds } from './deeds.ts';
+import type { ShownSession } from './people/identify.ts';
 import type { RequestSchema } from './request-schemas.ts';
 
-/** Kinds of principal, or roles of people; a route is for every principal that one of them fits. */
-export type Grantee = 'agent' | 'orchestrator' | PersonRole;
+/** Kinds of principal, or roles of people (`person`: whatever the roles); a route is for every principal that one of them fits. */
+export type Grantee = 'agent' | 'orchestrator' | 'person' | PersonRole;
 
 /** What routes reach: the world, the functions of lower floors, the token endpoint's issuer and the sealed store. */
 export interface Reach {
@@ -23,6 +25,7 @@ export interface Reach {
   readonly deeds: Deeds;
   readonly tokens: TokenIssuer & TokenKeeper;
   readonly activation: Activation;
+  readonly provider: Provider;
   readonly sealed: SealedStore;
   /** The whole table, for the route that describes it. */
   readonly routes: () => readonly Route[];
@@ -39,8 +42,12 @@ export interface Asking {
   readonly principal: Principal | null;
   /** The run that an agent's token is for. */
   readonly run_id: string | null;
-  /** What the request presented; null on open routes only. */
+  /** What the request presented; null on open routes, and where a person's session speaks. */
   readonly presented: Presented | null;
+  /** Where a person's session speaks instead of a token. */
+  readonly session: ShownSession | null;
+  /** Of the connection that the request came over. */
+  readonly address: string;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string | number>>;
   readonly headers: IncomingHttpHeaders;
@@ -95,16 +102,17 @@ export const guardedProblems: readonly ProblemCode[] = [
 export function mayUse(route: Route, principal: Principal): boolean {
   if (route.who === 'anyone') return true;
   if (principal.kind === 'agent' && principal.narrowed !== undefined && route.narrowed !== true) return false;
-  if (principal.kind !== 'person') return route.who.includes(principal.kind);
+  if (route.who.includes(principal.kind)) return true;
+  if (principal.kind !== 'person') return false;
   return principal.roles.some((role) => (route.who as readonly Grantee[]).includes(role));
 }
 
 /** What a principal of the wrong kind is told: nothing about what lies behind the route. */
 export function notForYou(route: Route): Problem {
   const grantees = route.who === 'anyone' ? [] : route.who;
-  const isKind = (each: Grantee) => each === 'agent' || each === 'orchestrator';
+  const isKind = (each: Grantee) => each === 'agent' || each === 'orchestrator' || each === 'person';
   const roles = grantees.filter((each) => !isKind(each));
-  const kinds = grantees.filter(isKind).map((each) => `${each}s`);
+  const kinds = grantees.filter(isKind).map((each) => (each === 'person' ? 'people' : `${each}s`));
   if (roles.length > 0) kinds.push(`people who are ${roles.join(', ')}`);
   return problem('forbidden', `This is for ${kinds.join(' and ')}.`);
 }

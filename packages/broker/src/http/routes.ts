@@ -5,6 +5,7 @@ import { controlRoutes } from './control-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { oauthRoutes } from './oauth-routes.ts';
 import { openRoutes } from './open-routes.ts';
+import { peopleRoutes } from './people-routes.ts';
 import type { Route } from './route.ts';
 import { secretRoutes } from './secret-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
@@ -18,4 +19,5 @@ export const routes: readonly Route[] = [
   ...tokenRoutes,
   ...secretRoutes,
   ...evidenceRoutes,
+  ...peopleRoutes,
 ];

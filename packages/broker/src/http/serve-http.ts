@@ -1,6 +1,5 @@
 // Builds the HTTP server from the route table: guard, caller, body, checks, handler, answer, in this order.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { parseStrict } from '@countersign/contract/canonical.ts';
 import { type Issue, problem } from '@countersign/contract/problem.ts';
 import {
   type FastifyError,
@@ -14,14 +13,18 @@ import type { World } from '#call/world.ts';
 import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
 import type { Presented } from '#identity/identity.ts';
+import type { Provider } from '#identity/people/provider.ts';
 import type { Principal } from '#rules/principal.ts';
 import { nameRequests } from './bare-door.ts';
 import { NOTHING_HERE } from './call-routes.ts';
 import { compileChecks } from './check-request.ts';
 import type { Deeds } from './deeds.ts';
 import { guardRequest } from './guard-request.ts';
+import { identifyPerson, presentedSession, type ShownSession } from './people/identify.ts';
+import { servePages } from './people/serve-pages.ts';
 import { mayUse, notForYou, type Reach, type Route } from './route.ts';
-import { problemOf, Refusal, refuseSocket, SECURITY_HEADERS, sendJson, sendProblem } from './send-answer.ts';
+import { problemOf, refuseSocket, SECURITY_HEADERS, sendJson, sendProblem } from './send-answer.ts';
+import { acceptStrictJson } from './strict-json.ts';
 import { acceptForms, sendOAuthFailure } from './token-form.ts';
 
 const HEADERS_BYTES_MAX = 16_384;
@@ -32,6 +35,8 @@ export interface ServerOptions {
   /** The token endpoint and the keys behind it. */
   readonly tokens: TokenIssuer & TokenKeeper;
   readonly activation: Activation;
+  /** Where people log in, when the settings name a provider. */
+  readonly provider: Provider;
   readonly sealed: SealedStore;
   /** True when calls can be served: the store answers. */
   readonly ready: () => Promise<boolean>;
@@ -40,7 +45,8 @@ export interface ServerOptions {
 interface Asker {
   readonly principal: Principal;
   readonly run_id: string | null;
-  readonly presented: Presented;
+  readonly presented: Presented | null;
+  readonly session: ShownSession | null;
 }
 
 /**
@@ -97,6 +103,7 @@ export function serveHttp(
     }
     refuseOtherMethods(scope, routes, world);
   });
+  servePages(app, world, options.provider);
   void app.register(async (scope) => {
     acceptForms(scope);
     scope.setErrorHandler((error: FastifyError, request, reply) =>
@@ -119,6 +126,17 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
     // Before the body is read: a stranger learns nothing about bodies and makes us parse none.
     onRequest: (request, reply, done) => {
       if (route.who === 'anyone') return done();
+      const shown = presentedSession(request.headers, world.base_url());
+      if (shown !== null) {
+        identifyPerson(world, shown, request.headers, route.method !== 'GET').then((identified) => {
+          if (!identified.ok) return void sendProblem(reply, identified.problem, world);
+          const { person: principal, session } = identified;
+          if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
+          askers.set(request, { principal, run_id: null, presented: null, session });
+          done();
+        }, done);
+        return;
+      }
       const { authorization, dpop } = request.headers as Record<string, string | undefined>;
       const presenting = { authorization, dpop, method: request.method, path: pathOf(request.url) };
       const authentication = world.identity.present(presenting, 'v1');
@@ -128,11 +146,12 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
         return void sendProblem(reply, authentication.problem, world);
       }
       // The walk stops the call of a suspended agent itself, and records that.
-      const { principal, run_id } = authentication.ok
+      const { principal: named, run_id } = authentication.ok
         ? authentication.caller
         : { principal: authentication.principal!, run_id: null };
+      const principal = named.kind === 'person' ? world.people.withGlass(named, world.clock.now()) : named;
       if (!mayUse(route, principal)) return void sendProblem(reply, notForYou(route), world);
-      askers.set(request, { principal, run_id, presented: authentication.presented });
+      askers.set(request, { principal, run_id, presented: authentication.presented, session: null });
       done();
     },
     handler: async (request, reply) => {
@@ -146,6 +165,8 @@ function addRoute(scope: FastifyInstance, route: Route, reach: Reach): void {
         principal: asker?.principal ?? null,
         run_id: asker?.run_id ?? null,
         presented: asker?.presented ?? null,
+        session: asker?.session ?? null,
+        address: request.ip,
         params: request.params as Record<string, string>,
         query: query.values,
         headers: request.headers,
@@ -167,34 +188,6 @@ function misfit(part: 'body' | 'query', issues: readonly Issue[]) {
   const { pointer, message } = issues[0]!;
   const where = pointer === '' ? '' : `${pointer}: `;
   return problem('invalid_request', `The ${part} does not fit: ${where}${message}.`, { issues });
-}
-
-/** One decode, by the strict reader, of bytes that are said to be JSON in UTF-8 and nothing else. */
-function acceptStrictJson(scope: FastifyInstance, world: World): void {
-  scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type']!)?.[1];
-    const encoding = request.headers['content-encoding'];
-    if (
-      (charset !== undefined && charset.toLowerCase() !== 'utf-8') ||
-      (encoding ?? 'identity') !== 'identity'
-    ) {
-      const why = problem(
-        'unsupported_media_type',
-        'Expected content-type application/json, in UTF-8, not encoded.',
-      );
-      return done(new Refusal(why));
-    }
-    if (body.length === 0) return done(null, undefined);
-    const { depth, body_bytes } = world.bundle().settings.limits;
-    const decoded = parseStrict(body as Buffer, { depth, bytes: body_bytes });
-    if (decoded.ok) return done(null, decoded.value);
-    const issues = [{ pointer: decoded.pointer ?? '', message: decoded.message }];
-    done(
-      new Refusal(
-        problem('invalid_request', `The body is not acceptable JSON: ${decoded.message}.`, { issues }),
-      ),
-    );
-  });
 }
 
 /** 405 with `Allow` for every path of the table: the methods that it does not have. */

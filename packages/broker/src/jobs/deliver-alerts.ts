@@ -24,10 +24,12 @@ const PAGE = 100;
 export async function announceAlerts(world: World): Promise<void> {
   const { webhooks } = world.bundle().settings.alerts;
   for (const alert of await world.store.read((tx) => listUnannounced(tx, PAGE))) {
-    const { id, kind, call_id, agent, tool, problem } = alert;
+    const { id, kind, call_id, agent, tool, problem, glass } = alert;
     const code = problem ?? kind;
-    const link = linkOf(call_id, world.base_url());
-    world.log.error('alert', { alert: id, kind, call: call_id, agent, tool, code, link });
+    const link = linkOf(alert, world.base_url());
+    const about =
+      glass === null ? { call: call_id, agent, tool } : { break_glass: glass.id, person: glass.person };
+    world.log.error('alert', { alert: id, kind, ...about, code, link });
     const urls = webhooks.filter(({ kinds }) => kinds?.includes(kind) ?? true).map(({ url }) => url);
     await world.store.write((tx) => announceAlert(tx, id, urls, world.clock.now()));
   }

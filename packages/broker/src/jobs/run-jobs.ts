@@ -1,5 +1,6 @@
 // The broker's own work between requests: resuming, expiring, telling people, signing, forgetting what is used up.
 import { refreshHalts } from '#call/refresh-halts.ts';
+import { refreshPeople } from '#call/refresh-people.ts';
 import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { tendKeys } from '#call/rotate-keys.ts';
 import type { World } from '#call/world.ts';
@@ -13,6 +14,7 @@ import { purgeRevoked } from '#store/revocations.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
 import { destroySecrets } from './destroy-secrets.ts';
+import { closeExpired, purgePeople } from './expire-people.ts';
 import { recordUses } from './record-uses.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
@@ -28,6 +30,7 @@ const REVOKED_EVERY_MS = 1_000;
 const KEYS_EVERY_MS = 60_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
+const PEOPLE_EVERY_MS = 1_000;
 const USES_EVERY_MS = 60_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
@@ -64,6 +67,10 @@ export function runJobs(world: World, { tokens: keeper, send, sealed }: JobTools
     }),
     loop(world, stopping.signal, 'doubts', DOUBTS_EVERY_MS, () => settleDoubts(world)),
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
+    loop(world, stopping.signal, 'people', PEOPLE_EVERY_MS, async () => {
+      await closeExpired(world);
+      await refreshPeople(world);
+    }),
     loop(world, stopping.signal, 'leases', LEASES_EVERY_MS, () => revokeLeases(world)),
     loop(world, stopping.signal, 'uses', USES_EVERY_MS, () => recordUses(world)),
     loop(world, stopping.signal, 'revoked', REVOKED_EVERY_MS, () => refreshRevoked(world, keeper)),
@@ -84,6 +91,7 @@ export function runJobs(world: World, { tokens: keeper, send, sealed }: JobTools
         await purgeRevoked(tx, world.clock.now());
       }),
     ),
+    loop(world, stopping.signal, 'people-purge', PURGE_EVERY_MS, () => purgePeople(world)),
     loop(world, stopping.signal, 'secrets', PURGE_EVERY_MS, async () => {
       if (sealed !== null) await destroySecrets(world, sealed);
     }),

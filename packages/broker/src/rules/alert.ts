@@ -10,9 +10,10 @@ export const ALERT_KINDS = [
   'undo_failed',
   'needs_person',
   'not_revoked',
+  'break_glass',
 ] as const satisfies readonly AlertKind[];
 
-/** An alert about one call: ids, names and codes only, so that it can go to any receiver. */
+/** An alert about one call, or about a role taken in an emergency: ids, names and codes only, fit for any receiver. */
 export interface Alert {
   readonly id: string;
   readonly tenant: string;
@@ -26,6 +27,8 @@ export interface Alert {
   /** Code of the problem, where there is one. */
   readonly problem: string | null;
   readonly at_ms: number;
+  /** What it is about when it is about no call: then what names a call is empty. */
+  readonly glass: { readonly id: string; readonly person: string } | null;
 }
 
 /** The alert that a recorded status is by itself, whoever recorded it. */
@@ -33,9 +36,9 @@ export function alertOfStatus(status: CallStatus): AlertKind | null {
   return status === 'in_doubt' || status === 'unverified' ? status : null;
 }
 
-/** Where a call is seen. */
-export function linkOf(call_id: string, base_url: string): string {
-  return `${base_url}/v1/calls/${call_id}`;
+/** Where that which it is about is seen. */
+export function linkOf({ glass, call_id }: Pick<Alert, 'glass' | 'call_id'>, base_url: string): string {
+  return glass === null ? `${base_url}/v1/calls/${call_id}` : `${base_url}/v1/break-glass`;
 }
 
 /**
@@ -43,20 +46,23 @@ export function linkOf(call_id: string, base_url: string): string {
  * others. INVARIANT: the same bytes at every try, so that a receiver may compare them.
  */
 export function alertEvent(alert: Alert, base_url: string): string {
-  const { id, tenant, call_id, agent, run, tool, kind, status, problem, at_ms } = alert;
+  const { id, tenant, call_id, agent, run, tool, kind, status, problem, at_ms, glass } = alert;
   const time = new Date(at_ms).toISOString();
   return canonicalize({
     specversion: '1.0',
     id,
     source: base_url,
-    type: `countersign.call.${kind}`,
-    subject: call_id,
+    type: glass === null ? `countersign.call.${kind}` : `countersign.people.${kind}`,
+    subject: glass === null ? call_id : glass.id,
     time,
     datacontenttype: 'application/json',
     data: {
-      ...{ alert_id: id, tenant, call_id, agent, run_id: run, tool, kind, status },
+      ...{ alert_id: id, tenant, kind },
+      ...(glass === null
+        ? { call_id, agent, run_id: run, tool, status }
+        : { break_glass_id: glass.id, person: glass.person }),
       ...(problem === null ? {} : { problem }),
-      link: linkOf(call_id, base_url),
+      link: linkOf(alert, base_url),
       time,
     },
   });

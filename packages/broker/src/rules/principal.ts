@@ -80,6 +80,13 @@ export interface Person extends PrincipalBase {
   readonly display_name: string;
   readonly roles: readonly PersonRole[];
   readonly groups: readonly string[];
+  /** Id of the emergency in which one of the roles was taken, while that lasts. */
+  readonly break_glass?: string;
+}
+
+/** What an entry about a person's deed says more while a role was taken in an emergency. */
+export function underGlass({ break_glass }: Person): { readonly break_glass?: string } {
+  return break_glass === undefined ? {} : { break_glass };
 }
 
 export type Principal = Agent | Orchestrator | Person;

@@ -38,6 +38,18 @@ export async function raiseAlert(tx: Tx, { call_id, kind, status, problem, at_ms
   );
 }
 
+/** Raises the alert that somebody took a role in an emergency, with the transaction that gives the role. */
+export async function raiseGlass(
+  tx: Tx,
+  { id, tenant, person, at_ms }: { id: string; tenant: string; person: string; at_ms: number },
+): Promise<void> {
+  await tx.run(
+    `insert into alerts (id, tenant, call_id, agent, run, tool, kind, status, at_ms, repeats, glass_id, person)
+     values (?, ?, ?, '', '', '', 'break_glass', '', ?, 0, ?, ?)`,
+    ...[alertId(id, 'break_glass', at_ms), tenant, id, at_ms, id, person],
+  );
+}
+
 /** An outage is one thing to be told of, however many calls meet it. */
 async function countRepeat(tx: Tx, tenant: string, tool: string, at_ms: number): Promise<boolean> {
   const { changes } = await tx.run(
@@ -55,14 +67,26 @@ function alertId(call_id: string, kind: AlertKind, at_ms: number): string {
   return newId('alr', at_ms, (bytes) => digest.subarray(0, bytes));
 }
 
-const ALERT = 'id, tenant, call_id, agent, run, tool, kind, status, problem, at_ms';
+const ALERT = 'id, tenant, call_id, agent, run, tool, kind, status, problem, at_ms, glass_id, person';
+
+/** An alert as its row has it. */
+type AlertRow<Wider extends Alert = Alert> = Omit<Wider, 'glass'> & {
+  readonly glass_id: string | null;
+  readonly person: string | null;
+};
+
+function fromRow<Wider extends Alert>({ glass_id, person, ...rest }: AlertRow<Wider>): Wider {
+  const glass = glass_id === null ? null : { id: glass_id, person: person ?? '' };
+  return { ...rest, glass } as unknown as Wider;
+}
 
 /** Alerts that were raised and not told yet, oldest first. */
 export async function listUnannounced(tx: Tx, limit: number): Promise<Alert[]> {
-  return tx.all<Alert>(
+  const rows = await tx.all<AlertRow>(
     `select ${ALERT} from alerts where announced_at_ms is null order by id limit ?`,
     limit,
   );
+  return rows.map((row) => fromRow(row));
 }
 
 /** Marks an alert as written to the log, and makes the deliveries to these webhooks due. */
@@ -91,11 +115,12 @@ export async function listDue(
   now_ms: number,
   limit: number,
 ): Promise<DueDelivery[]> {
-  return tx.all<DueDelivery>(
+  const rows = await tx.all<AlertRow<DueDelivery>>(
     `select ${ALERT}, tries from alert_deliveries join alerts on id = alert_id
      where webhook = ? and state = 'pending' and next_try_at_ms <= ? order by next_try_at_ms, id limit ?`,
     ...[webhook, now_ms, limit],
   );
+  return rows.map((row) => fromRow<DueDelivery>(row));
 }
 
 export interface Tried {
@@ -145,13 +170,13 @@ export type ListedAlert = Alert & {
 };
 
 const LISTED = `select a.id, a.tenant, a.call_id, a.agent, a.run, a.tool, a.kind, a.status, a.problem, a.at_ms,
-    a.repeats, a.acked_at_ms, a.acked_by, c.status as status_now,
+    a.repeats, a.acked_at_ms, a.acked_by, a.glass_id, a.person, coalesce(c.status, a.status) as status_now,
     case when a.announced_at_ms is null then 'pending'
       when exists (select 1 from alert_deliveries d where d.alert_id = a.id and d.state = 'pending') then 'pending'
       when exists (select 1 from alert_deliveries d where d.alert_id = a.id and d.state = 'failed') then 'failed'
       when exists (select 1 from alert_deliveries d where d.alert_id = a.id) then 'delivered'
       else 'logged' end as state
-  from alerts a join calls c on c.id = a.call_id`;
+  from alerts a left join calls c on c.id = a.call_id`;
 
 export interface AlertFilter {
   readonly tenant: string;
@@ -178,15 +203,17 @@ export async function listAlerts(tx: Tx, filter: AlertFilter): Promise<ListedAle
     where.push('id < ?');
     values.push(filter.before);
   }
-  return tx.all<ListedAlert>(
+  const rows = await tx.all<AlertRow<ListedAlert>>(
     `select * from (${LISTED}) listed where ${where.join(' and ')} order by id desc limit ?`,
     ...[...values, filter.limit],
   );
+  return rows.map((row) => fromRow<ListedAlert>(row));
 }
 
 /** The alert of this tenant with this id. */
 export async function getAlert(tx: Tx, tenant: string, id: string): Promise<ListedAlert | undefined> {
-  return tx.get<ListedAlert>(`${LISTED} where a.id = ? and a.tenant = ?`, id, tenant);
+  const row = await tx.get<AlertRow<ListedAlert>>(`${LISTED} where a.id = ? and a.tenant = ?`, id, tenant);
+  return row === undefined ? undefined : fromRow<ListedAlert>(row);
 }
 
 export interface StoredDelivery {

@@ -46,7 +46,8 @@ async function login(bundle: string): Promise<void> {
     assert.ok(new URL(address).searchParams.has('dpop_jkt'));
     browsing = browse(address);
   };
-  const terminal = { out, err: (text: string) => assert.fail(text), ask: async () => null };
+  const err = (text: string) => assert.fail(text);
+  const terminal = { out, err, ask: async () => null, input: async () => '' };
   const world = { terminal, environment: {}, serve: async () => undefined };
   assert.equal(await runProgram(['connectors', 'login', 'fixture', bundle], world), 0);
   await browsing;

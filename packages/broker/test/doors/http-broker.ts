@@ -14,12 +14,14 @@ import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { FlowBoard } from '../../src/call/flow-board.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
+import { PeopleBoard } from '../../src/call/people-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
 import { StatusBoard } from '../../src/call/status-board.ts';
 import { UseBoard } from '../../src/call/use-board.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
+import { createDiscoveredNetwork } from '../../src/connectors/discovered-network.ts';
 import { createLocalKeys, freshKeyText } from '../../src/credentials/sealed/key-encryption.ts';
 import { SealedStore } from '../../src/credentials/sealed/sealed-store.ts';
 import { createServer } from '../../src/http/create-server.ts';
@@ -27,6 +29,7 @@ import { issueAccessToken } from '../../src/identity/access-token.ts';
 import { createIdentity, type TokenIssuer, type TokenKeeper } from '../../src/identity/create-identity.ts';
 import type { Identity, Resource } from '../../src/identity/identity.ts';
 import { generateKeyPair, type KeyPair } from '../../src/identity/keys.ts';
+import { createProvider } from '../../src/identity/people/provider.ts';
 import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
 import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
@@ -209,6 +212,11 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       context: { ticket: { type: 'string' } },
       labels: [],
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },
+      people: {
+        login: null,
+        sessions: { idle_ms: 1_800_000, max_ms: 36_000_000, cli_ms: 28_800_000 },
+        break_glass: { people: ['paul'], groups: [], roles: ['operator'], max_ms: 3_600_000 },
+      },
       tokens: {
         ...{ access_ttl_ms: 300_000, run_ttl_ms: 3_600_000, one_call_ttl_ms: 60_000 },
         ...{ rotate_keys_ms: 7_776_000_000, dpop: 'optional', dpop_nonce: false },
@@ -301,6 +309,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     uses: new UseBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),
@@ -311,12 +320,13 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     load: async () => ({ ok: true, bundle, warnings: [] }) as const,
     prepare: async () => ({ commit() {}, async abandon() {} }),
   };
+  const provider = createProvider({ network: createDiscoveredNetwork, readSecret: async () => 'secret' });
   const texts = { where: 'memory', read: () => freshKeyText(randomBytes), replace: () => undefined };
   const sealed = new SealedStore({
     ...{ store, clock: systemClock, random: randomBytes, tenant: () => 'default' },
     keys: createLocalKeys({ ...texts, random: randomBytes }),
   });
-  const app = createServer(world, { tokens, activation, ready: async () => true, sealed });
+  const app = createServer(world, { tokens, activation, provider, ready: async () => true, sealed });
   setup.mount?.(app, world);
   await app.listen({ host: setup.host ?? '127.0.0.1', port: 0 });
   const address = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

@@ -1,8 +1,11 @@
 // One row a route: a request that works, who may make it, and which of its parts name something that exists.
 import { randomBytes } from 'node:crypto';
 import { newId } from '@countersign/contract/ids.ts';
+import { openSession } from '#admin/sessions.ts';
 import { listAlerts, raiseAlert } from '#store/alerts.ts';
+import { insertGlass } from '#store/break-glass.ts';
 import { insertCall } from '#store/calls.ts';
+import { insertPasskey } from '#store/passkeys.ts';
 import type { HttpBroker } from './http-broker.ts';
 
 /** What exists in tenant `default` before the rows are tried. */
@@ -15,6 +18,10 @@ export interface Exhibits {
   readonly deed_digest: string;
   readonly halt: string;
   readonly alert: string;
+  /** Of paul. */
+  readonly session: string;
+  readonly passkey: string;
+  readonly glass: string;
   readonly secret: string;
   readonly log: string;
   /** Number of an entry whose payload nothing needs. */
@@ -33,6 +40,7 @@ export interface RouteCase {
   readonly absent?: (exhibits: Exhibits) => string;
 }
 
+const EVERYBODY = ['olga', 'paul', 'amir', 'nils', 'far-fran'];
 const EVERY_ROLE = ['olga', 'paul', 'amir'];
 /** Agents for whom an answer is there, whatever they ask for. */
 const AGENTS = ['desk-agent', 'other-agent', 'far-agent', 'spare-agent', 'spare-agent-2'];
@@ -328,6 +336,70 @@ export const routeCases: readonly RouteCase[] = [
     who: ['olga'],
   },
   { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
+  { id: 'whoAmI', method: 'GET', path: () => '/v1/me', status: 200, who: EVERYBODY },
+  { id: 'listSessions', method: 'GET', path: () => '/v1/sessions', status: 200, who: EVERYBODY },
+  {
+    id: 'endSession',
+    method: 'DELETE',
+    path: ({ session }) => `/v1/sessions/${session}`,
+    status: 200,
+    who: ['paul', 'olga'],
+    absent: () => `/v1/sessions/ses_${NOBODY}`,
+  },
+  {
+    id: 'listPeople',
+    method: 'GET',
+    path: () => '/v1/people',
+    status: 200,
+    who: ['olga', 'amir', 'far-fran'],
+  },
+  {
+    id: 'revokePerson',
+    method: 'POST',
+    path: () => '/v1/people/paul/revoke',
+    status: 200,
+    who: ['paul', 'olga'],
+  },
+  {
+    id: 'invitePasskey',
+    method: 'POST',
+    path: () => '/v1/people/paul/passkeys',
+    status: 201,
+    who: ['paul', 'olga'],
+  },
+  { id: 'listPasskeys', method: 'GET', path: () => '/v1/passkeys', status: 200, who: EVERYBODY },
+  {
+    id: 'removePasskey',
+    method: 'DELETE',
+    path: ({ passkey }) => `/v1/passkeys/${passkey}?person=paul`,
+    status: 200,
+    who: ['paul', 'olga'],
+    absent: () => '/v1/passkeys/none?person=paul',
+  },
+  {
+    id: 'beginBreakGlass',
+    method: 'POST',
+    path: () => '/v1/break-glass',
+    body: () => ({ reason: 'test' }),
+    status: 201,
+    who: ['paul'],
+  },
+  { id: 'listBreakGlass', method: 'GET', path: () => '/v1/break-glass', status: 200, who: EVERYBODY },
+  {
+    id: 'endBreakGlass',
+    method: 'DELETE',
+    path: ({ glass }) => `/v1/break-glass/${glass}`,
+    status: 200,
+    who: ['paul', 'olga'],
+    absent: () => `/v1/break-glass/glass_${NOBODY}`,
+  },
+  {
+    id: 'authorizeDevice',
+    method: 'POST',
+    path: () => '/oauth/device_authorization',
+    status: 400,
+    who: 'anyone',
+  },
 ];
 
 /** A principal that nothing else needs is suspended, or one that is gone already. */
@@ -369,6 +441,7 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
   const secret = `exhibit-${randomBytes(4).toString('hex')}`;
   await broker.ask('POST', `/v1/secrets/${secret}`, { as: 'olga', body: { value: 'a value' } });
   return {
+    ...(await exhibitPaul(broker)),
     alert,
     secret,
     entry: await lastHalt(broker),
@@ -376,6 +449,26 @@ export async function exhibit(broker: HttpBroker): Promise<Exhibits> {
     ...{ run, approval, call: held.json.call_id as string, halt: halt.json.halt_id as string },
     ...{ deed_digest: shown.json.deed_digest as string, log: 'tenant/default' },
   };
+}
+
+/** A session, a passkey and an emergency of paul's. */
+async function exhibitPaul({ world }: HttpBroker) {
+  const paul = world.bundle().people.get('paul')!;
+  const now = Date.now();
+  const passkey = randomBytes(16).toString('base64url');
+  const glass = newId('glass', now, randomBytes);
+  const { session } = await world.store.write(async (tx) => {
+    await insertPasskey(tx, {
+      ...{ credential_id: passkey, tenant: paul.tenant, person: paul.name, label: 'test', public_key: '' },
+      ...{ counter: 0, transports: '[]', created_at_ms: now, last_used_at_ms: null },
+    });
+    await insertGlass(tx, {
+      ...{ id: glass, tenant: paul.tenant, person: paul.name, role: 'admin', reason: 'test' },
+      ...{ begun_at_ms: now, ends_at_ms: now + 60_000 },
+    });
+    return openSession(tx, world, 'cli', paul, 'passkey');
+  });
+  return { session: session.id, passkey, glass };
 }
 
 async function leaveInDoubt(broker: HttpBroker, run: string): Promise<string> {

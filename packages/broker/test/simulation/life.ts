@@ -6,6 +6,7 @@ import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
 import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
+import { PeopleBoard } from '#call/people-board.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
 import { StatusBoard } from '#call/status-board.ts';
@@ -110,6 +111,7 @@ export async function begin(
     uses: new UseBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
+    people: new PeopleBoard(),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),
