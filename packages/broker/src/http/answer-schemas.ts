@@ -32,6 +32,7 @@ const model: JsonObject = {
     { type: 'null' },
   ],
 };
+const grade = { type: 'string', enum: ['A', 'B', 'C', 'D'] } satisfies JsonObject;
 
 const runView = {
   run_id: { type: 'string' },
@@ -171,6 +172,10 @@ export const answerSchemas = {
       description: { type: 'string' },
       limits: { type: 'string' },
       effect: { type: 'string', enum: ['read', 'write', 'irreversible'] },
+      credential_grade: {
+        ...grade,
+        description: 'How narrow the credential is that the tool acts with; absent where it needs none.',
+      },
       input_schema: anything,
       output_schema: anything,
       deprecated: closed({ sunset: { type: 'string' }, replaced_by: { type: 'string' } }, [
@@ -178,7 +183,7 @@ export const answerSchemas = {
         'replaced_by',
       ]),
     },
-    ['limits', 'output_schema', 'deprecated'],
+    ['limits', 'credential_grade', 'output_schema', 'deprecated'],
   ),
   ToolList: listOf('tools', ref('ToolView')),
   RunView: closed(runView),
@@ -234,6 +239,20 @@ export const answerSchemas = {
   ConnectorView: closed({
     name: { type: 'string' },
     kind: { type: 'string' },
+    credential: {
+      anyOf: [
+        closed({
+          provider: { type: 'string' },
+          grade: {
+            ...grade,
+            description:
+              'A: for the resources of one call, short, revocable. B: scoped and short. C: short, scope fixed beforehand. D: long-lived.',
+          },
+          why: { type: 'string', description: 'Why this grade and no better one.' },
+        }),
+        { type: 'null' },
+      ],
+    },
     running: { type: 'integer', description: 'Attempts under way, of at most `concurrency`.' },
     concurrency: { type: 'integer' },
     waiting: { type: 'integer', description: 'Attempts that wait for their turn, of at most `queue`.' },

@@ -9,6 +9,7 @@ export const ALERT_KINDS = [
   'upstream_failed',
   'undo_failed',
   'needs_person',
+  'not_revoked',
   'break_glass',
 ] as const satisfies readonly AlertKind[];
 

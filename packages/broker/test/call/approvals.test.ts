@@ -142,6 +142,32 @@ test('when a rule has changed meanwhile, the current bundle asks anew', async ()
   assert.equal((await outcome(answer.call_id)).status, 'succeeded');
 });
 
+test('an approval that expired does not keep back a call that nobody is asked about any more', async () => {
+  const { answer, approval } = await hold();
+  const target = { scope: 'agent', target: 'bot', reason: 'test' };
+  const halt = await desk.send('ben', 'POST', '/v1/halts', target);
+  await desk.vote('ana', approval, 'approve');
+  await desk.broker.world.store.write((tx) => tx.run('update approvals set expires_at_ms = 1'));
+  desk.write({ 'policies/refund.cedar': '' });
+  await activate();
+  await desk.send('ben', 'DELETE', `/v1/halts/${String(halt.body['halt_id'])}`);
+  assert.equal((await outcome(answer.call_id)).status, 'succeeded');
+  assert.equal(desk.refunds(), 1);
+  const after = await desk.send('ana', 'GET', `/v1/approvals/${approval.approval_id}`);
+  assert.equal(after.body['status'], 'void');
+});
+
+test('control: an approval that expired lets nothing through while people are asked', async () => {
+  const { answer, approval } = await hold();
+  const target = { scope: 'agent', target: 'bot', reason: 'test' };
+  const halt = await desk.send('ben', 'POST', '/v1/halts', target);
+  await desk.vote('ana', approval, 'approve');
+  await desk.broker.world.store.write((tx) => tx.run('update approvals set expires_at_ms = 1'));
+  await desk.send('ben', 'DELETE', `/v1/halts/${String(halt.body['halt_id'])}`);
+  assert.equal((await outcome(answer.call_id)).status, 'held');
+  assert.equal(desk.refunds(), 0);
+});
+
 test('a vote of a person who has left the group meanwhile does not count at the deed', async () => {
   const answer = await desk.call('bot', 'close_account', { account: 'AC-1' }, { runToken });
   const [approval] = await desk.approvals('ana');
