@@ -106,7 +106,9 @@ function whyNotResend(
   if (world.clock.now() >= admittedAt_ms + idempotency.keep_ms)
     return person('the outside system may have forgotten its key');
   if (doubt.resends >= MOST_RESENDS) return person(`sending it again ${doubt.resends} times did not tell`);
-  if (call.agent.status !== 'active') return person('its agent is not active any more');
+  const { status } = call.agent;
+  if (status === 'retired') return person('its agent is retired');
+  if (status === 'suspended') return { kind: 'halted', why: 'its agent is suspended' };
   return null;
 }
 

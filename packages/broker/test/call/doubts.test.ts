@@ -181,7 +181,10 @@ test('a suspended agent has nothing sent for it, but what it did is still found'
   const done = await leaveInDoubt(true);
   desk.write({ 'agents/bot.yaml': agentFile('bot', 'act', 'acme', 'ben', 'suspended') });
   assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
-  assert.match((await lookNow(undone.call_id)).doubt?.why ?? '', /not active/);
+  await desk.broker.world.store.write((tx) => tx.run('update doubts set next_at_ms = 0'));
+  await settleDoubts(desk.broker.world);
+  const { status, doubt } = await seen(undone.call_id);
+  assert.deepEqual([status, doubt?.why], ['in_doubt', 'its agent is suspended'], 'it may be resumed');
   assert.equal((await lookNow(done.call_id)).status, 'succeeded');
   assert.equal(desk.refunds(), 1);
 });

@@ -99,6 +99,14 @@ export const mutants: readonly Mutant[] = [
     edit('store/admit-call.ts', `if (standing.halt !== null) return 'halted';`),
   ),
   mutant(
+    'admission and the bundle do not look at suspensions',
+    edit(
+      'store/admit-call.ts',
+      `if (standing.agent_status !== null) return { why: 'agent_suspended', status: standing.agent_status };`,
+    ),
+    edit('call/status-board.ts', 'this.#set = set;'),
+  ),
+  mutant(
     'a restart forgets the halts',
     edit('main.ts', 'await refreshHalts(world);'),
     edit('jobs/run-jobs.ts', '() => refreshHalts(world)', 'async () => undefined'),

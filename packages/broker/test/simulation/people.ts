@@ -1,10 +1,12 @@
 // People: they vote, entitled or not, stop and let go, and put other bundles in force.
 
 import type { HaltScope } from '@countersign/contract/wire.ts';
+import { listAgents } from '#admin/agents.ts';
 import { listApprovals, vote } from '#admin/approvals.ts';
 import { activateBundle } from '#admin/bundle.ts';
 import { liftHalt, listHalts, setHalt } from '#admin/halts.ts';
 import { resolveCall } from '#admin/resolution.ts';
+import { resumePrincipal, setStatus } from '#admin/statuses.ts';
 import type { Person } from '#rules/principal.ts';
 import { AGENTS, PEOPLE, variants } from './bundle.ts';
 import type { Life } from './life.ts';
@@ -50,6 +52,7 @@ export async function haltNow(stage: Stage): Promise<void> {
   };
   const scope = random.pick(Object.keys(targets) as HaltScope[]);
   if (scope === 'run' && runs.length === 0) return;
+  if (scope === 'agent' && random.chance(0.5)) return suspend(stage, life, random.pick(AGENTS));
   const target = targets[scope].length === 0 ? undefined : random.pick(targets[scope]);
   const request = { scope, reason: 'simulated', ...(target === undefined ? {} : { target }) };
   const halted = await life.ask(() => setHalt(world, person(life, 'ben'), request));
@@ -58,10 +61,32 @@ export async function haltNow(stage: Stage): Promise<void> {
   promises.haltTold({ id: halted.value.halt_id, scope, target: target ?? null });
 }
 
+async function suspend(stage: Stage, life: Life, name: string): Promise<void> {
+  const { world } = life;
+  const request = { status: 'suspended', reason: 'simulated' } as const;
+  const set = await life.ask(() => setStatus(world, person(life, 'ben'), { kind: 'agent', name }, request));
+  if (set?.ok !== true) return;
+  stage.trace(`ben has suspended ${name}`);
+  stage.promises.haltTold({ id: set.value.set!.status_id, scope: 'agent', target: name });
+}
+
+/** Everybody whom ben has suspended. */
+async function resumeAll(stage: Stage, life: Life): Promise<void> {
+  const listed = await life.ask(() => listAgents(life.world, person(life, 'ben')));
+  for (const { name, set } of listed?.ok === true ? listed.value.agents : []) {
+    if (set === undefined) continue;
+    stage.trace(`ben resumes ${name}`);
+    stage.promises.haltLifting(set.status_id);
+    const subject = { kind: 'agent', name } as const;
+    await life.ask(() => resumePrincipal(life.world, person(life, 'ben'), subject, { reason: 'simulated' }));
+  }
+}
+
 export async function liftNow(stage: Stage): Promise<void> {
   const { random } = stage;
   const life = stage.life();
   if (life === null) return;
+  if (random.chance(0.5)) await resumeAll(stage, life);
   const listed = await life.ask(() => listHalts(life.world, person(life, 'ben')));
   if (listed?.ok === true && listed.value.length > 0)
     await lift(stage, life, random.pick(listed.value).halt_id);
@@ -70,6 +95,7 @@ export async function liftNow(stage: Stage): Promise<void> {
 export async function liftAll(stage: Stage): Promise<void> {
   const life = stage.life();
   if (life === null) return;
+  await resumeAll(stage, life);
   const listed = await life.ask(() => listHalts(life.world, person(life, 'ben')));
   for (const { halt_id } of listed?.ok === true ? listed.value : []) await lift(stage, life, halt_id);
 }

@@ -295,7 +295,7 @@ export class Promises {
     }
   }
 
-  /** In the ledger's own order, nothing is admitted that a halt covers. */
+  /** In the ledger's own order, nothing is admitted that a halt covers, or whose agent is suspended. */
   #halted(): void {
     const halts = new Map<string, { scope: string; target: string }>();
     const connectorOf = (tool: string): string => variants[0]!.bundle.tools.get(tool)?.connector ?? '';
@@ -304,6 +304,9 @@ export class Promises {
       const fact = (name: string): string => String(facts[name] ?? '');
       if (kind === 'halt.set') halts.set(fact('halt'), { scope: fact('scope'), target: fact('target') });
       if (kind === 'halt.lifted') halts.delete(fact('halt'));
+      if (kind === 'principal.suspended')
+        halts.set(fact('status'), { scope: 'agent', target: fact('principal') });
+      if (kind === 'principal.resumed') halts.delete(fact('status'));
       if (kind !== 'call.admitted') continue;
       for (const [id, { scope, target }] of halts) {
         const named = scope === 'connector' ? connectorOf(fact('tool')) : fact(scope);
