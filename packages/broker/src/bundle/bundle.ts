@@ -4,6 +4,7 @@ import type { Issue } from '@countersign/contract/problem.ts';
 import type { AlertKind } from '@countersign/contract/wire.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
+import type { TrustedIssuer } from '#rules/federation.ts';
 import type { FlowRule } from '#rules/flow-rule.ts';
 import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
@@ -17,6 +18,8 @@ export interface Settings {
   /** Folder of the store and the keys, absolute. */
   readonly data_dir: string;
   readonly tenants: readonly string[];
+  /** Foreign issuers whose tokens are believed. */
+  readonly issuers: readonly TrustedIssuer[];
   /** Types of bound context, by key: each a JSON Schema of a string, integer or boolean. */
   readonly context: Readonly<Record<string, JsonObject>>;
   /** Labels that manifests may use besides untrusted, private and secret. */

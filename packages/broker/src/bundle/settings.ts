@@ -7,6 +7,7 @@ import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
 import type { Settings, Webhook } from './bundle.ts';
 import { referenceOf } from './connector-credential.ts';
 import { parseDuration } from './duration.ts';
+import { issuersOf } from './issuers.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
@@ -109,6 +110,11 @@ export function compileSettings(
       public_url: (value.public_url as string | undefined) ?? null,
       data_dir,
       tenants,
+      issuers: issuersOf(
+        (value.issuers ?? []) as readonly JsonObject[],
+        { tenants, context: Object.keys(value.context ?? {}) },
+        wrong,
+      ),
       context: contextOf((value.context ?? {}) as JsonObject, wrong),
       labels,
       approvals: {

@@ -12,12 +12,12 @@ import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
-  return loadBundle(dir, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return loadBundle(dir, { now_ms, ...checks });
 }
 
 /** The same judgement of texts that were read already, with changes that are not written yet. `root`: real path. */
 export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Loaded {
-  return compileBundle(root, texts, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return compileBundle(root, texts, { now_ms, ...checks });
 }
 
 const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
@@ -31,6 +31,20 @@ const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, opti
 
 const checkWebhook: NonNullable<LoadOptions['checkWebhook']> = ({ url, allow_private }) =>
   addressMistakes({ url, allow_private: allow_private as Json });
+
+/** A trust domain is no address; without `jwks_uri` the issuer itself is dialled. */
+const checkIssuer: NonNullable<LoadOptions['checkIssuer']> = ({ url, jwks_uri, allow_private }) =>
+  [
+    { key: 'issuer', address: url.startsWith('spiffe://') || jwks_uri !== null ? null : url },
+    { key: 'jwks_uri', address: jwks_uri },
+  ].flatMap(({ key, address }) =>
+    address === null
+      ? []
+      : addressMistakes({ url: address, allow_private: allow_private as Json }).map((it) => ({
+          ...it,
+          pointer: it.pointer === '/url' ? `/${key}` : it.pointer,
+        })),
+  );
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);
@@ -92,3 +106,5 @@ function sqlMistakes(operation: JsonObject, inputs: readonly string[], { spec }:
     ...unused.map((name) => `params gives "${name}", which the SQL does not read`),
   ];
 }
+
+const checks: LoadOptions = { checkConnector, checkWebhook, checkIssuer, checkOperation, warnOperation };

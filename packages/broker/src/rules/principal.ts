@@ -1,5 +1,6 @@
-// The principals of a bundle: agents, orchestrators and people, each with public keys only.
+// The principals of a bundle: agents, orchestrators and people, each with public keys or foreign identities only.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { FederatedIdentity } from './federation.ts';
 import type { Narrowing } from './narrowing.ts';
 
 /** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
@@ -14,6 +15,8 @@ interface PrincipalBase {
   readonly status: PrincipalStatus;
   /** Public JWKs that verify the principal's client assertions. */
   readonly keys: readonly JsonObject[];
+  /** How foreign issuers know the principal. */
+  readonly identities: readonly FederatedIdentity[];
 }
 
 export interface Agent extends PrincipalBase {

@@ -73,10 +73,10 @@ export interface Told {
 
 const keys = new Map<string, KeyPair>();
 
-function registered(name: string): { name: string; keys: JsonObject[] } {
+function registered(name: string): { name: string; keys: JsonObject[]; identities: [] } {
   const pair = keys.get(name) ?? generateKeyPair();
   keys.set(name, pair);
-  return { name, keys: [pair.publicJwk] };
+  return { name, keys: [pair.publicJwk], identities: [] };
 }
 
 function agent(name: string, tenant = 'default', status: Agent['status'] = 'active'): Agent {
