@@ -13,7 +13,7 @@ import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
-import { INSTALLATION_LOG } from '#call/logs.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { refreshRevoked } from '#call/refresh-revoked.ts';
@@ -34,6 +34,7 @@ import { createFileVault } from '#credentials/oauth/vault.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
+import { Federation } from '#identity/federation/federation.ts';
 import { openKeyFile } from '#identity/key-file.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
@@ -103,6 +104,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     store,
     clock,
     random,
+    federation: new Federation({ network: createDiscoveredNetwork, clock, log, random, tenantLog }),
   });
   const world: World = {
     clock,

@@ -109,7 +109,7 @@ function checkRule(
   }
   const form = forms.find((each) => same(each.path, path));
   for (const value of values) {
-    if (typeof value === 'string' && /[*?]/.test(value))
+    if (typeof value === 'string' && value.includes('*'))
       wrong(
         `${name} is compared character for character: patterns mean nothing`,
         'list the values that are meant',

@@ -13,6 +13,7 @@ import { ProofReader, REPLAY_MS } from './dpop/proof.ts';
 import { Replays } from './dpop/replays.ts';
 import { dpopRequired } from './dpop/required.ts';
 import { type Exchanged, exchangeToken } from './exchange-token.ts';
+import type { Federation } from './federation/federation.ts';
 import type { TokenContext } from './grants/grant.ts';
 import type { Authentication, Identity, Presentation } from './identity.ts';
 import { bearer } from './identity.ts';
@@ -33,6 +34,8 @@ export interface IdentityOptions {
   readonly store: Store;
   readonly clock: { now(): number };
   readonly random: (bytes: number) => Uint8Array;
+  /** Without it no foreign token is believed. */
+  readonly federation?: Federation;
 }
 
 /** What the OAuth endpoints and the metadata routes need. */
@@ -90,6 +93,7 @@ export function createIdentity(options: IdentityOptions): Identity & TokenIssuer
     ...{ key: keys, issuer: issuer(), bundle: bundle(), store, now_ms: clock.now(), newTokenId },
     verifyAccess: (token) => verifier.verify(token, clock.now()),
     isRevoked: (token) => revocations.has(token),
+    federation: options.federation ?? null,
   });
 
   const authenticate: Identity['authenticate'] = ({ token, jkt }, resource) => {

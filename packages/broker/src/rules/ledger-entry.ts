@@ -14,6 +14,7 @@ export type EntryKind =
   | 'prepare.read'
   | 'approval.voted'
   | 'approval.closed'
+  | 'identity.accepted'
   | 'run.opened'
   | 'run.ended'
   | 'halt.set'

@@ -1,7 +1,138 @@
 // Broken bundles: a sentence for what is wrong, and the edits of the fixture bundle that make it so.
 import type { Edit } from './edit-bundle.ts';
 
+/** One issuer of each preset, before the context of the fixture. */
+const ISSUERS = `issuers:
+  - {name: actions, preset: github-actions}
+  - {name: cluster, preset: kubernetes, issuer: "https://cluster.example"}
+  - {name: corp, preset: entra, issuer: "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"}
+  - {name: google, preset: google}
+  - {name: okta, preset: okta, issuer: "https://corp.okta.example/oauth2/default"}
+  - {name: aws, preset: aws, issuer: "https://1234.tokens.sts.global.api.aws"}
+  - {name: mesh, preset: spiffe, issuer: "spiffe://mesh.example", jwks_uri: "https://mesh.example/bundle"}
+  - {name: grants, preset: id-jag, issuer: "https://corp.okta.example"}
+context:
+`;
+
 export const brokenBundles: readonly (readonly [string, Readonly<Record<string, Edit>>])[] = [
+  [
+    'issuers that cannot be meant',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          `issuers:
+  - {name: cluster, preset: kubernetes}
+  - {name: corp, preset: entra, issuer: "https://login.microsoftonline.com/common/v2.0"}
+  - {name: fork, preset: github-actions, issuer: "https://github.attacker.example"}
+  - {name: mesh, preset: spiffe, issuer: "spiffe://mesh.example"}
+  - {name: mesh2, issuer: "spiffe://mesh2.example", jwks_uri: "https://mesh2.example/bundle"}
+  - {name: idp, issuer: "https://idp.example", max_life: 7d, skew: 2m}
+  - {name: idp, issuer: "https://idp.example", user_context: user}
+  - {name: grants, preset: id-jag, issuer: "https://idp.example", user_context: usr, once: false, tenants: [defualt]}
+context:
+`,
+        ],
+      ],
+    },
+  ],
+  [
+    'an issuer that is believed on a shared secret, or does not exist',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'issuers: [{name: idp, issuer: "https://idp.example", algorithms: [HS256]}, {name: pki, preset: github, issuer: "https://pki.example"}]\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'an issuer of several tenants that does not say whose',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'tenants: [default, other]\nissuers: [{name: idp, issuer: "https://idp.example"}]\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'identities that match too much',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          `mode: act
+identities:
+  - issuer: actions
+    claims: {repository: shop/refunds, sub: "repo:shop/refunds:ref:refs/heads/main"}
+  - issuer: actions
+    claims: {repository_id: 74, repository_owner_id: "65", job_workflow_ref: "shop/refunds/*"}
+  - issuer: cluster
+    claims: {kubernetes.io: {namespace: agents}}
+  - issuer: corp
+    claims: {sub: AAAA, tid: contoso}
+  - issuer: google
+    claims: {email: refunds@project.example}
+  - issuer: okta
+    claims: {sub: 0oa1}
+  - issuer: aws
+    claims: {sub: refunds}
+  - issuer: mesh
+    claims: {sub: "spiffe://elsewhere.example/refunds"}
+  - issuer: grants
+    claims: {sub: U1}`,
+        ],
+      ],
+    },
+  ],
+  [
+    'identities with slips',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          `mode: act
+identities:
+  - issuer: action
+    claims: {sub: x}
+  - issuer: actions
+    claims: {repository_id: "74", repository_owner_id: "65", job_workflow_rf: x}
+  - issuer: cluster
+    claims: {kubernetes.io: {namespace: agents, serviceacount: {name: refunds}}}`,
+        ],
+      ],
+    },
+  ],
+  [
+    'an identity of nobody in particular',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [['mode: act', 'mode: act\nidentities: [{issuer: corp, claims: {}}]']],
+    },
+  ],
+  [
+    'two principals that one token could name',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          'mode: act\nidentities: [{issuer: cluster, claims: {kubernetes.io: {namespace: agents, serviceaccount: {name: desk}}}}]',
+        ],
+      ],
+      'agents/triage-agent.yaml': [
+        [
+          'mode: suggest',
+          'mode: suggest\nidentities: [{issuer: cluster, claims: {kubernetes.io: {namespace: [agents, triage], serviceaccount: {uid: 7f1a}}}}]',
+        ],
+      ],
+    },
+  ],
   [
     'a webhook whose secret is written down',
     {
