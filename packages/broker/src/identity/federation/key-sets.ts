@@ -47,7 +47,11 @@ export class KeySets {
    */
   async find(issuer: TrustedIssuer, kid: string | null, alg: string): Promise<readonly IssuerKey[]> {
     const held = this.#of(issuer);
-    if (this.#age(held) >= FRESH_MS) await this.#fetch(held, issuer, RETRY_MS);
+    if (this.#age(held) >= FRESH_MS) {
+      const fetched = this.#fetch(held, issuer, RETRY_MS);
+      // One that was in trouble before may be slow: nobody waits for it while what is known may serve.
+      if (!held.failed || this.#age(held) >= KEEP_MS) await fetched;
+    }
     const found = this.#select(held, kid, alg);
     if (found.length > 0) return found;
     await this.#fetch(held, issuer, held.failed ? RETRY_MS : COOLDOWN_MS);
