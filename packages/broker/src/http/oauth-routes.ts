@@ -16,7 +16,8 @@ const tokenRoute: Route = {
   id: 'exchangeToken',
   method: 'POST',
   path: '/oauth/token',
-  summary: 'OAuth 2.0 token endpoint; clients authenticate with private_key_jwt. Errors are RFC 6749 §5.2.',
+  summary:
+    'OAuth 2.0 token endpoint; clients authenticate with private_key_jwt or as workloads. Errors are RFC 6749 §5.2.',
   who: 'anyone',
   headers: { dpop: 'RFC 9449: a proof of the key that the token is to be bound to.' },
   body: {
@@ -32,6 +33,10 @@ const tokenRoute: Route = {
         authorization_details: {
           ...parameter,
           description: `RFC 9396, one of: \`{"type":"${DETAIL_TYPES.tools}","tools":[…],"resources":[…],"expires_in":60}\`, \`{"type":"${DETAIL_TYPES.call}","tool":"…","args_digest":"sha256:…"}\`.`,
+        },
+        assertion: {
+          ...parameter,
+          description: 'RFC 7523: a token of a trusted issuer about the workload, or an ID-JAG.',
         },
         subject_token: { ...parameter, description: 'RFC 8693: the token to be exchanged.' },
         subject_token_type: parameter,

@@ -196,6 +196,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       public_url: null,
       data_dir: '',
       tenants: ['default', 'acme'],
+      issuers: [],
       context: { ticket: { type: 'string' } },
       labels: [],
       approvals: { default: '1 of finance', ttl_ms: 3_600_000, max_open_per_agent: 1_000 },

@@ -2,7 +2,9 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { claimsMatch } from '#rules/federation.ts';
+import type { Narrowing } from '#rules/narrowing.ts';
 import type { Agent, Person } from '#rules/principal.ts';
+import { readDetails, readScope } from '../authorization-details.ts';
 import type { ForeignToken } from './verify-foreign.ts';
 
 export interface IdJagRequest {
@@ -20,20 +22,38 @@ export function grantMistake({ issuer, claims }: ForeignToken, request: IdJagReq
   const { client, resource, jkt, bundle } = request;
   if (issuer.preset !== 'id-jag') return 'not a grant';
   if (!issuer.tenants.includes(client.tenant)) return 'its issuer does not speak for the tenant';
-  // INVARIANT: §9 of the draft: whoever got hold of a grant, but is not its client, gets nothing.
+  // INVARIANT: whoever got hold of a grant, but is not its client, gets nothing.
   if (claims.client_id !== client.name) return 'client_id is another';
-  const { resource: named, scope, authorization_details, cnf } = claims;
+  const { resource: named, cnf } = claims;
   const resources = Array.isArray(named) ? named : [named];
   if (named !== undefined && !resources.includes(resource)) return 'resource is another';
-  // What the issuer narrowed to, and nobody here can read, would be widened.
-  if (scope !== undefined && scope !== '') return 'it is limited to a scope, and there are none here';
-  if (authorization_details !== undefined) return 'it is limited to authorization_details, unknown here';
   if (cnf !== undefined && (jkt === null || (cnf as JsonObject | null)?.jkt !== jkt))
     return 'cnf is not the key of the request';
   const person = personOf(claims, issuer.name, bundle);
   if (person !== undefined && (person.status !== 'active' || person.tenant !== client.tenant))
     return 'its user is not active here';
   return null;
+}
+
+export interface Limits {
+  /** Null: whatever policy permits. */
+  readonly narrowed: Narrowing | null;
+  /** The longest life of its tokens; null: no shorter than others. */
+  readonly ttl_ms: number | null;
+}
+
+/**
+ * What `scope` and `authorization_details` of the grant leave to its client; null where they say what nobody here can
+ * read: dropped, it would widen what the issuer narrowed.
+ */
+export function limitsOf({ claims }: ForeignToken): Limits | null {
+  const { scope = '', authorization_details: details } = claims;
+  if (typeof scope !== 'string' || (scope !== '' && details !== undefined)) return null;
+  if (scope === '' && details === undefined) return { narrowed: null, ttl_ms: null };
+  const read = details === undefined ? readScope(scope) : readDetails(JSON.stringify(details));
+  if (read === null || typeof read === 'string' || read.args_digest !== null) return null;
+  const { tools, resources, ttl_ms } = read;
+  return { narrowed: { act: [], tools, resources, call: null }, ttl_ms };
 }
 
 /** What the run of the grant is bound to: the user, where the issuer's entry says under which key. */

@@ -1,7 +1,7 @@
 // The grant jwt-bearer (RFC 7523 §2.1): a foreign token stands for its workload, or an ID-JAG lets a client act for a user.
 import { audienceOf } from '../access-token.ts';
 import type { Federation } from '../federation/federation.ts';
-import { boundBy, grantMistake } from '../federation/id-jag.ts';
+import { boundBy, grantMistake, limitsOf } from '../federation/id-jag.ts';
 import { acceptWorkload } from '../federation/prove-workload.ts';
 import type { ForeignToken } from '../federation/verify-foreign.ts';
 import { failure, type OAuthFailure } from '../oauth-error.ts';
@@ -45,11 +45,18 @@ async function grantToAct(
   const asked = { client, resource: audienceOf(issuer, resource), jkt, bundle };
   const mistake = grantMistake(token, asked);
   if (mistake !== null) return because(mistake);
+  const limits = limitsOf(token);
+  if (limits === null) return because('it is limited to what is unknown here');
   const bound = boundBy(token);
   const unfit = Object.entries(bound).flatMap(([key, value]) => bundle.checkContext(key, value));
   if (unfit.length > 0) return because('its user does not fit the context key');
   const opened = await federation.acceptGrant({ token, client, bound }, context);
-  return opened === null
-    ? because('the token was used before')
-    : { ok: true, principal: client, run_id: opened.run_id };
+  if (opened === null) return because('the token was used before');
+  const { narrowed, ttl_ms } = limits;
+  return {
+    ...{ ok: true, principal: client, run_id: opened.run_id, narrowed },
+    // A grant that is bound to a key makes no token that is not.
+    bound: token.claims.cnf !== undefined,
+    ...(ttl_ms === null ? {} : { expires_at_ms: context.now_ms + ttl_ms }),
+  };
 }

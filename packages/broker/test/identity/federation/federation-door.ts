@@ -62,7 +62,7 @@ export interface FederationDoor {
   grant(token: string, more?: Readonly<Record<string, string>>): Promise<Exchanged>;
   /** A token request with the token as `client_assertion`. */
   prove(token: string, more?: Readonly<Record<string, string>>): Promise<Exchanged>;
-  exchange(form: Readonly<Record<string, string>>): Promise<Exchanged>;
+  exchange(form: Readonly<Record<string, string>>, proof?: string): Promise<Exchanged>;
   ledger(): Promise<LedgerEntry[]>;
 }
 
@@ -84,7 +84,8 @@ export async function openFederationDoor(
       made = [door.principals, door.issuers, bundleOf(door.principals, door.issuers)];
     return made[2];
   };
-  const clock = { now: () => door.now_ms };
+  let turned: { readonly now_ms: number } = { now_ms: NOW_MS };
+  const clock = { now: () => turned.now_ms };
   const random = (bytes: number) => randomBytes(bytes);
   const logged: string[] = [];
   const log = {
@@ -95,7 +96,8 @@ export async function openFederationDoor(
     ...{ bundle, store, clock, random },
     federation: new Federation({ network: createDiscoveredNetwork, clock, log, random, tenantLog }),
   });
-  const exchange = (form: Readonly<Record<string, string>>) => identity.exchange(new URLSearchParams(form));
+  const exchange = (form: Readonly<Record<string, string>>, proof?: string) =>
+    identity.exchange(new URLSearchParams(form), proof);
   const door: FederationDoor = {
     ...{ identity, store, now_ms: NOW_MS, principals, issuers: trusted, logged, exchange },
     grant: (assertion, more = {}) => exchange({ grant_type: GRANT, assertion, ...more }),
@@ -112,6 +114,7 @@ export async function openFederationDoor(
       });
     },
   };
+  turned = door;
   return door;
 }
 
@@ -120,7 +123,7 @@ function bundleOf(principals: readonly Principal[], trusted: readonly TrustedIss
   return {
     settings: {
       issuers: trusted,
-      tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000 },
+      tokens: { access_ttl_ms: 300_000, run_ttl_ms: 3_600_000, one_call_ttl_ms: 60_000, dpop: 'optional' },
       runs: { ambient_idle_ms: 1_800_000 },
     },
     principals: named(principals),
