@@ -3,7 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { CallAnswer, ToolView } from '@countersign/contract/wire.ts';
 import type { KeySource } from './key.ts';
 import { CountersignProblem, CountersignUnreachable } from './problem.ts';
-import { Session } from './session.ts';
+import { type Narrowing, Session } from './session.ts';
 
 export interface CountersignOptions {
   /** Base URL of the broker, e.g. `https://broker.example`. Must be https unless the host is loopback. */
@@ -14,6 +14,10 @@ export interface CountersignOptions {
   readonly key: KeySource;
   /** From an orchestrator's `openRun`: the calls belong to that run and see its bound context. */
   readonly runToken?: string | undefined;
+  /** Bind tokens to a key of this process (DPoP, RFC 9449): one that leaks is then worthless. */
+  readonly dpop?: boolean | undefined;
+  /** From another agent's `delegate`: this one acts for it, as far as that allows. */
+  readonly delegation?: string | undefined;
   /** W3C trace context (`traceparent`) of the present span, asked for each call that names none itself. */
   readonly traceparent?: (() => string | undefined) | undefined;
   /** Allow plain http to a host that is not loopback. */
@@ -127,6 +131,19 @@ export class Countersign {
       const open = answer.status === 'held' || answer.status === 'running';
       if (!open || performance.now() >= end_ms) return settled(answer);
     }
+  }
+
+  /** An access token that carries less than this agent may, for a process that gets no key. It lives minutes at most. */
+  narrow(narrowing: Narrowing): Promise<string> {
+    return this.#session.narrow(narrowing);
+  }
+
+  /**
+   * Lets another agent act for this one, as far as `narrowing` says and for some minutes: what is answered is the
+   * `delegation` of that agent's own `Countersign`, with its own key, and good for nobody else.
+   */
+  delegate(agent: string, narrowing: Narrowing = {}): Promise<string> {
+    return this.#session.delegate(agent, narrowing);
   }
 
   /** The tools that this agent may call, sorted by name; the descriptions say their limits. */

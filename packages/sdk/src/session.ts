@@ -2,6 +2,7 @@
 import type { CallAnswer } from '@countersign/contract/wire.ts';
 import { clientAssertion, type KeySource } from './key.ts';
 import { CountersignProblem, CountersignUnreachable, problemOf } from './problem.ts';
+import { Possession } from './proof.ts';
 
 export interface SessionOptions {
   /** Base URL of the broker, e.g. `https://broker.example`. Must be https unless the host is loopback. */
@@ -16,11 +17,29 @@ export interface SessionOptions {
   readonly runToken?: string | undefined;
   /** Which door the tokens are for: the HTTP API (default) or the MCP endpoint. */
   readonly resource?: 'v1' | 'mcp' | undefined;
+  /** Bind tokens to a key of this process (DPoP, RFC 9449): one that leaks is then worthless. */
+  readonly dpop?: boolean | undefined;
+  /** A delegation from another agent (see `delegate`): the tokens are that agent's, and this one acts for it. */
+  readonly delegation?: string | undefined;
   /** Allow plain http to a host that is not loopback, e.g. behind a mesh that encrypts. */
   readonly insecure?: boolean | undefined;
   /** Stands in for the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
+
+/** What a token is to carry, where that is less than the agent may do. What is left away stays as it is. */
+export interface Narrowing {
+  /** Names of tools. */
+  readonly tools?: readonly string[] | undefined;
+  /** `system:kind/id`, or the beginning of such with `*` at its end. */
+  readonly resources?: readonly string[] | undefined;
+  /** Longest life, in seconds. */
+  readonly expires_in?: number | undefined;
+}
+
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+const DELEGATION_TYPE = 'urn:countersign:token-type:delegation';
 
 export interface RequestOptions {
   readonly body?: unknown;
@@ -40,6 +59,7 @@ export class Session {
   readonly url: string;
   readonly #options: SessionOptions;
   readonly #fetch: typeof globalThis.fetch;
+  readonly #possession: Possession | null;
   #token: Promise<Token> | undefined;
 
   /** Throws a TypeError when the URL is not one that a token may be sent to. */
@@ -47,6 +67,7 @@ export class Session {
     this.url = checkedUrl(options.url, options.insecure === true);
     this.#options = options;
     this.#fetch = options.fetch ?? globalThis.fetch;
+    this.#possession = options.dpop === true ? new Possession() : null;
   }
 
   /** An access token that is valid for a while yet; fetched once for everybody who asks at the same time. */
@@ -69,26 +90,60 @@ export class Session {
     }
   }
 
+  /** Headers that prove who sends a request: a token, and with `dpop` a proof that is good for this request alone. */
+  async authorization(method: string, url: string): Promise<Record<string, string>> {
+    const token = await this.accessToken();
+    if (this.#possession === null) return { authorization: `Bearer ${token}` };
+    const { origin, pathname } = new URL(url);
+    const dpop = this.#possession.proofFor(method, origin + pathname, token);
+    return { authorization: `DPoP ${token}`, dpop };
+  }
+
+  /** To be told of each answer; true where it asks for the same request with another nonce, and it was not carried out. */
+  heard({ status, headers }: Response): boolean {
+    return this.#possession?.heard(headers) === true && status === 401;
+  }
+
+  /** An access token that carries less than this session's, for a process that gets no key. */
+  async narrow(narrowing: Narrowing): Promise<string> {
+    return (await this.#exchange({ authorization_details: detailsOf(narrowing) })).text;
+  }
+
+  /** Lets another agent act for this one, as far as `narrowing` says: what it needs for its own session, with its own key. */
+  async delegate(agent: string, narrowing: Narrowing = {}): Promise<string> {
+    const wishes = { requested_actor: agent, authorization_details: detailsOf(narrowing) };
+    return (await this.#exchange(wishes)).text;
+  }
+
+  async #exchange(wishes: Readonly<Record<string, string>>): Promise<Token> {
+    const subject = { subject_token: await this.accessToken(), subject_token_type: ACCESS_TYPE };
+    return this.#ask({ grant_type: EXCHANGE, ...subject, ...wishes });
+  }
+
   /**
    * Sends one request and answers its JSON body (undefined for none). Throws `CountersignProblem` for a refusal and
    * `CountersignUnreachable` when no broker answered. A token refused by a broker that was restarted is replaced once:
    * a request answered with 401 was not carried out.
    */
   async request<Body>(method: string, path: string, options: RequestOptions = {}): Promise<Body> {
-    const token = await this.accessToken();
-    const first = await this.#send(method, path, token, options);
-    if (first.status !== 401 || this.#options.token !== undefined) return answerOf<Body>(first);
-    await first.body?.cancel();
+    let response = await this.#send(method, path, options);
+    if (this.heard(response)) {
+      await response.body?.cancel();
+      response = await this.#send(method, path, options);
+    }
+    if (response.status !== 401 || this.#options.token !== undefined) return answerOf<Body>(response);
+    await response.body?.cancel();
     this.#token = undefined;
-    return answerOf<Body>(await this.#send(method, path, await this.accessToken(), options));
+    return answerOf<Body>(await this.#send(method, path, options));
   }
 
-  async #send(method: string, path: string, token: string, options: RequestOptions): Promise<Response> {
+  async #send(method: string, path: string, options: RequestOptions): Promise<Response> {
     const url = new URL(this.url + path);
     for (const [key, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(key, String(value));
     }
-    const headers: Record<string, string> = { ...options.headers, authorization: `Bearer ${token}` };
+    const proof = await this.authorization(method, url.href);
+    const headers: Record<string, string> = { ...options.headers, ...proof };
     if (options.body !== undefined) headers['content-type'] = 'application/json';
     return this.#reach(url, {
       method,
@@ -99,19 +154,28 @@ export class Session {
   }
 
   /** OAuth client credentials with `private_key_jwt` (RFC 6749 §4.4, RFC 7523) for one resource (RFC 8707). */
-  async #fetchToken(): Promise<Token> {
-    const { name, key, runToken, resource } = this.#options;
-    if (key === undefined) throw new TypeError('key: expected a private key, or a token');
-    const form = new URLSearchParams({
-      grant_type: 'client_credentials',
-      client_id: name,
-      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-      client_assertion: await clientAssertion(name, this.url, key),
-      resource: `${this.url}/${resource ?? 'v1'}`,
-      ...(runToken === undefined ? {} : { run_token: runToken }),
-    });
+  #fetchToken(): Promise<Token> {
+    const { runToken, delegation } = this.#options;
+    if (delegation !== undefined) {
+      return this.#ask({
+        grant_type: EXCHANGE,
+        subject_token: delegation,
+        subject_token_type: DELEGATION_TYPE,
+      });
+    }
+    const run = runToken === undefined ? {} : { run_token: runToken };
+    return this.#ask({ grant_type: 'client_credentials', ...run });
+  }
+
+  async #ask(wishes: Readonly<Record<string, string>>): Promise<Token> {
+    const { name } = this.#options;
     const asked_ms = performance.now();
-    const response = await this.#reach(new URL(`${this.url}/oauth/token`), { method: 'POST', body: form });
+    let response = await this.#post(wishes);
+    if (response.status === 400 && this.#possession?.heard(response.headers) === true) {
+      await response.body?.cancel();
+      response = await this.#post(wishes);
+    }
+    this.#possession?.heard(response.headers);
     const body = (await bodyOf(response)) as
       | { access_token?: unknown; expires_in?: unknown; error_description?: unknown }
       | undefined;
@@ -121,6 +185,23 @@ export class Session {
     }
     const life_ms = body.expires_in * 1000;
     return { text: body.access_token, renewAt_ms: asked_ms + life_ms - Math.min(30_000, life_ms / 5) };
+  }
+
+  /** Each time with an assertion of its own, which is good once. */
+  async #post(wishes: Readonly<Record<string, string>>): Promise<Response> {
+    const { name, key, resource } = this.#options;
+    if (key === undefined) throw new TypeError('key: expected a private key, or a token');
+    const url = `${this.url}/oauth/token`;
+    const body = new URLSearchParams({
+      client_id: name,
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: await clientAssertion(name, this.url, key),
+      resource: `${this.url}/${resource ?? 'v1'}`,
+      ...wishes,
+    });
+    const headers: Record<string, string> =
+      this.#possession === null ? {} : { dpop: this.#possession.proofFor('POST', url) };
+    return this.#reach(new URL(url), { method: 'POST', body, headers });
   }
 
   async #reach(url: URL, init: RequestInit): Promise<Response> {
@@ -134,6 +215,10 @@ export class Session {
       throw new CountersignUnreachable(`no broker answered at ${this.url}: ${reason}`, { cause: error });
     }
   }
+}
+
+function detailsOf({ tools, resources, expires_in }: Narrowing): string {
+  return JSON.stringify([{ type: 'urn:countersign:tools', tools, resources, expires_in }]);
 }
 
 function checkedUrl(text: string, insecure: boolean): string {

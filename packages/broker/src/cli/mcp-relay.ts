@@ -9,6 +9,8 @@ export interface RelayOptions {
   readonly url: () => Promise<string>;
   readonly name: string;
   readonly key: SessionOptions['key'];
+  /** Bind tokens to a key of this process. */
+  readonly dpop: boolean;
   /** Writes one message to the client. */
   readonly write: (line: string) => void;
 }
@@ -48,8 +50,8 @@ export class Relay {
 
   /** Says where the broker was found already, so that it is not looked for again. */
   knows(url: string): void {
-    const { name, key } = this.#options;
-    this.#sessions = { url, session: new Session({ url, name, key, resource: 'mcp' }) };
+    const { name, key, dpop } = this.#options;
+    this.#sessions = { url, session: new Session({ url, name, key, resource: 'mcp', dpop }) };
   }
 
   /** Takes one line of the client. Answers are written when they come, in any order. */
@@ -167,9 +169,10 @@ export class Relay {
     const headers = this.#headers(message);
     let used = await this.#session();
     const send = async (): Promise<Response> => {
-      const authorization = `Bearer ${await used.session.accessToken()}`;
-      const init = { method: 'POST', headers: { ...headers, authorization }, body: line, signal };
-      return fetch(`${used.url}/mcp`, { ...init, redirect: 'error' });
+      const url = `${used.url}/mcp`;
+      const proof = await used.session.authorization('POST', url);
+      const init = { method: 'POST', headers: { ...headers, ...proof }, body: line, signal };
+      return fetch(url, { ...init, redirect: 'error' });
     };
     let response: Response;
     try {
@@ -179,6 +182,10 @@ export class Relay {
       // Another message may have found the broker again meanwhile.
       if (this.#sessions === used) this.#sessions = null;
       used = await this.#session();
+      response = await send();
+    }
+    if (used.session.heard(response)) {
+      await response.body?.cancel();
       response = await send();
     }
     if (response.status !== 401) return response;
@@ -230,7 +237,7 @@ export class Relay {
     const headers = {
       'mcp-session-id': this.#handshake.id,
       'mcp-protocol-version': this.#handshake.version,
-      authorization: `Bearer ${await session.accessToken().catch(() => '')}`,
+      ...(await session.authorization('DELETE', `${url}/mcp`).catch(() => ({}))),
     };
     // The broker forgets sessions by itself; this only spares it the wait.
     await fetch(`${url}/mcp`, { method: 'DELETE', headers, redirect: 'error' }).catch(() => undefined);

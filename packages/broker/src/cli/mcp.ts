@@ -11,6 +11,7 @@ interface McpOptions {
   readonly url?: string;
   readonly as?: string;
   readonly key?: string;
+  readonly dpop?: boolean;
 }
 
 /** Answers that are on their way when the client closes its end are still written. */
@@ -24,6 +25,7 @@ export function mcpCommand(program: Command, world: CliWorld): void {
     .option('--url <url>', 'base URL of a running broker, instead of --bundle (COUNTERSIGN_URL)')
     .option('--as <name>', 'the agent (COUNTERSIGN_AS)')
     .option('--key <file>', "the agent's private key, a JWK file (COUNTERSIGN_KEY)")
+    .option('--dpop', 'bind tokens to a key of this process, so that one that leaks is worthless')
     .action((options: McpOptions) => serveStdio(options, world));
 }
 
@@ -45,7 +47,8 @@ async function serveStdio(options: McpOptions, { environment, terminal }: CliWor
     terminal.err(`countersign: the broker is at ${near.url}`);
     return near.url;
   };
-  const relay = new Relay({ url: where, name, key, write: (line) => process.stdout.write(`${line}\n`) });
+  const write = (line: string): void => void process.stdout.write(`${line}\n`);
+  const relay = new Relay({ url: where, name, key, dpop: options.dpop === true, write });
   try {
     // A client learns at once that nothing serves it, not at its first message.
     const first = await where();

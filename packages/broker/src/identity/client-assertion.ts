@@ -150,7 +150,7 @@ function decoyKey(alg: Algorithm): Promise<KeyObject> {
 }
 
 async function makeDecoy(alg: Algorithm): Promise<KeyObject> {
-  if (alg === 'EdDSA') return (await makeKeyPair('ed25519')).publicKey;
+  if (alg === 'EdDSA' || alg === 'Ed25519') return (await makeKeyPair('ed25519')).publicKey;
   if (alg === 'ES256') return (await makeKeyPair('ec', { namedCurve: 'P-256' })).publicKey;
   return (await makeKeyPair('rsa', { modulusLength: 2048 })).publicKey;
 }

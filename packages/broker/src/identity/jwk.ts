@@ -13,6 +13,8 @@ interface AlgorithmRow {
 /** The algorithms a client may sign with (RFC 7518, RFC 8037). Never `none`, never a shared secret. */
 export const algorithms = {
   EdDSA: { kty: 'OKP', crv: 'Ed25519', members: ['crv', 'kty', 'x'] },
+  // RFC 9864: the same under its own name.
+  Ed25519: { kty: 'OKP', crv: 'Ed25519', members: ['crv', 'kty', 'x'] },
   ES256: { kty: 'EC', crv: 'P-256', members: ['crv', 'kty', 'x', 'y'] },
   RS256: { kty: 'RSA', members: ['e', 'kty', 'n'] },
   PS256: { kty: 'RSA', members: ['e', 'kty', 'n'] },
@@ -61,7 +63,7 @@ function importKey(jwk: JsonObject): RegisteredKey | null {
   const fitting = (Object.keys(algorithms) as Algorithm[]).filter((name) => {
     const row: AlgorithmRow = algorithms[name];
     const fits = row.kty === jwk.kty && (row.crv === undefined || row.crv === jwk.crv);
-    return fits && (jwk.alg === undefined || jwk.alg === name);
+    return fits && (jwk.alg === undefined || jwk.alg === name || (row.kty === 'OKP' && isAlgorithm(jwk.alg)));
   });
   if (fitting.length === 0) return null;
   const members = algorithms[fitting[0]!].members;

@@ -40,6 +40,7 @@ async function relayTo(t: TestContext, answer: Answer) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const relay = new Relay({
     url: async () => url,
+    dpop: false,
     name: 'desktop',
     key: generateKeyPair().privatePem,
     write: (line) => {

@@ -31,7 +31,7 @@ const badCredentials: readonly (readonly [string, (broker: HttpBroker) => string
 function challenge(presented: boolean, { url }: HttpBroker): string {
   const metadata = `resource_metadata="${url}/.well-known/oauth-protected-resource/v1"`;
   const error = presented ? 'error="invalid_token", error_description="The token is not valid here", ' : '';
-  return `Bearer ${error}${metadata}, DPoP algs="EdDSA ES256 RS256 PS256", ${metadata}`;
+  return `Bearer ${error}${metadata}, DPoP algs="EdDSA Ed25519 ES256 RS256 PS256", ${metadata}`;
 }
 
 async function knock(

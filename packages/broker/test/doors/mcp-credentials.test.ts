@@ -50,7 +50,7 @@ for (const [what, authorization] of tokens) {
       assert.equal(answer.status, 401);
       assert.equal(
         answer.headers.get('www-authenticate'),
-        `Bearer error="invalid_token", error_description="The token is not valid here", ${METADATA}, DPoP algs="EdDSA ES256 RS256 PS256", ${METADATA}`,
+        `Bearer error="invalid_token", error_description="The token is not valid here", ${METADATA}, DPoP algs="EdDSA Ed25519 ES256 RS256 PS256", ${METADATA}`,
       );
       assert.equal(answer.json.code, 'unauthenticated');
       answers.add(answer.text);

@@ -118,6 +118,7 @@ function isSameUrl(htu: string, url: string): boolean {
 
 const HASHES: Readonly<Record<Algorithm, string | null>> = {
   EdDSA: null,
+  Ed25519: null,
   ES256: 'sha256',
   RS256: 'sha256',
   PS256: 'sha256',

@@ -18,11 +18,11 @@ export interface TokenContext {
   readonly store: Store;
   readonly now_ms: number;
   readonly newTokenId: () => string;
-  /** Null: no foreign token is believed. */
-  readonly federation: Federation | null;
   /** An access token of ours that is good now, whatever it is for; else null. */
   readonly verifyAccess: (token: string) => AccessClaims | null;
   readonly isRevoked: (token: Revocable) => boolean;
+  /** Null: no foreign token is believed. */
+  readonly federation: Federation | null;
 }
 
 /** A request whose form is well-formed. */
@@ -32,6 +32,8 @@ export interface TokenRequest {
   readonly client: Principal | null;
   /** What the token is asked for. */
   readonly resource: Resource;
+  /** Thumbprint of the key that the request proved (RFC 9449); null: none. */
+  readonly jkt: string | null;
 }
 
 /** The token that a grant wants issued. */

@@ -34,7 +34,7 @@ function refused(why: string): OAuthFailure {
 
 async function grantToAct(
   token: ForeignToken,
-  { client, resource }: TokenRequest,
+  { client, resource, jkt }: TokenRequest,
   federation: Federation,
   context: TokenContext,
 ): Promise<Granted | OAuthFailure> {
@@ -42,7 +42,7 @@ async function grantToAct(
   if (client === null) return because('a grant needs an authenticated client');
   if (client.kind !== 'agent') return because('only agents act for users');
   const { bundle, issuer } = context;
-  const asked = { client, resource: audienceOf(issuer, resource), jkt: null, bundle };
+  const asked = { client, resource: audienceOf(issuer, resource), jkt, bundle };
   const mistake = grantMistake(token, asked);
   if (mistake !== null) return because(mistake);
   const limits = limitsOf(token);
