@@ -15,7 +15,7 @@ const NOW_MS = Date.now();
 const pair = generateKeyPairSync('ed25519');
 const ours = signingKey(pair.privateKey);
 const principal: Agent = {
-  ...{ kind: 'agent', name: 'bench', tenant: 'default', status: 'active', keys: [], owner: 'olga' },
+  ...{ kind: 'agent', name: 'bench', tenant: 'default', status: 'active', keys: [], identities: [], owner: 'olga' },
   ...{ purpose: 'bench', roles: [], mode: 'act' },
 };
 const issue = (n: number): string =>
@@ -51,10 +51,15 @@ async function tokens(): Promise<{ cached: Measured; first: Measured; issued: Me
     if (verifier.verify(text, NOW_MS)?.subject !== 'bench') throw new Error('a good token was refused');
   };
   const joseCheck = async (text: string): Promise<void> => {
-    const { payload } = await jwtVerify(text, pair.publicKey, { issuer: ISSUER, audience: `${ISSUER}/v1`, typ: 'at+jwt' });
+    const { payload } = await jwtVerify(text, pair.publicKey, {
+      issuer: ISSUER,
+      audience: `${ISSUER}/v1`,
+      typ: 'at+jwt',
+    });
     if (payload.sub !== 'bench') throw new Error('jose refused a good token');
   };
-  if (verifier.verify(`${token.slice(0, -8)}AAAAAAAA`, NOW_MS) !== null) throw new Error('a forged token was taken');
+  if (verifier.verify(`${token.slice(0, -8)}AAAAAAAA`, NOW_MS) !== null)
+    throw new Error('a forged token was taken');
   check(token);
   const many = Array.from({ length: ROUNDS * 400 }, (_, n) => issue(n + 1));
   const jose_us = await cpu_us(400, (n) => joseCheck(many[n]!));
@@ -81,7 +86,13 @@ function prover(alg: 'ES256' | 'EdDSA', ath: string): () => string {
     alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
   const header = segment({ typ: 'dpop+jwt', alg, jwk: publicKey.export({ format: 'jwk' }) });
   return () => {
-    const claims = { jti: randomBytes(12).toString('base64url'), htm: 'POST', htu: URL, iat: NOW_MS / 1000, ath };
+    const claims = {
+      jti: randomBytes(12).toString('base64url'),
+      htm: 'POST',
+      htu: URL,
+      iat: NOW_MS / 1000,
+      ath,
+    };
     const text = `${header}.${segment(claims)}`;
     return `${text}.${seal(alg, text, privateKey).toString('base64url')}`;
   };
@@ -100,19 +111,22 @@ async function proofs(alg: 'ES256' | 'EdDSA'): Promise<Measured> {
   const request = { method: 'POST', url: URL, ath };
   const check = (n: number): void => {
     const proof = reader.read(made[n]!, request, NOW_MS) as Proof;
-    if (proof.id === undefined || !replays.isFresh(proof.id, NOW_MS)) throw new Error('a good proof was refused');
+    if (proof.id === undefined || !replays.isFresh(proof.id, NOW_MS))
+      throw new Error('a good proof was refused');
     replays.use(proof.id);
   };
   const seen = new Set<string>();
   const joseCheck = async (n: number): Promise<void> => {
     const { payload } = await jwtVerify(made[n]!, EmbeddedJWK, { typ: 'dpop+jwt', algorithms: [alg] });
     const { htm, htu, jti } = payload as { htm: string; htu: string; jti: string };
-    if (htm !== 'POST' || htu !== URL || payload.ath !== ath || seen.has(jti)) throw new Error('jose refused');
+    if (htm !== 'POST' || htu !== URL || payload.ath !== ath || seen.has(jti))
+      throw new Error('jose refused');
     seen.add(jti);
   };
   const jose_us = await cpu_us(400, joseCheck);
   const ours_us = await cpu_us(400, check);
-  if (replays.isFresh((reader.read(made[0]!, request, NOW_MS) as Proof).id, NOW_MS)) throw new Error('a replay was taken');
+  if (replays.isFresh((reader.read(made[0]!, request, NOW_MS) as Proof).id, NOW_MS))
+    throw new Error('a replay was taken');
   return { ours_us, jose_us };
 }
 
@@ -126,6 +140,8 @@ const rows: readonly (readonly [string, Measured])[] = [
 ];
 for (const [what, { ours_us, jose_us }] of rows) {
   const ratio = (jose_us / ours_us).toFixed(1);
-  console.log(`${what.padEnd(26)} ${ours_us.toFixed(2).padStart(9)} µs CPU   jose ${jose_us.toFixed(1).padStart(7)} µs   ${ratio} times`);
+  console.log(
+    `${what.padEnd(26)} ${ours_us.toFixed(2).padStart(9)} µs CPU   jose ${jose_us.toFixed(1).padStart(7)} µs   ${ratio} times`,
+  );
 }
 console.log(`tokens signed per second of one core: ${Math.round(1e6 / issued.ours_us)}`);

@@ -13,12 +13,15 @@ import type { Bundle, Mistake } from '#bundle/bundle.ts';
 import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
-import { INSTALLATION_LOG } from '#call/logs.ts';
+import { LeaseBook } from '#call/lease-book.ts';
+import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import { refreshRevoked } from '#call/refresh-revoked.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
+import { StatusBoard } from '#call/status-board.ts';
+import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
 import { runProgram } from '#cli/program.ts';
 import { readBundle } from '#cli/read-bundle.ts';
@@ -31,10 +34,14 @@ import { createWebhookSender } from '#connectors/webhook-sender.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
+import type { ProviderWorld } from '#credentials/provider.ts';
+import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
-import { openKeyFile } from '#identity/key-file.ts';
+import { Federation } from '#identity/federation/federation.ts';
+import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
+import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
@@ -77,7 +84,8 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   });
 
   let inForce = loaded.bundle;
-  const credentialsOf = new WeakMap<Bundle, Credentials>();
+  const statuses = new StatusBoard();
+  const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
   let url = settings.public_url ?? '';
   const connectors = new ConnectorSet((spec, credentials) =>
     createConnector(spec, {
@@ -96,13 +104,19 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     clock,
     log,
   });
+  const providers: ProviderWorld = {
+    ...{ readSecret, clock, random, oauth },
+    seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), SEAL_KEY_BYTES)),
+    network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
+  };
   const identity = createIdentity({
     keyFile: join(keys, 'tokens.pem'),
     issuer: () => url,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     store,
     clock,
     random,
+    federation: new Federation({ network: createDiscoveredNetwork, clock, log, random, tenantLog }),
   });
   const world: World = {
     clock,
@@ -110,15 +124,18 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     log,
     store,
     signer,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     connector: (bundle, name) => connectors.get(bundle, name),
     // INVARIANT: a bundle judges calls only once it was put in force, with its credentials.
-    credentials: (bundle) => credentialsOf.get(bundle)!,
+    credentials: (bundle) => credentialsOf.get(bundle.connectors)!,
     identity,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => url,
@@ -126,11 +143,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const activation: Activation = {
     load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
-      const credentials = createCredentials(bundle.connectors, readSecret, clock, oauth);
+      const credentials = createCredentials(bundle.connectors, providers);
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
         prepared.commit();
-        credentialsOf.set(bundle, credentials);
+        credentialsOf.set(bundle.connectors, credentials);
         inForce = bundle;
       };
       return { commit, abandon: prepared.abandon };
@@ -169,6 +186,9 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
       await jobs.stop();
       await connectors.close();
       // A store that cannot be written any more is closed all the same; the next start signs.
+      await recordUses(world).catch((error: Error) =>
+        log.error('the last uses of tools were not recorded', { why: error.message }),
+      );
       await signCheckpoints(world).catch((error: Error) =>
         log.error('the last checkpoint was not signed', { why: error.message }),
       );

@@ -249,6 +249,68 @@ export interface VoteRequest {
   readonly reason?: string;
 }
 
+export type PrincipalStatus = 'active' | 'suspended' | 'retired';
+
+/** POST /v1/agents/{name}/suspend, …/resume, …/retire. */
+export interface StatusRequest {
+  readonly reason: string;
+}
+
+/** How a principal stands: the stricter of what the bundle says and what was set beside it. */
+export interface StatusView {
+  readonly status: PrincipalStatus;
+  /** What an operator has set, beside the bundle. */
+  readonly set?: {
+    /** Named under `reinstates` in its file, a reviewed change takes it back. */
+    readonly status_id: string;
+    readonly status: 'suspended' | 'retired';
+    readonly reason: string;
+    readonly by: string;
+    readonly at_ms: number;
+  };
+}
+
+/** Why an agent, an orchestrator or a tool should be looked at. */
+export const STALE_KINDS = ['owner_left', 'old_key', 'unused', 'unused_tool'] as const;
+export interface StaleFinding {
+  readonly kind: (typeof STALE_KINDS)[number];
+  /** The owner, the thumbprint of the key, or the tool; the name itself where all of it is unused. */
+  readonly what: string;
+  /** Since when: the key is known, or the last use. Absent for owners. */
+  readonly since_ms?: number;
+}
+
+/** An agent or orchestrator as its keepers see it. */
+export interface AgentView extends StatusView {
+  readonly name: string;
+  readonly kind: 'agent' | 'orchestrator';
+  readonly owner: string;
+  /** `missing`: there is no such person in the bundle. */
+  readonly owner_status: PrincipalStatus | 'missing';
+  readonly purpose: string;
+  /** Of agents. */
+  readonly mode?: 'observe' | 'suggest' | 'act';
+  readonly roles: readonly string[];
+  /** When it last got a token or called a tool; null: never yet. */
+  readonly last_used_at_ms: number | null;
+  readonly keys: readonly {
+    /** RFC 7638. */
+    readonly thumbprint: string;
+    /** When a bundle with it was first put in force. */
+    readonly first_seen_at_ms: number;
+    readonly last_used_at_ms: number | null;
+  }[];
+  /** Tools that some policy could let it call. */
+  readonly tools: readonly { readonly name: string; readonly last_used_at_ms: number | null }[];
+  readonly stale: readonly StaleFinding[];
+}
+
+export interface AgentList {
+  readonly agents: readonly AgentView[];
+  /** Tools of the bundle that nobody in the tenant has called for `agents.unused_after`. */
+  readonly unused_tools: readonly { readonly name: string; readonly last_used_at_ms: number | null }[];
+}
+
 /** What a halt may stop. A halt of a run covers the runs opened under it; one of a connector every tool behind it. */
 export const HALT_SCOPES = ['agent', 'tool', 'connector', 'run', 'tenant', 'everything'] as const;
 export type HaltScope = (typeof HALT_SCOPES)[number];

@@ -1,5 +1,7 @@
 // The client for people (and what acts for them): approvals, halts, and looking at what happened.
 import type {
+  AgentList,
+  AgentView,
   AlertState,
   AlertView,
   ApprovalStatus,
@@ -14,6 +16,7 @@ import type {
   Receipt,
   ResolutionRequest,
   RunView,
+  StatusView,
   ToolView,
   UndoPlan,
   UndoRequest,
@@ -115,6 +118,25 @@ export class People {
     readonly drop?: boolean;
   }): Promise<{ readonly kid: string; readonly retired: readonly string[] }> {
     return this.#session.request('POST', '/v1/keys/rotation', { body: request });
+  }
+
+  /** Agents and orchestrators: who answers for each, how it stands, what of it is stale. For operators. */
+  listAgents(): Promise<AgentList> {
+    return this.#session.request('GET', '/v1/agents');
+  }
+
+  /** One agent or orchestrator. For operators. */
+  showAgent(name: string): Promise<AgentView> {
+    return this.#session.request('GET', `/v1/agents/${encodeURIComponent(name)}`);
+  }
+
+  /**
+   * Suspends, resumes or retires at once, beside the bundle. Agents and orchestrators: for operators; people: for
+   * admins. Throws `CountersignProblem`: `conflict` for a retirement, and for what the bundle itself says.
+   */
+  setStatus(kind: StatusKind, name: string, verb: StatusVerb, reason: string): Promise<StatusView> {
+    const path = `/v1/${FOLDERS[kind]}/${encodeURIComponent(name)}/${verb}`;
+    return this.#session.request('POST', path, { body: { reason } });
   }
 
   /** How far quotas are used up, the fullest first. For operators. */
@@ -245,6 +267,10 @@ export class People {
     return this.#session.request('GET', '/v1/bundle');
   }
 }
+
+export type StatusKind = 'agent' | 'orchestrator' | 'person';
+export type StatusVerb = 'suspend' | 'resume' | 'retire';
+const FOLDERS = { agent: 'agents', orchestrator: 'orchestrators', person: 'people' } as const;
 
 export interface Checkpoint {
   readonly log: string;

@@ -8,7 +8,9 @@ import type { Facts } from '#rules/ledger-entry.ts';
 import type { Person } from '#rules/principal.ts';
 import { insertActivation, latestActivation } from '#store/activations.ts';
 import { appendEntry } from '#store/ledger.ts';
+import { noteAges } from './ages.ts';
 import { fail, hasRole, ok, type Result } from './result.ts';
+import { reinstate } from './statuses.ts';
 
 /** What activation needs beyond the world: reading the folder, and putting a bundle in force. */
 export interface Activation {
@@ -65,6 +67,8 @@ export async function activateBundle(
     throw error;
   }
   prepared.commit();
+  // Agents that this bundle suspends end their calls now.
+  world.signals.notify('halts');
   return ok({ ...viewOf(bundle, activated_at_ms), warnings });
 }
 
@@ -72,6 +76,8 @@ export async function activateBundle(
 export async function recordActivation(world: World, bundle: Bundle, by: string): Promise<number> {
   const now = world.clock.now();
   await world.store.write(async (tx) => {
+    await reinstate(tx, bundle, by, now);
+    await noteAges(tx, bundle, now);
     await insertActivation(tx, { revision: bundle.revision, at_ms: now, by, files: bundle.files });
     await appendEntry(tx, {
       log: INSTALLATION_LOG,

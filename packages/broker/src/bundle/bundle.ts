@@ -4,6 +4,7 @@ import type { Issue } from '@countersign/contract/problem.ts';
 import type { AlertKind } from '@countersign/contract/wire.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { FactBase } from '#rules/facts.ts';
+import type { TrustedIssuer } from '#rules/federation.ts';
 import type { FlowRule } from '#rules/flow-rule.ts';
 import type { LoopLimits } from '#rules/loop.ts';
 import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
@@ -17,6 +18,8 @@ export interface Settings {
   /** Folder of the store and the keys, absolute. */
   readonly data_dir: string;
   readonly tenants: readonly string[];
+  /** Foreign issuers whose tokens are believed. */
+  readonly issuers: readonly TrustedIssuer[];
   /** Types of bound context, by key: each a JSON Schema of a string, integer or boolean. */
   readonly context: Readonly<Record<string, JsonObject>>;
   /** Labels that manifests may use besides untrusted, private and secret. */
@@ -48,6 +51,8 @@ export interface Settings {
   readonly quotas: readonly Quota[];
   readonly loops: LoopLimits;
   readonly alerts: { readonly webhooks: readonly Webhook[] };
+  /** When keys are old, and when agents and tools count as unused: what `agents --stale` lists. */
+  readonly agents: { readonly key_max_age_ms: number; readonly unused_after_ms: number };
   readonly activation: { readonly quorum: number };
   /** Baseline policies set aside, each by name, with a reason and an end. */
   readonly waivers: readonly {
@@ -75,7 +80,7 @@ export interface ConnectorSpec {
   readonly owner: string;
   /** Fixed part by kind, checked by the connector file's schema; paths are absolute. */
   readonly options: JsonObject;
-  /** Where the connector's credential comes from: a reference, never the secret. */
+  /** Where the connector's credential comes from: references, never the secret. */
   readonly credential: { readonly provider: string; readonly options: JsonObject } | null;
 }
 

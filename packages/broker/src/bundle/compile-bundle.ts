@@ -4,6 +4,7 @@ import { digestOf } from '@countersign/contract/digest.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { releaseCedar } from '#rules/cedar-load.ts';
 import { factBase } from '#rules/facts.ts';
+import type { TrustedIssuer } from '#rules/federation.ts';
 import { compileSchema } from '#rules/json-schema.ts';
 import { baselineText } from './baseline.ts';
 import type { Bundle, ConnectorSpec, Loaded, Settings, Webhook } from './bundle.ts';
@@ -13,6 +14,7 @@ import { secretFile } from './connector-credential.ts';
 import { type ConnectorFile, compileConnectors } from './connectors.ts';
 import { secretsInText } from './leaked-secrets.ts';
 import { lintCompensations } from './lint-compensation.ts';
+import { lintCredential } from './lint-credential.ts';
 import type { LintRuleId } from './lint-rules.ts';
 import { type LintWorld, lintNamesApart, lintTool } from './lint-tool.ts';
 import { compileManifest, type Manifest } from './manifest.ts';
@@ -35,10 +37,12 @@ export interface LoadOptions {
   readonly checkConnector?: (spec: ConnectorSpec) => readonly {
     readonly pointer: string;
     readonly message: string;
-    readonly hint: string;
+    readonly hint?: string;
   }[];
   /** What is wrong with the address of a webhook, by pointer into its settings. */
   readonly checkWebhook?: (webhook: Webhook) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
+  /** What is wrong with the addresses of a trusted issuer, by pointer into its entry. */
+  readonly checkIssuer?: (issuer: TrustedIssuer) => ReturnType<NonNullable<LoadOptions['checkConnector']>>;
   /** What a connector kind says of an operation that may run, and yet differs from what was reviewed. */
   readonly warnOperation?: NonNullable<LintWorld['warnOperation']>;
 }
@@ -73,15 +77,7 @@ export function compileBundle(
   const electorate = files.broken('person') ? null : people;
   if (electorate !== null) checkAsk(compiled, electorate, files.settings.source, mistakes);
   checkWaivers(files, options, mistakes);
-  settings.alerts.webhooks.forEach((webhook, index) => {
-    for (const { pointer, message, hint } of options.checkWebhook?.(webhook) ?? [])
-      mistakes.error(
-        files.settings.source.file,
-        files.settings.source.at(`/alerts/webhooks/${index}${pointer}`),
-        message,
-        hint,
-      );
-  });
+  checkAddresses(files.settings.source, settings, options, mistakes);
   const protect = [
     { path: root, what: 'the bundle folder' },
     ...settings.alerts.webhooks.flatMap(({ secret }) => secretFile(secret, root)),
@@ -311,11 +307,28 @@ function compileManifests(
   const typed = new Set<string>();
   for (const manifest of manifests) {
     const broken = lintTool(manifest, world, mistakes);
+    lintCredential(manifest, connectors, mistakes);
     if (!TYPING.some((rule) => broken.has(rule))) typed.add(manifest.tool.name);
   }
   lintNamesApart(manifests, mistakes);
   lintCompensations(manifests, files.named('tool'), mistakes);
   return { manifests, untyped: new Set([...files.named('tool')].filter((name) => !typed.has(name))) };
+}
+
+/** What the floor that dials says of the addresses in countersign.yaml. */
+function checkAddresses(
+  source: Source,
+  { alerts, issuers }: Settings,
+  { checkWebhook, checkIssuer }: LoadOptions,
+  mistakes: Mistakes,
+): void {
+  const tell = (at: string, found: ReturnType<NonNullable<typeof checkWebhook>> = []): void => {
+    for (const { pointer, message, hint } of found)
+      mistakes.error(source.file, source.at(`${at}${pointer}`), message, hint);
+  };
+  for (const [index, webhook] of alerts.webhooks.entries())
+    tell(`/alerts/webhooks/${index}`, checkWebhook?.(webhook));
+  for (const [index, issuer] of issuers.entries()) tell(`/issuers/${index}`, checkIssuer?.(issuer));
 }
 
 function checkAsk({ ask }: CompiledSettings, people: Principals, source: Source, mistakes: Mistakes): void {

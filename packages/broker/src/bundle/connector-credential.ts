@@ -1,18 +1,16 @@
-// Compiles the credential block of a connector: references only, and for OAuth which server may be believed.
+// Compiles the credential block of a connector: references only, addresses that are safe to send to, and for OAuth whom to believe.
 import { resolve } from 'node:path';
-import type { Json, JsonObject } from '@countersign/contract/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from './bundle.ts';
+import { schemaOf } from './check-shape.ts';
+import { compileOauthGrant } from './oauth-grant.ts';
 import { overlaps, type Protected, realPath } from './reach.ts';
 
 type Wrong = (pointer: string, message: string, hint?: string) => void;
 
 const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
-/** Keys by provider; what belongs to another provider is a mistake. */
-const KEYS = {
-  static: ['value', 'header', 'env', 'prefix'],
-  oauth: ['grant', 'issuer', 'scopes', 'client', 'redirect_port'],
-} as const;
 
+/** Which keys belong to which provider is in the published schema, where the shape of the file was checked. */
 export function compileCredential(
   value: JsonObject,
   root: string,
@@ -20,25 +18,70 @@ export function compileCredential(
 ): ConnectorSpec['credential'] {
   const credential = value.credential as JsonObject | undefined;
   if (credential === undefined) return null;
-  const provider = credential.provider === 'oauth' ? 'oauth' : 'static';
-  for (const key of Object.keys(credential)) {
-    if (key === 'provider' || (KEYS[provider] as readonly string[]).includes(key)) continue;
-    wrong(
-      `/credential/${key}`,
-      `"${key}" does not belong to provider ${provider}`,
-      `known: ${KEYS[provider].join(', ')}`,
-    );
-  }
-  return provider === 'oauth'
-    ? { provider, options: oauthOptions(value, credential, root, wrong) }
-    : { provider, options: staticOptions(credential, root, wrong) };
+  const provider = credential.provider as string;
+  if (provider === 'static') return { provider, options: staticOptions(credential, root, wrong) };
+  if (provider === 'oauth') return { provider, options: oauthOptions(value, credential, root, wrong) };
+  const { provider: _, ...options } = credential;
+  const compiled = mapMarked(options, `#/$defs/${provider}`, '/credential', {
+    reference: (text, pointer) => referenceOf(text, pointer, root, wrong),
+    address: (text, pointer) => addressOf(text, pointer, wrong),
+  });
+  return { provider, options: compiled as JsonObject };
+}
+
+/** The part of the published schema that says what tools of such a connector fill `credential.scope` with, or null. */
+export function scopeSchemaOf(provider: string): JsonObject | null {
+  const part = (schemaOf('connector').$defs as JsonObject)[`${provider}.scope`];
+  return part === undefined ? null : (part as JsonObject);
 }
 
 /** Files behind the references of a connector: no connector may reach them. */
 export function secretPaths(value: JsonObject, root: string): Protected[] {
   const credential = value.credential as JsonObject | undefined;
-  const client = credential?.client as JsonObject | undefined;
-  return [credential?.value, client?.secret, client?.key].flatMap((reference) => secretFile(reference, root));
+  if (credential === undefined) return [];
+  const found: Protected[] = [];
+  mapMarked(credential, `#/$defs/${String(credential.provider)}`, '', {
+    reference: (text) => {
+      found.push(...secretFile(text, root));
+      return text;
+    },
+  });
+  return found;
+}
+
+/** What is done with texts that the schema marks as a reference or an address. */
+type Marked = Readonly<Partial<Record<'reference' | 'address', (text: string, pointer: string) => string>>>;
+
+/**
+ * The value with every text replaced whose schema is `#/$defs/reference` or `#/$defs/address`: so no provider can
+ * forget to have its references and addresses looked at.
+ */
+function mapMarked(value: Json, ref: string, pointer: string, marked: Marked): Json {
+  const mark = ref.slice('#/$defs/'.length);
+  if (typeof value === 'string') return marked[mark as keyof Marked]?.(value, pointer) ?? value;
+  const schema = (schemaOf('connector').$defs as JsonObject)[mark] as JsonObject;
+  return mapProperties(value, schema, pointer, marked);
+}
+
+function mapProperties(value: Json, schema: JsonObject, pointer: string, marked: Marked): Json {
+  if (!isJsonObject(value)) return value;
+  const properties = (schema.properties ?? {}) as Record<string, JsonObject | undefined>;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => {
+      const part = properties[key] ?? {};
+      const at = `${pointer}/${key}`;
+      if (typeof part.$ref === 'string') return [key, mapMarked(each!, part.$ref, at, marked)];
+      return [key, mapProperties(each!, part, at, marked)];
+    }),
+  );
+}
+
+/** What the broker signs or holds goes there: never in the clear, but to this very machine. */
+function addressOf(text: string, pointer: string, wrong: Wrong): string {
+  if (!isIssuer(text)) wrong(pointer, 'expected an https address without query or fragment');
+  else if (new URL(text).username !== '' || new URL(text).password !== '')
+    wrong(pointer, 'an address carries no user or password');
+  return text;
 }
 
 /** The file behind a reference; nothing where it is none. */
@@ -79,7 +122,7 @@ export function referenceOf(value: Json, pointer: string, root: string, wrong: W
 }
 
 function oauthOptions(value: JsonObject, credential: JsonObject, root: string, wrong: Wrong): JsonObject {
-  const { provider, client, ...rest } = credential;
+  const { provider, client, dpop, enterprise, workload, ...rest } = credential;
   const http = (value.transport as JsonObject | undefined)?.http as JsonObject | undefined;
   if (value.kind !== 'mcp' || http === undefined) {
     wrong('/credential/provider', 'oauth is for MCP servers over HTTP');
@@ -87,7 +130,8 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (typeof rest.issuer === 'string' && !isIssuer(rest.issuer)) {
     wrong('/credential/issuer', 'an issuer is an https URL without query or fragment');
   }
-  const compiled = client === undefined ? null : clientOf(client as JsonObject, root, wrong);
+  const compiled =
+    client === undefined ? null : clientOf(client as JsonObject, '/credential/client', root, wrong);
   const holdsSecret = compiled !== null && (compiled.secret !== undefined || compiled.key !== undefined);
   // Otherwise whoever runs the MCP server names the place that the secret is sent to.
   if (holdsSecret && rest.issuer === undefined) {
@@ -96,13 +140,18 @@ function oauthOptions(value: JsonObject, credential: JsonObject, root: string, w
   if (rest.grant === 'client_credentials' && !holdsSecret) {
     wrong('/credential/grant', 'client_credentials needs a client with a secret or a key');
   }
+  const granted = compileOauthGrant(credential, {
+    ...{ wrong, isIssuer },
+    reference: (each, pointer) => referenceOf(each, pointer, root, wrong),
+    client: (each, pointer) => clientOf(each, pointer, root, wrong),
+  });
   const reach = { server: http?.url ?? '', allow_private: http?.allow_private ?? false };
-  return { ...rest, ...reach, ...(compiled === null ? {} : { client: compiled }) } as JsonObject;
+  const known = compiled === null ? {} : { client: compiled };
+  return { ...rest, ...reach, ...known, ...granted } as JsonObject;
 }
 
-function clientOf(client: JsonObject, root: string, wrong: Wrong): JsonObject {
+function clientOf(client: JsonObject, at: string, root: string, wrong: Wrong): JsonObject {
   const { id = '', secret, key } = client;
-  const at = '/credential/client';
   if (secret !== undefined && key !== undefined) wrong(at, 'a client has a secret or a key, not both');
   if (String(id).startsWith('https://') && (secret !== undefined || key !== undefined)) {
     wrong(`${at}/id`, 'a client that is a metadata document has no secret here');

@@ -144,8 +144,10 @@ class Compiler {
       }),
       ...(credential && {
         credential: {
-          provider: 'static',
           scope: this.#template('/credential/scope', credential.scope ?? {}, 'credential'),
+          ...(credential.read_scope === undefined
+            ? {}
+            : { readScope: this.#template('/credential/read_scope', credential.read_scope, 'readScope') }),
           max_ttl_ms:
             credential.max_ttl === undefined
               ? CREDENTIAL_TTL_DEFAULT_MS

@@ -4,6 +4,7 @@ import { isJsonObject } from '@countersign/contract/json.ts';
 import type { Agent, Orchestrator, Person, Principal, PrincipalStatus } from '#rules/principal.ts';
 import type { Settings } from './bundle.ts';
 import { checkOf } from './check-shape.ts';
+import { checkApart, identitiesOf, type PlacedIdentity } from './identities.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
 import type { FileTexts } from './read-files.ts';
@@ -45,6 +46,7 @@ export function compilePrincipals(
   const principals = new Map<string, Principal>();
   const where = new Map<string, string>();
   const keyOwners = new Map<string, string>();
+  const identities: PlacedIdentity[] = [];
   for (const file of files) {
     const name = file.value.name as string;
     const first = where.get(name);
@@ -59,13 +61,14 @@ export function compilePrincipals(
       continue;
     }
     where.set(name, file.source.file);
-    const principal = principalOf(file, world, mistakes);
+    const principal = principalOf(file, world, identities, mistakes);
     for (const [index, key] of principal.keys.entries()) sharedKey(key, index, file, keyOwners, mistakes);
     principals.set(name, principal);
     if (principal.kind === 'agent') agents.set(name, principal);
     else if (principal.kind === 'orchestrator') orchestrators.set(name, principal);
     else people.set(name, principal);
   }
+  checkApart(identities, mistakes);
   for (const file of files) checkReferences(file, world, mistakes);
   return { agents, orchestrators, people, principals, groups: groupsOf(people) };
 }
@@ -73,6 +76,7 @@ export function compilePrincipals(
 function principalOf(
   file: PrincipalFile,
   { settings, declared, texts }: PrincipalWorld,
+  placed: PlacedIdentity[],
   mistakes: Mistakes,
 ): Principal {
   const { kind, source, value } = file;
@@ -86,11 +90,15 @@ function principalOf(
       hintFor(tenant, declared.tenants),
     );
   }
+  const identities = identitiesOf(file, tenant, declared === null ? null : settings.issuers, mistakes);
+  placed.push(...identities);
   const base = {
     name,
     tenant,
     status: (value.status as PrincipalStatus | undefined) ?? 'active',
+    ...(value.reinstates === undefined ? {} : { reinstates: value.reinstates as string }),
     keys: keysOf(file, texts, mistakes),
+    identities: identities.map(({ identity }) => identity),
   };
   if (kind === 'person') {
     return {

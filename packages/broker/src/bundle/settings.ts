@@ -7,6 +7,7 @@ import { BASELINE_IDS, UNWAIVABLE } from './baseline.ts';
 import type { Settings, Webhook } from './bundle.ts';
 import { referenceOf } from './connector-credential.ts';
 import { parseDuration } from './duration.ts';
+import { issuersOf } from './issuers.ts';
 import { unboundedReason } from './lint-schema.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 import type { Source } from './parse-yaml.ts';
@@ -49,6 +50,8 @@ const DEFAULTS = {
   identical_reads: 120,
   failing: 8,
   window: '10m',
+  key_max_age: '90d',
+  unused_after: '30d',
   body_bytes: 1_048_576,
   depth: 32,
   result_bytes: 4_194_304,
@@ -63,7 +66,9 @@ type Duration =
   | 'rotate_keys'
   | 'ambient_idle'
   | 'keep'
-  | 'window';
+  | 'window'
+  | 'key_max_age'
+  | 'unused_after';
 
 /** Longest life of an access token: revoking an agent must take effect within it. */
 const ACCESS_TTL_MAX_MS = 300_000;
@@ -109,6 +114,11 @@ export function compileSettings(
       public_url: (value.public_url as string | undefined) ?? null,
       data_dir,
       tenants,
+      issuers: issuersOf(
+        (value.issuers ?? []) as readonly JsonObject[],
+        { tenants, context: Object.keys(value.context ?? {}) },
+        wrong,
+      ),
       context: contextOf((value.context ?? {}) as JsonObject, wrong),
       labels,
       approvals: {
@@ -142,6 +152,7 @@ export function compileSettings(
         window_ms: ms('loops', 'window'),
       },
       alerts: { webhooks: webhooksOf((part('alerts').webhooks ?? []) as JsonObject[], root, wrong) },
+      agents: { key_max_age_ms: ms('agents', 'key_max_age'), unused_after_ms: ms('agents', 'unused_after') },
       activation: { quorum },
       waivers: waiversOf((value.waivers ?? []) as unknown as Settings['waivers'], wrong),
     },

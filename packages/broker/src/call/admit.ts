@@ -1,6 +1,7 @@
 // Admit: the one transaction that turns a judged call into an admitted one. Nothing acts before it.
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { draftEntry } from '#rules/ledger-entry.ts';
+import { inactiveProblem } from '#rules/principal.ts';
 import { type Claim, claimsOf } from '#rules/quota.ts';
 import type { AdmittedAs, Admission as Asking } from '#store/admit-call.ts';
 import type { Admission, Admittance, Admitted, Decided } from './call.ts';
@@ -26,6 +27,7 @@ export const admit: Stage<Decided, Admitted> = (call, world) => {
   const paused = pausedProblem(call, world);
   if (paused !== null) return { stop: paused };
   const now = world.clock.now();
+  world.uses.note(call.agent, call.tool.name, now);
   const undoing = undoingOf(call);
   const claims = claimsOf(
     // An agent that has used up its quota is the very one whose deeds are to be undone.
@@ -164,6 +166,8 @@ function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: fals
       return stop(problem('run_ended', `Run ${call.run.id} has ended; ask for a new run.`));
     case 'halted':
       return stop(problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.'));
+    case 'agent_suspended':
+      return stop(inactiveProblem({ name: call.agent.name, status: refused.status }));
     case 'quota_exceeded':
       return stop(quotaProblem(call, refused.full));
     case 'approval_gone':

@@ -3,12 +3,13 @@ import { isCanonical } from '@countersign/contract/canonical.ts';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
 import type { Reply, StopSignal, Talk } from '#connectors/connector.ts';
-import type { Credential } from '#rules/credential.ts';
+import type { Credential, Minted, Purpose } from '#rules/credential.ts';
 import type { Scope } from '#rules/expression.ts';
 import type { Bind } from '#rules/tool.ts';
-import type { Validated } from './call.ts';
+import type { Admitted, Validated } from './call.ts';
 import { Pass } from './flow-lane.ts';
 import { haltableOf } from './halted.ts';
+import { isPerCall, recordLease } from './lease.ts';
 import type { World } from './world.ts';
 
 export interface AttemptLimits {
@@ -31,7 +32,7 @@ export async function attemptOnce(
   limits: AttemptLimits = {},
 ): Promise<Reply> {
   const of = haltableOf(call);
-  if (world.halts.matching(of) !== undefined) return { kind: 'not_sent', reason: 'stopped by an operator' };
+  if (world.halts.stops(of)) return { kind: 'not_sent', reason: 'stopped by an operator' };
   const signal = world.halts.watch(of);
   try {
     return await send(
@@ -118,7 +119,17 @@ export function timeWithin(timeout_ms: number, until_ms: number | undefined, wor
 
 /** A fresh read before anything is decided, with a credential of its own; a halt stops it like any attempt. */
 export async function readFresh(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
-  const minted = await mintFor(call, null, world);
+  const { credential } = call.tool;
+  let filled: Json;
+  try {
+    filled = ((credential?.readScope ?? credential?.scope)?.fill(scope) ?? null) as Json;
+  } catch (error) {
+    return {
+      kind: 'not_sent',
+      reason: `the credential's scope cannot be filled: ${(error as Error).message}`,
+    };
+  }
+  const minted = await mintFor(call, 'prepare', filled, world);
   if (!minted.ok) return { kind: 'not_sent', reason: minted.reason };
   return attemptOnce(call, bind, scope, 'read', minted.credential, world);
 }
@@ -127,8 +138,9 @@ export async function readFresh(call: Validated, bind: Bind, scope: Scope, world
  * A read that tells what became of a deed which was sent, a read-back or a look-up, with a credential of its own. No
  * halt stops it: it changes nothing, and without it a known outcome would turn into doubt just when people look.
  */
-export async function readOnce(call: Validated, bind: Bind, scope: Scope, world: World): Promise<Reply> {
-  const minted = await mintFor(call, null, world);
+export async function readOnce(call: Admitted, bind: Bind, scope: Scope, world: World): Promise<Reply> {
+  const filled = (call.tool.credential?.readScope?.fill(scope) ?? call.deed.credentialScope) as Json;
+  const minted = await mintFor(call, 'verify', filled, world);
   if (!minted.ok) return { kind: 'not_sent', reason: minted.reason };
   return send(call, bind, scope, { mode: 'read', credential: minted.credential, signal: NEVER }, world);
 }
@@ -139,11 +151,32 @@ export type MintedForCall =
   | { readonly ok: true; readonly credential: Credential | null }
   | { readonly ok: false; readonly reason: string };
 
-/** A credential of the connector's provider; null where the connector needs none. */
-export function mintFor(call: Validated, scope: Json, world: World): MintedForCall | Promise<MintedForCall> {
+/**
+ * A credential of the connector's provider; null where the connector needs none. One that is minted for each call anew
+ * is minted once for a call and scope, and put on record before it is used.
+ */
+export function mintFor(
+  call: Validated,
+  purpose: Exclude<Purpose, 'connection'>,
+  scope: Json,
+  world: World,
+): MintedForCall | Promise<MintedForCall> {
   const { connector, credential } = call.tool;
-  const request = { scope, max_ttl_ms: credential?.max_ttl_ms ?? null };
-  return world.credentials(call.bundle).mint(connector, request) ?? NONE_NEEDED;
+  const held = world.leases.find(call.id, connector, scope, world.clock.now());
+  if (held !== undefined) return { ok: true, credential: held };
+  const facts = {
+    ...{ id: call.id, run: call.run.id, tenant: call.agent.tenant },
+    ...{ agent: call.agent.name, tool: call.tool.name },
+  };
+  const request = { purpose, call: facts, scope, max_ttl_ms: credential?.max_ttl_ms ?? null };
+  const minting = world.credentials(call.bundle).mint(connector, request);
+  if (minting === null) return NONE_NEEDED;
+  return isPerCall(call, world) ? minting.then((minted) => onRecord(call, minted, world)) : minting;
+}
+
+async function onRecord(call: Validated, minted: Minted, world: World): Promise<MintedForCall> {
+  if (!minted.ok || (await recordLease(call, minted.credential, world))) return minted;
+  return { ok: false, reason: 'the credential could not be put on record' };
 }
 
 const NONE_NEEDED: MintedForCall = { ok: true, credential: null };

@@ -79,7 +79,7 @@ function evaluateDeed(call: Granted, scope: Scope): Evaluated {
     const cost = costOf(tool, scope);
     const pinned: Record<string, Json> = {};
     for (const pin of tool.pin) pinned[pin.source] = (pin.evaluate(scope) ?? null) as Json;
-    const credentialScope = (tool.credential?.scope.fill(scope) ?? null) as Json;
+    const credentialScope = (tool.credential?.scope.fill({ ...scope, cost }) ?? null) as Json;
     return { ok: true, deed: { resources, cost, pinned, credentialScope, summary: '' } };
   } catch (error) {
     return { ok: false, why: (error as Error).message };

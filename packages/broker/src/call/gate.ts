@@ -3,7 +3,14 @@ import { type Problem, problem } from '@countersign/contract/problem.ts';
 import { type Denial, denyAhead, denyOnFacts, permitsWhatever } from '#rules/decide.ts';
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
 import type { Expression, Scope } from '#rules/expression.ts';
+
+
 import { carriesResources } from '#rules/narrowing.ts';
+
+
+import { inactiveProblem } from '#rules/principal.ts';
+
+
 import type { Tool } from '#rules/tool.ts';
 import type { Gated, Recalled, Resolved } from './call.ts';
 import { costOf, resourcesOf } from './deed-facts.ts';
@@ -97,11 +104,15 @@ function aheadDenial(call: Recalled, world: World): Problem {
   return denial(call, denyOnFacts(policies, requests));
 }
 
-/** The problem of the halt that stops this call now, or null. */
+/** The problem of the halt that stops this call now, or of its agent's suspension; or null. */
 export function haltProblem(call: Resolved, world: World): Problem | null {
   if (world.halts.quiet) return null;
-  const halt = world.halts.matching(haltableOf(call));
-  if (halt === undefined) return null;
+  const of = haltableOf(call);
+  const halt = world.halts.matching(of);
+  if (halt === undefined) {
+    const agent = world.halts.inactive(of);
+    return agent === undefined ? null : inactiveProblem(agent);
+  }
   const what = STOPPED[halt.scope];
   return problem('halted', `${what} was stopped by an operator. Do not retry; hand over to a person.`);
 }

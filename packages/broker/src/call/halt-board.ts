@@ -1,6 +1,7 @@
-// The halts in force, in memory: asked before every attempt; the store stays the truth and admit asks it.
+// The halts in force and the agents that are not active, in memory: asked before every attempt; admit asks the store.
 import type { HaltScope } from '@countersign/contract/wire.ts';
 import type { StopListener, StopSignal } from '#connectors/connector.ts';
+import type { Agent } from '#rules/principal.ts';
 
 export interface ActiveHalt {
   readonly id: string;
@@ -23,6 +24,7 @@ export interface Haltable {
 }
 
 const NOBODY: readonly StopListener[] = [];
+const NO_AGENTS: ReadonlyMap<string, Agent> = new Map();
 
 /** An attempt under way, which a halt ends where it can still be ended. The signal that its connector is given. */
 class Watch implements StopSignal {
@@ -69,6 +71,7 @@ class Watch implements StopSignal {
 /** Filled from the store at start and after every change of a halt. */
 export class HaltBoard {
   #active: readonly ActiveHalt[] = [];
+  #inactive: ReadonlyMap<string, Agent> = NO_AGENTS;
   #asked = 0;
   #applied = 0;
   readonly #watches = new Set<Watch>();
@@ -78,14 +81,22 @@ export class HaltBoard {
     return ++this.#asked;
   }
 
-  /** Puts these in force, and aborts the attempts under way that they cover. `asked`: from before they were read. */
-  replace(active: readonly ActiveHalt[], asked = this.asking()): void {
+  /**
+   * Puts these in force, and aborts the attempts under way that they cover, or that are of an agent which is not active.
+   * `asked`: from before they were read.
+   */
+  replace(
+    active: readonly ActiveHalt[],
+    asked = this.asking(),
+    inactive: ReadonlyMap<string, Agent> = NO_AGENTS,
+  ): void {
     if (asked < this.#applied) return;
     this.#applied = asked;
     this.#active = active;
+    this.#inactive = inactive;
     // Newest first: those that wait behind others are known not to have gone only while they still wait.
     for (const watch of [...this.#watches].reverse()) {
-      if (this.matching(watch.of) !== undefined) watch.abort();
+      if (this.stops(watch.of)) watch.abort();
     }
   }
 
@@ -100,9 +111,20 @@ export class HaltBoard {
     this.#watches.delete(watch);
   }
 
-  /** Whether anything at all is halted. */
+  /** Whether nothing at all is halted, and every agent active. */
   get quiet(): boolean {
-    return this.#active.length === 0;
+    return this.#active.length === 0 && this.#inactive.size === 0;
+  }
+
+  /** Whether nothing of this call may be sent now. */
+  stops(of: Haltable): boolean {
+    return this.matching(of) !== undefined || this.inactive(of) !== undefined;
+  }
+
+  /** The agent of this call, where it is suspended or retired. */
+  inactive({ tenant, agent }: Haltable): Agent | undefined {
+    const known = this.#inactive.get(agent);
+    return known?.tenant === tenant ? known : undefined;
   }
 
   /** The halt that stops this call now, if any. */

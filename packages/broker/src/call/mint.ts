@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 
 /** Ends with `credential_unavailable`. The credential lives in memory, between here and the end of the attempt. */
 export const mint: Stage<Admitted, Minted> = (call, world) => {
-  const minted = mintFor(call, call.deed.credentialScope, world);
+  const minted = mintFor(call, 'call', call.deed.credentialScope, world);
   return minted instanceof Promise
     ? minted.then((later) => mintedStep(call, later, world))
     : mintedStep(call, minted, world);

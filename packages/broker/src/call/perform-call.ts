@@ -12,6 +12,7 @@ import { gate } from './gate.ts';
 import { grants } from './grants.ts';
 import { holdCall } from './hold.ts';
 import { label } from './label.ts';
+import { releaseCredentials } from './lease.ts';
 import { isWatched, loops, toldOf } from './loops.ts';
 import { mint } from './mint.ts';
 import { prepare } from './prepare.ts';
@@ -70,6 +71,7 @@ export function askCall(world: World, request: Omit<Asked, 'id' | 'receivedAt_ms
 /** Walks a call from the request to its answer. Never throws. */
 export async function performCall(asked: Asked, world: World): Promise<Performed> {
   const performed = await performRounds(asked, world);
+  releaseCredentials(asked.id, world);
   if (isWatched(asked)) {
     const answer = performed.kind === 'answer' ? performed.answer : null;
     world.loops.leave(asked.id, answer, world.clock.now(), world.bundle().settings.loops);

@@ -9,6 +9,7 @@ import { taint } from '#store/runs.ts';
 import { readFresh } from './attempt.ts';
 import type { Counted, Prepared } from './call.ts';
 import { haltProblem, unjudgedProblem } from './gate.ts';
+import { credentialFacts } from './lease.ts';
 import { tenantLog } from './logs.ts';
 import { notSentProblem, retryAt } from './not-sent.ts';
 import { scopeOf } from './scope.ts';
@@ -103,6 +104,7 @@ async function record(call: Counted, { prepared, steps, labels, stop }: Tried, w
         run: call.run.id,
         tool: call.tool.name,
         steps,
+        ...credentialFacts(call, world.leases.heldBy(call.id).at(-1)?.credential, world),
         ...(stop === null ? {} : { problem: stop.code }),
       },
       payload: { prepared, digest: digestOf(prepared) },

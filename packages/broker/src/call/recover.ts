@@ -7,7 +7,8 @@ import { beginResend, type Doubt } from '#store/doubts.ts';
 import type { Admitted, Executed, Minted } from './call.ts';
 import { executed, type KeptReply, sideEffectOf } from './execute.ts';
 import { type Found, findDeed, mayBeDone, readAlreadyDone } from './find-deed.ts';
-import { haltProblem } from './gate.ts';
+import { haltableOf } from './halted.ts';
+import { releaseCredentials } from './lease.ts';
 import { mint } from './mint.ts';
 import { restoreCall } from './restore.ts';
 import { scopeOf } from './scope.ts';
@@ -30,6 +31,14 @@ const MOST_RESENDS = 10;
  * like any deed. A halt keeps it from being sent again, and from nothing else: what became of it may be found out.
  */
 export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): Promise<Recovered> {
+  try {
+    return await findOut(row, doubt, world);
+  } finally {
+    releaseCredentials(row.id, world);
+  }
+}
+
+async function findOut(row: StoredCall, doubt: Doubt, world: World): Promise<Recovered> {
   const restored = await restoreCall(row, world);
   if (!restored.ok) return { kind: 'person', why: restored.why };
   const { call } = restored;
@@ -41,7 +50,8 @@ export async function recoverCall(row: StoredCall, doubt: Doubt, world: World): 
   if (search === 'unclear') return { kind: 'later', why: 'the outside system could not be asked' };
   const waiting = stillSettling(call, doubt, world);
   if (waiting !== null) return waiting;
-  if (haltProblem(call, world) !== null) return { kind: 'halted', why: 'an operator has stopped it' };
+  if (world.halts.matching(haltableOf(call)) !== undefined)
+    return { kind: 'halted', why: 'an operator has stopped it' };
   const barred = whyNotResend(call, search, restored.admittedAt_ms, doubt, world);
   return barred ?? resend(call, scope, world);
 }

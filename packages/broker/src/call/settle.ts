@@ -7,6 +7,7 @@ import { draftEntry } from '#rules/ledger-entry.ts';
 import { labelsOfFields, projectOutput } from '#rules/output.ts';
 import { quoteForeign } from '#rules/summary.ts';
 import type { Admittance, Admitted, Verified } from './call.ts';
+import { credentialFacts } from './lease.ts';
 import { tenantLog } from './logs.ts';
 import { notSentProblem, retryAt } from './not-sent.ts';
 import { scopeOf } from './scope.ts';
@@ -169,6 +170,11 @@ function exchangedOf({ talk }: Partial<Verified>): { exchanged?: Json } {
   return exchanged.length === 0 ? {} : { exchanged: [...exchanged] };
 }
 
+/** What the credential could do. It may hold arguments, so that it belongs where it can be erased. */
+function scopeOfCredential({ credential, tool }: Admitted & Partial<Verified>): { credential_scope?: Json } {
+  return credential == null || tool.credential === undefined ? {} : { credential_scope: credential.scope };
+}
+
 async function recordOutcome(
   call: Admitted & Partial<Verified>,
   answer: CallAnswer,
@@ -199,10 +205,7 @@ async function recordOutcome(
       kind: answer.status === 'in_doubt' ? 'call.in_doubt' : 'call.settled',
       facts: {
         call: call.id,
-        ...(credential === undefined || credential === null
-          ? {}
-          : { credential: credential.id, credential_expires_at_ms: credential.expires_at_ms }),
-        ...(credential?.granted === undefined ? {} : { credential_scopes: credential.granted }),
+        ...credentialFacts(call, credential, world),
         labels: answer.labels,
         ...(answer.problem === undefined ? {} : { problem: answer.problem.code }),
         run: id,
@@ -214,7 +217,7 @@ async function recordOutcome(
         ...(call.admission.recovering ? { recovered: true } : {}),
         ...undoFacts(call),
       },
-      payload: { answer: answer as unknown as Json, ...exchangedOf(call) },
+      payload: { answer: answer as unknown as Json, ...exchangedOf(call), ...scopeOfCredential(call) },
     }),
     ...(undone === null ? {} : { undone }),
   });

@@ -7,7 +7,7 @@ import type { Bundle, ConnectorSpec } from '#bundle/bundle.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
-import { oauthOptions } from '#credentials/oauth/options.ts';
+import { actsForItself, oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault, VaultError } from '#credentials/oauth/vault.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
@@ -75,7 +75,7 @@ function breakerWords({ breakers, paused_until_ms }: ConnectorView): string {
 async function standing({ name, credential }: ConnectorSpec, vault: Vault): Promise<string> {
   if (credential?.provider !== 'oauth') return '';
   const options = oauthOptions(credential.options);
-  if (options.grant === 'client_credentials') return 'acts for itself';
+  if (actsForItself(options)) return 'acts for itself';
   const grant = await kept(vault, name);
   if (grant === null || grant.server !== options.server) return 'not authorised yet: log in';
   if (grant.refused) return 'not accepted any more: log in';
@@ -89,7 +89,7 @@ async function login(name: string, dir: string, { terminal, environment }: CliWo
   if (spec?.credential?.provider !== 'oauth')
     throw new CliFailure(EXIT.usage, `there is no connector "${name}" with provider oauth in ${dir}`);
   const options = oauthOptions(spec.credential.options);
-  if (options.grant === 'client_credentials')
+  if (actsForItself(options))
     throw new CliFailure(EXIT.usage, `connector "${name}" acts for itself; nobody logs in for it`);
   const vault = vaultOf(bundle);
   const before = await kept(vault, name);

@@ -1,11 +1,14 @@
 // Starts the servers of a client's configuration, each after a person agreed, and asks them for their tools.
+import { randomBytes } from 'node:crypto';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import type { ClientServer } from '#bundle/import-client.ts';
 import { type ConnectorDraft, draftConnector, type ImportWorld } from '#bundle/import-connector.ts';
 import type { OfferedTool } from '#bundle/import-tools.ts';
 import { ConnectorRefused } from '#connectors/connector-deps.ts';
+import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { listUpstreamTools } from '#connectors/mcp/list-upstream-tools.ts';
 import { createCredentials } from '#credentials/create-credentials.ts';
+import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { countOf } from './mistakes.ts';
 import { printable } from './printable.ts';
@@ -95,7 +98,11 @@ async function listTools(
   };
   const clock = { now: Date.now };
   try {
-    const credentials = createCredentials(new Map([[spec.name, spec]]), readSecret, clock);
+    const credentials = createCredentials(new Map([[spec.name, spec]]), {
+      ...{ readSecret, clock, random: randomBytes, oauth: null },
+      seal: createHandleSeal(randomBytes(SEAL_KEY_BYTES)),
+      network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
+    });
     const listed = await listUpstreamTools(spec, {
       clock,
       log: { info: () => {}, warn: () => {}, error: () => {} },

@@ -1,6 +1,6 @@
 // Reads a bundle folder with everything that can be known before serving: also what each connector kind says.
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
-import type { Loaded } from '#bundle/bundle.ts';
+import type { ConnectorSpec, Loaded } from '#bundle/bundle.ts';
 import { compileBundle, type LoadOptions, loadBundle } from '#bundle/compile-bundle.ts';
 import type { FileTexts } from '#bundle/read-files.ts';
 import { checkCommandOperation } from '#connectors/command/fill-arguments.ts';
@@ -9,28 +9,48 @@ import { addressMistakes } from '#connectors/mcp/check-address.ts';
 import { checkOpenapiOperation, driftedDigest } from '#connectors/openapi/check-openapi-operation.ts';
 import { optionMistakes } from '#connectors/openapi/options.ts';
 import { checkSqlOperation, paramsOf } from '#connectors/sql/check-sql-operation.ts';
+import { credentialMistakes } from '#credentials/create-credentials.ts';
 
 /** Loads the bundle in a folder. `now_ms` dates waivers. Used by every command and by the broker itself. */
 export function readBundle(dir: string, now_ms: number): Promise<Loaded> {
-  return loadBundle(dir, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return loadBundle(dir, { now_ms, ...checks });
 }
 
 /** The same judgement of texts that were read already, with changes that are not written yet. `root`: real path. */
 export function judgeTexts(root: string, texts: FileTexts, now_ms: number): Loaded {
-  return compileBundle(root, texts, { now_ms, checkConnector, checkWebhook, checkOperation, warnOperation });
+  return compileBundle(root, texts, { now_ms, ...checks });
 }
 
-const checkConnector: NonNullable<LoadOptions['checkConnector']> = ({ kind, options }) => {
+const checkConnector: NonNullable<LoadOptions['checkConnector']> = (spec) => [
+  ...transportMistakes(spec),
+  ...credentialMistakes(spec),
+];
+
+function transportMistakes({ kind, options }: ConnectorSpec) {
   const { http } = (options['transport'] ?? {}) as JsonObject;
   if (kind !== 'mcp' || http === undefined) return [];
   return addressMistakes(http as JsonObject).map((it) => ({
     ...it,
     pointer: `/transport/http${it.pointer}`,
   }));
-};
+}
 
 const checkWebhook: NonNullable<LoadOptions['checkWebhook']> = ({ url, allow_private }) =>
   addressMistakes({ url, allow_private: allow_private as Json });
+
+/** A trust domain is no address; without `jwks_uri` the issuer itself is dialled. */
+const checkIssuer: NonNullable<LoadOptions['checkIssuer']> = ({ url, jwks_uri, allow_private }) =>
+  [
+    { key: 'issuer', address: url.startsWith('spiffe://') || jwks_uri !== null ? null : url },
+    { key: 'jwks_uri', address: jwks_uri },
+  ].flatMap(({ key, address }) =>
+    address === null
+      ? []
+      : addressMistakes({ url: address, allow_private: allow_private as Json }).map((it) => ({
+          ...it,
+          pointer: it.pointer === '/url' ? `/${key}` : it.pointer,
+        })),
+  );
 
 const checkOperation: NonNullable<LoadOptions['checkOperation']> = (kind, operation, inputs, at) => {
   if (kind === 'openapi') return openapiMistakes(at);
@@ -92,3 +112,5 @@ function sqlMistakes(operation: JsonObject, inputs: readonly string[], { spec }:
     ...unused.map((name) => `params gives "${name}", which the SQL does not read`),
   ];
 }
+
+const checks: LoadOptions = { checkConnector, checkWebhook, checkIssuer, checkOperation, warnOperation };

@@ -122,17 +122,19 @@ export function createConnectorConnect(
 }
 
 /**
- * Builds undici's connect function. `plainCheck` judges what is dialled without TLS. A name is resolved once per connection; if any of its addresses is refused,
- * all are (an answer that mixes public and private addresses is rebinding), and the socket is given the checked
- * addresses themselves, so that no second lookup can answer differently.
+ * Builds undici's connect function. `plainCheck` judges what is dialled without TLS; `tls.ca` replaces the authorities
+ * that are believed. A name is resolved once per connection; if any of its addresses is refused, all are (an answer that
+ * mixes public and private addresses is rebinding), and the socket is given the checked addresses themselves, so that no
+ * second lookup can answer differently.
  */
 export function createCheckedConnect(
   check: AddressCheck,
   timeout_ms: number,
   plainCheck: AddressCheck = check,
+  tls: { readonly ca?: string } = {},
 ): buildConnector.connector {
   const dialling = (by: AddressCheck): buildConnector.connector =>
-    buildConnector({ timeout: timeout_ms, allowH2: false, lookup: checkedLookup(by) } as never);
+    buildConnector({ timeout: timeout_ms, allowH2: false, lookup: checkedLookup(by), ...tls } as never);
   const secure = { check, connect: dialling(check) };
   const plain = { check: plainCheck, connect: dialling(plainCheck) };
   return (options, callback) => {

@@ -24,7 +24,8 @@ const GRACE_MS = 30_000;
 export class ConnectorSet {
   readonly #create: Create;
   #running: ReadonlyMap<string, Running> = new Map();
-  readonly #of = new WeakMap<Bundle, ReadonlyMap<string, Running>>();
+  /** By the connectors of a bundle, which it shares with its copies in which statuses differ. */
+  readonly #of = new WeakMap<Bundle['connectors'], ReadonlyMap<string, Running>>();
   readonly #ending = new Map<Connector, NodeJS.Timeout>();
 
   constructor(create: Create) {
@@ -33,7 +34,7 @@ export class ConnectorSet {
 
   /** The connector that a bundle's calls use, also while a newer bundle is in force already. */
   get(bundle: Bundle, name: string): Connector | undefined {
-    return this.#of.get(bundle)?.get(name)?.connector;
+    return this.#of.get(bundle.connectors)?.get(name)?.connector;
   }
 
   /**
@@ -71,7 +72,7 @@ export class ConnectorSet {
     const commit = (): void => {
       for (const [name, old] of this.#running) if (next.get(name) !== old) this.#endLater(old.connector);
       this.#running = next;
-      this.#of.set(bundle, next);
+      this.#of.set(bundle.connectors, next);
     };
     return { commit, abandon };
   }

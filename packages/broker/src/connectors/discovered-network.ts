@@ -31,11 +31,14 @@ export class DiscoveredRefused extends Error {
   override readonly name = 'DiscoveredRefused';
 }
 
-/** `allowPrivate`: what the connector's own address may be, and no more. */
-export function createDiscoveredNetwork(allowPrivate: AllowPrivate): DiscoveredNetwork {
+/**
+ * `allowPrivate`: what the connector's own address may be, and no more. `ca`: certificates (PEM) of the authorities that
+ * are believed instead of the usual ones.
+ */
+export function createDiscoveredNetwork(allowPrivate: AllowPrivate, ca?: string): DiscoveredNetwork {
   const check = createAddressCheck(allowPrivate);
   const agent = new Agent({
-    connect: createCheckedConnect(check, CONNECT_MS),
+    connect: createCheckedConnect(check, CONNECT_MS, check, ca === undefined ? {} : { ca }),
     connections: 4,
     maxResponseSize: MOST_BYTES,
     keepAliveTimeout: 1_000,

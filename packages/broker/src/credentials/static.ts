@@ -2,9 +2,16 @@
 import { createHash } from 'node:crypto';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Credential, CredentialProvider, Minted, MintRequest } from '#rules/credential.ts';
+import type { ProviderKind, ReadSecret } from './provider.ts';
 
-/** Reads the value behind `env:NAME` or `file:/path`. Only main.ts supplies this. */
-export type ReadSecret = (ref: string) => Promise<string>;
+export const staticKind: ProviderKind = {
+  grade: () => ({
+    grade: 'D',
+    why: 'One fixed secret: it can do all that it was given, for as long as nobody replaces it.',
+  }),
+  create: (connector, options, { readSecret, clock }) =>
+    createStaticProvider(connector, options, readSecret, clock),
+};
 
 export interface StaticOptions {
   /** `env:NAME` or `file:/absolute/path`. */

@@ -1,5 +1,6 @@
 // The HTTP door with the real walk behind it.
 import type { FastifyInstance } from 'fastify';
+import { listAgents, showAgent } from '#admin/agents.ts';
 import { ackAlert, listAlerts } from '#admin/alerts.ts';
 import { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import { activateBundle, showBundle } from '#admin/bundle.ts';
@@ -11,6 +12,7 @@ import { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts';
 import { listQuotas } from '#admin/quotas.ts';
 import { resolveCall } from '#admin/resolution.ts';
 import { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import { resumePrincipal, setStatus } from '#admin/statuses.ts';
 import { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import { describeTool, describeTools } from '#admin/tools.ts';
 import { undoCall, undoRun } from '#admin/undo.ts';
@@ -30,6 +32,10 @@ const deeds: Deeds = {
     undoRun,
     liftHalt,
     listHalts,
+    listAgents,
+    showAgent,
+    setStatus,
+    resumePrincipal,
     listConnectors,
     listQuotas,
     listAlerts,

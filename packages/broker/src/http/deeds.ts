@@ -1,4 +1,5 @@
 // What this door calls below it: the walk, and the views and deeds of people and orchestrators.
+import type { listAgents, showAgent } from '#admin/agents.ts';
 import type { ackAlert, listAlerts } from '#admin/alerts.ts';
 import type { listApprovals, showApproval, vote } from '#admin/approvals.ts';
 import type { activateBundle, showBundle } from '#admin/bundle.ts';
@@ -10,6 +11,7 @@ import type { latestCheckpoint, readLedger, showReceipt } from '#admin/ledger.ts
 import type { listQuotas } from '#admin/quotas.ts';
 import type { resolveCall } from '#admin/resolution.ts';
 import type { endRun, listRuns, openRun, showRun } from '#admin/runs.ts';
+import type { resumePrincipal, setStatus } from '#admin/statuses.ts';
 import type { revokeAgentTokens, revokeByForm, rotateKeys } from '#admin/tokens.ts';
 import type { findTool, listTools } from '#admin/tools.ts';
 import type { undoCall, undoRun } from '#admin/undo.ts';
@@ -36,6 +38,10 @@ export interface Deeds {
   readonly setHalt: typeof setHalt;
   readonly liftHalt: typeof liftHalt;
   readonly listHalts: typeof listHalts;
+  readonly listAgents: typeof listAgents;
+  readonly showAgent: typeof showAgent;
+  readonly setStatus: typeof setStatus;
+  readonly resumePrincipal: typeof resumePrincipal;
   readonly listConnectors: typeof listConnectors;
   readonly listQuotas: typeof listQuotas;
   readonly listAlerts: typeof listAlerts;

@@ -87,6 +87,7 @@ export const requestSchemas = {
     },
     ['drop'],
   ),
+  StatusRequest: closed({ reason: text(2_000, 'Why; recorded.') }),
   Nothing: closed({}),
 } as const satisfies Record<string, JsonObject>;
 

@@ -1,4 +1,5 @@
 // The one table of HTTP routes: the server, OpenAPI and the door tests are made from it.
+import { agentRoutes } from './agent-routes.ts';
 import { callRoutes } from './call-routes.ts';
 import { controlRoutes } from './control-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
@@ -12,6 +13,7 @@ export const routes: readonly Route[] = [
   ...openRoutes,
   ...callRoutes,
   ...controlRoutes,
+  ...agentRoutes,
   ...tokenRoutes,
   ...evidenceRoutes,
 ];

@@ -7,7 +7,8 @@ import type { Bundle } from '#bundle/bundle.ts';
 import type { Principal } from '#rules/principal.ts';
 import { useAssertion } from '#store/assertions.ts';
 import type { Store } from '#store/store.ts';
-import { type Algorithm, importRegisteredKey, isAlgorithm } from './jwk.ts';
+import { noteToken } from '#store/uses.ts';
+import { type Algorithm, importRegisteredKey, isAlgorithm, type RegisteredKey } from './jwk.ts';
 import { decodeJws } from './jws.ts';
 
 const LIFETIME_MAX_MS = 300_000;
@@ -50,13 +51,19 @@ export async function verifyAssertion(
 
   const principal = context.bundle.principals.get(sub);
   const candidates = await keysFor(principal, alg, typeof kid === 'string' ? kid : null);
-  if (!(await signedByOne(assertion, alg, candidates))) return refused('no registered key signed it');
+  const signer = await signerOf(assertion, alg, candidates);
+  if (signer === null) return refused('no registered key signed it');
   if (principal === undefined) return refused('unknown client');
 
   const claimMistake = checkClaims(token.claims, context);
   if (claimMistake !== null) return refused(claimMistake);
   const { jti, exp } = token.claims as { jti: string; exp: number };
-  const first = await context.store.write((tx) => useAssertion(tx, sub, jti, Math.ceil(exp * 1000)));
+  const first = await context.store.write(async (tx) => {
+    if (!(await useAssertion(tx, sub, jti, Math.ceil(exp * 1000)))) return false;
+    const use = { tenant: principal.tenant, principal: sub, thumbprint: signer.thumbprint };
+    await noteToken(tx, use, context.now_ms);
+    return true;
+  });
   return first ? { ok: true, principal } : refused('jti was used before');
 }
 
@@ -100,26 +107,33 @@ async function keysFor(
   principal: Principal | undefined,
   alg: Algorithm,
   kid: string | null,
-): Promise<readonly KeyObject[]> {
+): Promise<readonly Candidate[]> {
   const keys = (principal?.keys ?? [])
     .map(importRegisteredKey)
+    .filter((each) => each !== null)
     .filter(
       (each) =>
-        each?.algorithms.includes(alg) && (kid === null || each.kid === kid || each.thumbprint === kid),
-    )
-    .map((each) => each!.key);
-  return keys.length > 0 ? keys : [await decoyKey(alg)];
+        each.algorithms.includes(alg) && (kid === null || each.kid === kid || each.thumbprint === kid),
+    );
+  return keys.length > 0 ? keys : [{ key: await decoyKey(alg), thumbprint: '' }];
 }
 
-async function signedByOne(assertion: string, alg: Algorithm, keys: readonly KeyObject[]): Promise<boolean> {
-  for (const key of keys) {
-    const signed = await compactVerify(assertion, key, { algorithms: [alg] }).then(
+type Candidate = Pick<RegisteredKey, 'key' | 'thumbprint'>;
+
+/** The one of them that signed; null where none did. */
+async function signerOf(
+  assertion: string,
+  alg: Algorithm,
+  keys: readonly Candidate[],
+): Promise<Candidate | null> {
+  for (const candidate of keys) {
+    const signed = await compactVerify(assertion, candidate.key, { algorithms: [alg] }).then(
       () => true,
       () => false,
     );
-    if (signed) return true;
+    if (signed) return candidate;
   }
-  return false;
+  return null;
 }
 
 const makeKeyPair = promisify(generateKeyPair);

@@ -1,6 +1,7 @@
 // Client authentication (RFC 7521 §4.2): the one step in which a client of the token endpoint proves who it is.
 import type { Principal } from '#rules/principal.ts';
 import { verifyAssertion } from './client-assertion.ts';
+import { proveWorkload } from './federation/prove-workload.ts';
 import type { TokenContext } from './grants/grant.ts';
 import { type DecodedJws, decodeJws } from './jws.ts';
 import { failure, type OAuthFailure } from './oauth-error.ts';
@@ -29,6 +30,14 @@ interface ClientMethod {
 
 /** The first that recognises the JWT has the only say. */
 const methods: readonly ClientMethod[] = [
+  {
+    // Workload identity (RFC 7523 §2.2): signed by an issuer that the bundle trusts. No name of ours is an issuer's.
+    recognises: (token, { federation, bundle }) => federation?.recognises(token, bundle) ?? false,
+    prove: async (assertion, client_id, context) =>
+      context.federation === null
+        ? { ok: false, why: 'no foreign token is believed' }
+        : proveWorkload(assertion, client_id, 'client_assertion', context.federation, context),
+  },
   {
     // private_key_jwt (RFC 7523): signed with a key that the bundle lists.
     recognises: () => true,
@@ -74,5 +83,5 @@ export function inactive({ name, status }: Principal): OAuthFailure {
 
 /** One text for every way in which a client can fail to prove itself. */
 function invalidClient(why: string): OAuthFailure {
-  return failure('invalid_client', 'The client could not be authenticated with private_key_jwt.', why);
+  return failure('invalid_client', 'The client could not be authenticated by its assertion.', why);
 }

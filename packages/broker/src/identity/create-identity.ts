@@ -3,7 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import { problem } from '@countersign/contract/problem.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { Narrowing } from '#rules/narrowing.ts';
-import { type Agent, agentThrough, type Principal } from '#rules/principal.ts';
+import { type Agent, agentThrough, inactiveProblem, type Principal } from '#rules/principal.ts';
 import type { Revoked } from '#store/revocations.ts';
 import type { Store } from '#store/store.ts';
 import { type AccessClaims, AccessTokenVerifier, audienceOf } from './access-token.ts';
@@ -13,6 +13,7 @@ import { ProofReader, REPLAY_MS } from './dpop/proof.ts';
 import { Replays } from './dpop/replays.ts';
 import { dpopRequired } from './dpop/required.ts';
 import { type Exchanged, exchangeToken } from './exchange-token.ts';
+import type { Federation } from './federation/federation.ts';
 import type { TokenContext } from './grants/grant.ts';
 import type { Authentication, Identity, Presentation } from './identity.ts';
 import { bearer } from './identity.ts';
@@ -33,6 +34,8 @@ export interface IdentityOptions {
   readonly store: Store;
   readonly clock: { now(): number };
   readonly random: (bytes: number) => Uint8Array;
+  /** Without it no foreign token is believed. */
+  readonly federation?: Federation;
 }
 
 /** What the OAuth endpoints and the metadata routes need. */
@@ -88,6 +91,7 @@ export function createIdentity(options: IdentityOptions): Identity & TokenIssuer
   });
   const contextOf = (): TokenContext => ({
     ...{ key: keys, issuer: issuer(), bundle: bundle(), store, now_ms: clock.now(), newTokenId },
+    federation: options.federation ?? null,
     verifyAccess: (token) => verifier.verify(token, clock.now()),
     isRevoked: (token) => revocations.has(token),
   });
@@ -214,6 +218,6 @@ function stopped(who: Principal, principal: Principal): Authentication {
   return {
     ok: false,
     principal,
-    problem: problem('agent_suspended', `"${who.name}" is ${who.status}; ask its owner.`),
+    problem: inactiveProblem(who),
   };
 }

@@ -55,10 +55,10 @@ export async function exchangeToken(
   }
   const asked = askedOf(form);
   if (asked !== null && 'error' in asked) return asked;
-  const granted = await grant.grant({ form, client: authenticated.client, resource }, context);
+  const jkt = proved?.jkt ?? null;
+  const granted = await grant.grant({ form, client: authenticated.client, resource, jkt }, context);
   if (!granted.ok) return granted;
   if (granted.principal.status !== 'active') return inactive(granted.principal);
-  const jkt = proved?.jkt ?? null;
   if (jkt === null && mustBeBound(granted, context)) {
     return failure('invalid_request', 'Expected a DPoP proof: this token must be bound to a key (RFC 9449).');
   }

@@ -42,6 +42,19 @@ export function openKeyFile(path: string): KeyObject {
   );
 }
 
+/**
+ * A symmetric key of `bytes` random bytes in the file, as base64url; where there is none, it is made first, as
+ * `openKeyFile` makes its own. Throws KeyFileError.
+ */
+export function openSecretKey(path: string, bytes: number): Buffer {
+  makeKeyFolder(dirname(path));
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
+    writeKeyFile(path, `${randomBytes(bytes).toString('base64url')}\n`, 'keep');
+  const key = Buffer.from(readKeyFile(path).trim(), 'base64url');
+  if (key.length === bytes) return key;
+  throw new KeyFileError(`${path}: expected a key of ${bytes} bytes as base64url, got something else.`);
+}
+
 /** Text of an existing key file. Throws KeyFileError where the file is open to others. */
 export function readKeyFile(path: string): string {
   assertPrivate(path, 'file');

@@ -11,8 +11,10 @@ import { purgeUse } from '#store/quotas.ts';
 import { purgeRevoked } from '#store/revocations.ts';
 import { closeDecided } from './close-held.ts';
 import { announceAlerts, deliverAlerts } from './deliver-alerts.ts';
+import { recordUses } from './record-uses.ts';
 import { recoverStranded } from './recover-intents.ts';
 import { resumeApproved } from './resume-approved.ts';
+import { revokeLeases } from './revoke-leases.ts';
 import { settleDoubts } from './settle-doubts.ts';
 
 const APPROVALS_EVERY_MS = 2_000;
@@ -21,8 +23,10 @@ const DOUBTS_EVERY_MS = 1_000;
 const HALTS_EVERY_MS = 1_000;
 const REVOKED_EVERY_MS = 1_000;
 const KEYS_EVERY_MS = 60_000;
+const LEASES_EVERY_MS = 2_000;
 const STRANDED_EVERY_MS = 5_000;
 const ALERTS_EVERY_MS = 2_000;
+const USES_EVERY_MS = 60_000;
 const PURGE_EVERY_MS = 60_000;
 const QUOTAS_EVERY_MS = 3_600_000;
 /** How long the counts of a window are kept after its end. */
@@ -52,6 +56,8 @@ export function runJobs(world: World, keeper: TokenKeeper, send: WebhookSender):
     loop(world, stopping.signal, 'halts', HALTS_EVERY_MS, () => refreshHalts(world)),
     loop(world, stopping.signal, 'revoked', REVOKED_EVERY_MS, () => refreshRevoked(world, keeper)),
     loop(world, stopping.signal, 'keys', KEYS_EVERY_MS, () => tendKeys(world, keeper)),
+    loop(world, stopping.signal, 'leases', LEASES_EVERY_MS, () => revokeLeases(world)),
+    loop(world, stopping.signal, 'uses', USES_EVERY_MS, () => recordUses(world)),
     loop(world, stopping.signal, 'stranded', STRANDED_EVERY_MS, () => recoverStranded(world)),
     loop(world, stopping.signal, 'alerts', ALERTS_EVERY_MS, async () => {
       await announceAlerts(world);

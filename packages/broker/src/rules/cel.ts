@@ -17,6 +17,7 @@ export const PLACES = {
   cost: ['args', 'prepared', 'bound'],
   bind: [...deed, 'now'],
   credential: deed,
+  readScope: ['args', 'bound', 'call', 'run'],
   idempotency: deed,
   lookup: deed,
   lookupFound: [...deed, 'lookup'],

@@ -14,6 +14,7 @@ const agent: Agent = {
     tenant: 't',
     status: 'active',
     keys: [],
+    identities: [],
     owner: 'o',
     purpose: 'p',
     mode: 'act',

@@ -1,10 +1,25 @@
-// The principals of a bundle: agents, orchestrators and people, each with public keys only.
+// The principals of a bundle: agents, orchestrators and people, each with public keys or foreign identities only.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { FederatedIdentity } from './federation.ts';
 import type { Narrowing } from './narrowing.ts';
 
 /** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
 export type AgentMode = 'observe' | 'suggest' | 'act';
 export type PrincipalStatus = 'active' | 'suspended' | 'retired';
+/** From the loosest to the strictest. */
+const STRICTNESS: readonly PrincipalStatus[] = ['active', 'suspended', 'retired'];
+
+/** The stricter of what the reviewed file says and what people have set beside it. */
+export function stricterStatus(one: PrincipalStatus, other: PrincipalStatus): PrincipalStatus {
+  return STRICTNESS.indexOf(one) > STRICTNESS.indexOf(other) ? one : other;
+}
+
+/** What a principal that is not active is told, wherever it tries. */
+export function inactiveProblem({ name, status }: Pick<Principal, 'name' | 'status'>): Problem {
+  return problem('agent_suspended', `"${name}" is ${status}; ask its owner.`);
+}
+
 export type PersonRole = 'approver' | 'operator' | 'auditor' | 'admin';
 
 interface PrincipalBase {
@@ -12,8 +27,12 @@ interface PrincipalBase {
   readonly name: string;
   readonly tenant: string;
   readonly status: PrincipalStatus;
+  /** Id of a suspension or retirement, set beside the bundle, that this reviewed file takes back. */
+  readonly reinstates?: string;
   /** Public JWKs that verify the principal's client assertions. */
   readonly keys: readonly JsonObject[];
+  /** How foreign issuers know the principal. */
+  readonly identities: readonly FederatedIdentity[];
 }
 
 export interface Agent extends PrincipalBase {

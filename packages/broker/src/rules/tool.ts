@@ -72,7 +72,13 @@ export interface Tool {
   /** Amount in minor units and ISO 4217 currency. */
   readonly cost?: { readonly minor: Expression; readonly currency: Expression };
   readonly bind: Bind;
-  readonly credential?: { readonly provider: string; readonly scope: Template; readonly max_ttl_ms: number };
+  readonly credential?: {
+    /** What the credential of the deed may do. */
+    readonly scope: Template;
+    /** What those of its fresh reads, read-backs and look-ups may do; absent: as the deed's. */
+    readonly readScope?: Template;
+    readonly max_ttl_ms: number;
+  };
   readonly idempotency?: Idempotency;
   /** Absent: one attempt. */
   readonly retry?: RetryRule;

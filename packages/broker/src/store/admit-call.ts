@@ -9,6 +9,7 @@ import { fullClaim, reserve } from './quotas.ts';
 import { spendToken } from './revocations.ts';
 import { taint } from './runs.ts';
 import type { Standings } from './standings.ts';
+import type { StoredStatus } from './statuses.ts';
 import type { WriteTx } from './tx.ts';
 import { whyNotUndo } from './undos.ts';
 
@@ -56,6 +57,7 @@ export type NotAdmitted =
 export type AdmittedAs =
   | { readonly ok: true; readonly seq: number; readonly grown: readonly string[] }
   | { readonly ok: false; readonly why: NotAdmitted }
+  | { readonly ok: false; readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] }
   | { readonly ok: false; readonly why: 'quota_exceeded'; readonly full: Claim };
 
 /**
@@ -69,7 +71,7 @@ export async function admitCall(
   standings: Standings,
 ): Promise<AdmittedAs> {
   const why = await changedSince(tx, admission, standings);
-  if (why !== null) return { ok: false, why };
+  if (why !== null) return typeof why === 'string' ? { ok: false, why } : { ok: false, ...why };
   const { call, approval, now_ms, run, claims } = admission;
   const full = claims.length === 0 ? null : await fullClaim(tx, run.tenant, claims);
   if (full !== null) {
@@ -103,12 +105,15 @@ async function changedSince(
   tx: WriteTx,
   { run, tool, connector, seen, approval, call, now_ms, undo_of }: Admission,
   standings: Standings,
-): Promise<NotAdmitted | null> {
+): Promise<
+  NotAdmitted | { readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] } | null
+> {
   const { tenant, agent, id } = run;
   const undo = undo_of !== null;
   const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector, undo });
   if (standing === undefined || (standing.ended_at_ms !== null && !undo)) return 'run_ended';
   if (standing.halt !== null) return 'halted';
+  if (standing.agent_status !== null) return { why: 'agent_suspended', status: standing.agent_status };
   if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';
   if (standing.labels_version !== seen.labels_version) return 'labels_changed';
   if (approval !== null) {

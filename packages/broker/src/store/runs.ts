@@ -93,15 +93,51 @@ export async function openAmbientRun(
   if (live !== undefined) return { run: live, opened: false, ended: null };
   const idle = await tx.get<RunRow>(AMBIENT, tenant, agent);
   if (idle !== undefined) await endRun(tx, idle.id, now);
+  const run = { ...fresh, ambient: true, labels: await labelsOfLiveRuns(tx, fresh, times.usable_ms) };
+  await insertRun(tx, run);
+  return { run, opened: true, ended: idle?.id ?? null };
+}
+
+/** What the live runs of an agent have read, of those opened within `usable_ms`. */
+async function labelsOfLiveRuns(
+  tx: Tx,
+  { tenant, agent, opened_at_ms }: StoredRun,
+  usable_ms: number,
+): Promise<string[]> {
   const labelled = await tx.all<{ labels: string }>(
     `select distinct labels from runs where tenant = ? and agent = ? and ended_at_ms is null and labels <> '[]'
        and opened_at_ms > ?`,
-    ...[tenant, agent, now - times.usable_ms],
+    ...[tenant, agent, opened_at_ms - usable_ms],
   );
-  const labels = sorted(labelled.flatMap((row) => JSON.parse(row.labels) as string[]));
-  const run = { ...fresh, ambient: true, labels };
+  return sorted(labelled.flatMap((row) => JSON.parse(row.labels) as string[]));
+}
+
+const OF_TRIGGER = `${SELECT} where tenant = ? and agent = ? and trigger_ref = ? and ambient = 0
+  and ended_at_ms is null`;
+
+/**
+ * The live run of `fresh.agent` for the same trigger, or `fresh` once an idle one has been ended: for runs that the
+ * agent itself can ask for, as one for each user it acts for. Like an ambient run it starts with what the agent's live
+ * runs have read, so that asking again sheds nothing.
+ */
+export async function openTriggeredRun(
+  tx: Tx,
+  fresh: StoredRun & { readonly trigger: string },
+  times: { readonly idle_ms: number; readonly usable_ms: number },
+): Promise<{ run: StoredRun; opened: boolean }> {
+  const { tenant, agent, trigger, opened_at_ms: now } = fresh;
+  const live = await tx.get<RunRow>(
+    `${OF_TRIGGER} and ${IN_USE} order by id desc`,
+    ...[tenant, agent, trigger, now - times.idle_ms],
+  );
+  if (live !== undefined) {
+    await touchRun(tx, live.id, now);
+    return { run: fromRow(live), opened: false };
+  }
+  const run = { ...fresh, labels: await labelsOfLiveRuns(tx, fresh, times.usable_ms) };
+  for (const idle of await tx.all<RunRow>(OF_TRIGGER, tenant, agent, trigger)) await endRun(tx, idle.id, now);
   await insertRun(tx, run);
-  return { run, opened: true, ended: idle?.id ?? null };
+  return { run, opened: true };
 }
 
 /** Notes that a run was used. Lazy on purpose: call it when `last_used_at_ms` is old enough to matter. */
@@ -144,7 +180,7 @@ export async function joinLabels(tx: Tx, run_id: string, labels: readonly string
  * leaving out the run token sheds nothing. Answers the ids of the runs that grew, to be forgotten once committed.
  *
  * INVARIANT: every run gains labels here or is opened with them by `openAmbientRun`; so a run that does not grow
- * has brought its labels to the ambient run before.
+ * has brought its labels to the ambient run before. `openTriggeredRun` opens with labels that live runs brought.
  */
 export async function taint(
   tx: Tx,

@@ -1,4 +1,5 @@
 // How a run, its agent, a tool and the bundle stand: what admission looks at once more, remembered by the one writer.
+import type { StoredStatus } from './statuses.ts';
 import type { Tx } from './tx.ts';
 
 export interface Standing {
@@ -6,6 +7,8 @@ export interface Standing {
   readonly ended_at_ms: number | null;
   /** Id of a halt in force that covers the run, its agent, the tool or its connector. */
   readonly halt: string | null;
+  /** What people have set for the agent beside the bundle; null: nothing, or the call undoes another. */
+  readonly agent_status: StoredStatus['status'] | null;
   /** Revision of the bundle activated last; null before the first. */
   readonly revision: string | null;
 }
@@ -17,7 +20,7 @@ export interface Subject {
   readonly tool: string;
   /** Behind the tool, as the bundle that judged the call has it. */
   readonly connector: string;
-  /** The call undoes another: halts of the agent and of the run do not cover it. */
+  /** The call undoes another: halts of the agent and of the run do not cover it, nor does a suspension. */
   readonly undo: boolean;
 }
 
@@ -34,6 +37,7 @@ const STANDING = `select labels_version, ended_at_ms,
       ((h.tenant is null or h.tenant = ?) and (h.scope = 'tenant' or (h.scope = 'agent' and h.target = ?)
         or (h.scope = 'tool' and h.target = ?) or (h.scope = 'connector' and h.target = ?)
         or (h.scope = 'run' and h.target in (${RUNS_ABOVE}))))) limit 1) as halt,
+    (select s.status from statuses s where s.tenant = ? and s.principal = ?) as agent_status,
     (select revision from activations order by number desc limit 1) as revision
   from runs where id = ? and tenant = ?`;
 
@@ -41,7 +45,10 @@ const STANDING = `select labels_version, ended_at_ms,
 export function standingOf(tx: Tx, subject: Subject): Promise<Standing | undefined> {
   const { tenant, run, agent, tool, connector, undo } = subject;
   const covered = undo ? { agent: '', run: '' } : { agent, run };
-  const values = [tenant, covered.agent, tool, connector, covered.run, run, tenant];
+  const values = [
+    ...[tenant, covered.agent, tool, connector, covered.run],
+    ...[tenant, covered.agent, run, tenant],
+  ];
   return tx.get<Standing & object>(STANDING, ...values);
 }
 

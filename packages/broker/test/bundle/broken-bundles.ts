@@ -1,7 +1,138 @@
 // Broken bundles: a sentence for what is wrong, and the edits of the fixture bundle that make it so.
 import type { Edit } from './edit-bundle.ts';
 
+/** One issuer of each preset, before the context of the fixture. */
+const ISSUERS = `issuers:
+  - {name: actions, preset: github-actions}
+  - {name: cluster, preset: kubernetes, issuer: "https://cluster.example"}
+  - {name: corp, preset: entra, issuer: "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"}
+  - {name: google, preset: google}
+  - {name: okta, preset: okta, issuer: "https://corp.okta.example/oauth2/default"}
+  - {name: aws, preset: aws, issuer: "https://1234.tokens.sts.global.api.aws"}
+  - {name: mesh, preset: spiffe, issuer: "spiffe://mesh.example", jwks_uri: "https://mesh.example/bundle"}
+  - {name: grants, preset: id-jag, issuer: "https://corp.okta.example"}
+context:
+`;
+
 export const brokenBundles: readonly (readonly [string, Readonly<Record<string, Edit>>])[] = [
+  [
+    'issuers that cannot be meant',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          `issuers:
+  - {name: cluster, preset: kubernetes}
+  - {name: corp, preset: entra, issuer: "https://login.microsoftonline.com/common/v2.0"}
+  - {name: fork, preset: github-actions, issuer: "https://github.attacker.example"}
+  - {name: mesh, preset: spiffe, issuer: "spiffe://mesh.example"}
+  - {name: mesh2, issuer: "spiffe://mesh2.example", jwks_uri: "https://mesh2.example/bundle"}
+  - {name: idp, issuer: "https://idp.example", max_life: 7d, skew: 2m}
+  - {name: idp, issuer: "https://idp.example", user_context: user}
+  - {name: grants, preset: id-jag, issuer: "https://idp.example", user_context: usr, once: false, tenants: [defualt]}
+context:
+`,
+        ],
+      ],
+    },
+  ],
+  [
+    'an issuer that is believed on a shared secret, or does not exist',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'issuers: [{name: idp, issuer: "https://idp.example", algorithms: [HS256]}, {name: pki, preset: github, issuer: "https://pki.example"}]\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'an issuer of several tenants that does not say whose',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'tenants: [default, other]\nissuers: [{name: idp, issuer: "https://idp.example"}]\ncontext:\n',
+        ],
+      ],
+    },
+  ],
+  [
+    'identities that match too much',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          `mode: act
+identities:
+  - issuer: actions
+    claims: {repository: shop/refunds, sub: "repo:shop/refunds:ref:refs/heads/main"}
+  - issuer: actions
+    claims: {repository_id: 74, repository_owner_id: "65", job_workflow_ref: "shop/refunds/*"}
+  - issuer: cluster
+    claims: {kubernetes.io: {namespace: agents}}
+  - issuer: corp
+    claims: {sub: AAAA, tid: contoso}
+  - issuer: google
+    claims: {email: refunds@project.example}
+  - issuer: okta
+    claims: {sub: 0oa1}
+  - issuer: aws
+    claims: {sub: refunds}
+  - issuer: mesh
+    claims: {sub: "spiffe://elsewhere.example/refunds"}
+  - issuer: grants
+    claims: {sub: U1}`,
+        ],
+      ],
+    },
+  ],
+  [
+    'identities with slips',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          `mode: act
+identities:
+  - issuer: action
+    claims: {sub: x}
+  - issuer: actions
+    claims: {repository_id: "74", repository_owner_id: "65", job_workflow_rf: x}
+  - issuer: cluster
+    claims: {kubernetes.io: {namespace: agents, serviceacount: {name: refunds}}}`,
+        ],
+      ],
+    },
+  ],
+  [
+    'an identity of nobody in particular',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [['mode: act', 'mode: act\nidentities: [{issuer: corp, claims: {}}]']],
+    },
+  ],
+  [
+    'two principals that one token could name',
+    {
+      'countersign.yaml': [['context:\n', ISSUERS]],
+      'agents/refund-agent.yaml': [
+        [
+          'mode: act',
+          'mode: act\nidentities: [{issuer: cluster, claims: {kubernetes.io: {namespace: agents, serviceaccount: {name: desk}}}}]',
+        ],
+      ],
+      'agents/triage-agent.yaml': [
+        [
+          'mode: suggest',
+          'mode: suggest\nidentities: [{issuer: cluster, claims: {kubernetes.io: {namespace: [agents, triage], serviceaccount: {uid: 7f1a}}}}]',
+        ],
+      ],
+    },
+  ],
   [
     'a webhook whose secret is written down',
     {
@@ -586,9 +717,82 @@ transport:
   http: {url: "https://mcp.example.com/mcp"}
 credential:
   provider: oauth
-  value: env:TOKEN
   grant: client_credentials
   client: {id: "https://broker.example.com/client.json", secret: s3cr3t}
+`,
+    },
+  ],
+  [
+    'a key of another provider, and one that is misspelt',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: github-app
+  value: env:TOKEN
+  app_id: 7
+  instalation_id: 8
+`,
+    },
+  ],
+  [
+    'a provider that would be handed its secrets, or send what it signs in the clear',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: k8s-token-request
+  api: http://10.0.0.1:6443
+  token: eyJhbGciOiJSUzI1NiJ9
+  ca: file:ca.pem
+  namespace: tools
+  service_accounts: [deployer]
+`,
+    },
+  ],
+  [
+    'OAuth without a person that does not say who vouches, where, and for how long',
+    {
+      'connectors/files.yaml': `name: files
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  grant: enterprise_managed
+  workload: {token: file:/run/token, issuer: "https://broker.example.com"}
+`,
+      'connectors/more.yaml': `name: more
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  dpop: memory
+  enterprise:
+    issuer: "http://idp.example.com"
+    client: {id: broker, secret: s3cr3t}
+    subject: eyJhbGciOiJub25lIn0
+`,
+      'connectors/work.yaml': `name: work
+kind: mcp
+owner: platform
+transport:
+  http: {url: "https://mcp.example.com/mcp"}
+credential:
+  provider: oauth
+  grant: workload_identity
+  issuer: "https://as.example.com"
+  dpop: proof.pem
+  workload: {key: env:KEY, subject: broker}
 `,
     },
   ],

@@ -1,4 +1,5 @@
 // Plays the person who authorises a connector: the broker's own login and tokens, with a browser that only follows.
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,9 +13,10 @@ import { createCredentials } from '#credentials/create-credentials.ts';
 import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, readGrant } from '#credentials/oauth/grant.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
-import { oauthOptions } from '#credentials/oauth/options.ts';
+import { actsForItself, oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
 import type { Credential } from '#rules/credential.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 
 export interface Authorised {
   readonly spec: ConnectorSpec;
@@ -38,7 +40,7 @@ export async function authoriseUpstream(
   const folder = mkdtempSync(join(tmpdir(), 'authorise-'));
   try {
     const url = (open.options as { transport: { http: { url: string } } }).transport.http.url;
-    const given = await clientOf(context, url, folder);
+    const given = await credentialOf(context, url, folder);
     const options = { server: url, allow_private: true, ...given } as JsonObject;
     const spec = { ...open, credential: { provider: 'oauth', options } };
     const readSecret = (reference: string): Promise<string> =>
@@ -47,9 +49,7 @@ export async function authoriseUpstream(
     const world = { vault, network: createDiscoveredNetwork, readSecret, clock: Date, log: quiet };
     const credentials = createCredentials(
       new Map([[spec.name, spec]]),
-      readSecret,
-      Date,
-      new OauthTokens(world),
+      providerWorld({ readSecret, clock: Date, oauth: new OauthTokens(world) }),
     );
     const deps: ConnectorDeps = {
       clock: Date,
@@ -58,7 +58,7 @@ export async function authoriseUpstream(
       credentialRefused: (each, refusal) => credentials.refused(each, refusal),
     };
     const authorised: Authorised = { spec, deps, mint: () => credentials.forConnection(spec) };
-    if (oauthOptions(options).grant === 'client_credentials') return await use(authorised);
+    if (actsForItself(oauthOptions(options))) return await use(authorised);
     for (let round = 1; round <= MOST_LOGINS && (await needsLogin(vault, spec.name)); round++) {
       await login(spec.name, options, vault, readSecret);
       await use(authorised).catch((error: Error) => {
@@ -102,19 +102,49 @@ async function login(
 }
 
 /** What the operator would have written into the connector's file, after reading the server's documentation. */
-async function clientOf(context: JsonObject, url: string, folder: string): Promise<JsonObject> {
+async function credentialOf(context: JsonObject, url: string, folder: string): Promise<JsonObject> {
+  const keep = (name: string, value: Json | undefined): string => {
+    const path = join(folder, name);
+    writeFileSync(path, String(value), { mode: 0o600 });
+    return `file:${path}`;
+  };
   const { client_id: id, client_secret: secret, private_key_pem: pem } = context;
+  const scenario = process.env.MCP_CONFORMANCE_SCENARIO ?? '';
+  if (scenario.startsWith('auth/dpop')) return { client: { id: DOCUMENT }, dpop: keep('proof', proofKey()) };
   if (typeof id !== 'string') return { client: { id: DOCUMENT } };
-  const kept = join(folder, 'secret');
-  writeFileSync(kept, String(secret ?? pem), { mode: 0o600 });
+  const issuer = await issuerOf(url);
+  switch (scenario) {
+    case 'auth/wif-jwt-bearer':
+      return {
+        ...{ grant: 'workload_identity', issuer, client: { id } },
+        workload: { token: keep('workload', context['valid_jwt']) },
+      };
+    case 'auth/enterprise-managed-authorization':
+      return {
+        ...{ grant: 'enterprise_managed', issuer, client: { id, secret: keep('secret', secret) } },
+        enterprise: {
+          issuer: context['idp_issuer']!,
+          client: { id: context['idp_client_id']! },
+          subject: keep('subject', context['idp_id_token']),
+        },
+      };
+    case 'auth/client-credentials-jwt':
+      return { grant: 'client_credentials', issuer, client: { id, key: keep('key', pem) } };
+    case 'auth/client-credentials-basic':
+      return { grant: 'client_credentials', issuer, client: { id, secret: keep('secret', secret) } };
+    default:
+      return { issuer, client: { id, secret: keep('secret', secret) } };
+  }
+}
+
+function proofKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
+
+async function issuerOf(url: string): Promise<string> {
   const { origin, pathname } = new URL(url);
   const found = await fetch(`${origin}/.well-known/oauth-protected-resource${pathname}`);
   const { authorization_servers } = (await found.json()) as { authorization_servers: string[] };
-  return {
-    issuer: authorization_servers[0]!,
-    client: { id, ...(pem === undefined ? { secret: `file:${kept}` } : { key: `file:${kept}` }) },
-    ...(process.env.MCP_CONFORMANCE_SCENARIO?.startsWith('auth/client-credentials')
-      ? { grant: 'client_credentials' }
-      : {}),
-  };
+  return authorization_servers[0]!;
 }

@@ -21,6 +21,28 @@ export type Side = 'server' | 'client';
 export const REVISIONS = ['2026-07-28', '2025-11-25'] as const;
 export type Revision = (typeof REVISIONS)[number];
 
+/** Extensions of authorization, the same for both revisions. */
+const AUTH = [
+  'auth/client-credentials-jwt',
+  'auth/client-credentials-basic',
+  'auth/enterprise-managed-authorization',
+  'auth/wif-jwt-bearer',
+  'auth/dpop',
+  'auth/dpop-nonce',
+] as const;
+
+/** Run, reported and not required; we hold ourselves to them all the same. */
+export const BEYOND: Readonly<Record<Revision, Readonly<Record<Side, readonly string[]>>>> = {
+  '2026-07-28': {
+    server: ['http-header-validation', 'http-custom-header-server-validation', 'json-schema-2020-12'],
+    client: ['json-schema-2020-12-preservation', ...AUTH],
+  },
+  '2025-11-25': {
+    server: ['server-session-lifecycle', 'json-schema-2020-12'],
+    client: ['json-schema-2020-12-preservation', ...AUTH],
+  },
+};
+
 const REQUIREMENTS = new URL(
   '../../../../node_modules/@modelcontextprotocol/conformance/requirements/',
   import.meta.url,

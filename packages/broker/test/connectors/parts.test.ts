@@ -12,6 +12,8 @@ import { createLineReader } from '#connectors/mcp/stdio-child.ts';
 import { mirroredParams, mirrorHeaders, toolDigest } from '#connectors/mcp/tool-definition.ts';
 import { createCredentials } from '#credentials/create-credentials.ts';
 import { checkStaticOptions, createStaticProvider } from '#credentials/static.ts';
+import { FOR_CONNECTION } from '#rules/credential.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 import { ECHO, mcpSpec, testDeps } from './fixture.ts';
 
 const PRIVATE = [
@@ -242,7 +244,7 @@ test('a static credential is read again after a while, so that a rotated secret 
   const options = { value: 'env:TOKEN', header: 'Authorization', prefix: 'Bearer ' };
   const provider = createStaticProvider('billing', options, readSecret, { now: () => now });
   const mint = async () => {
-    const minted = await provider.mint({ scope: { invoice: 'INV-1' }, max_ttl_ms: null });
+    const minted = await provider.mint({ ...FOR_CONNECTION, scope: { invoice: 'INV-1' } });
     assert.ok(minted.ok);
     return minted.credential;
   };
@@ -260,18 +262,17 @@ test('a static credential is read again after a while, so that a rotated secret 
 test('a secret that cannot be had refuses without saying it', async () => {
   const block = { provider: 'static', options: { value: 'env:GONE', header: 'X-Key' } };
   const spec: ConnectorSpec = { ...mcpSpec({}), credential: block };
-  const missing = createCredentials(new Map([['upstream', spec]]), () => Promise.reject(new Error('boom')), {
-    now: () => 0,
-  });
-  const minted = await missing.mint('upstream', { scope: null, max_ttl_ms: null });
+  const readSecret = () => Promise.reject(new Error('boom'));
+  const missing = createCredentials(new Map([['upstream', spec]]), providerWorld({ readSecret }));
+  const minted = await missing.mint('upstream', FOR_CONNECTION);
   assert.deepEqual(minted, { ok: false, reason: 'the secret behind env:GONE cannot be read' });
   await assert.rejects(missing.forConnection(spec), /cannot be read/);
-  assert.equal(await missing.mint('other', { scope: null, max_ttl_ms: null }), null);
+  assert.equal(await missing.mint('other', FOR_CONNECTION), null);
   const split = createStaticProvider('c', block.options, async () => 'a\r\nX-Evil: 1', { now: () => 0 });
-  assert.equal((await split.mint({ scope: null, max_ttl_ms: null })).ok, false, 'a header cannot be split');
+  assert.equal((await split.mint(FOR_CONNECTION)).ok, false, 'a header cannot be split');
   const unknown = { ...spec, credential: { provider: 'vault', options: {} } };
   assert.throws(
-    () => createCredentials(new Map([['u', unknown]]), async () => '', { now: () => 0 }),
+    () => createCredentials(new Map([['u', unknown]]), providerWorld({})),
     /unknown provider "vault"/,
   );
 });

@@ -12,7 +12,7 @@ import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
-import type { CredentialProvider } from '#rules/credential.ts';
+import { type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
 import { browse, openProtectedServer, type ProtectedServer } from './authorization-server.ts';
 
 const NAME = 'desk';
@@ -73,13 +73,13 @@ async function login(options = optionsOf()): Promise<Grant> {
 }
 
 async function mint(provider: CredentialProvider) {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(minted.ok, minted.ok ? '' : minted.reason);
   return minted.credential;
 }
 
 async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint({ scope: null, max_ttl_ms: null });
+  const minted = await provider.mint(FOR_CONNECTION);
   assert.ok(!minted.ok, 'there is a credential');
   return minted.reason;
 }

@@ -9,12 +9,15 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import type { Bundle } from '../../src/bundle/bundle.ts';
 import { FlowBoard } from '../../src/call/flow-board.ts';
 import { HaltBoard } from '../../src/call/halt-board.ts';
 import { RunCache } from '../../src/call/run-cache.ts';
 import { Signals } from '../../src/call/signals.ts';
+import { StatusBoard } from '../../src/call/status-board.ts';
+import { UseBoard } from '../../src/call/use-board.ts';
 import type { World } from '../../src/call/world.ts';
 import type { Attempt, Connector } from '../../src/connectors/connector.ts';
 import { createServer } from '../../src/http/create-server.ts';
@@ -73,10 +76,10 @@ export interface Told {
 
 const keys = new Map<string, KeyPair>();
 
-function registered(name: string): { name: string; keys: JsonObject[] } {
+function registered(name: string): { name: string; keys: JsonObject[]; identities: [] } {
   const pair = keys.get(name) ?? generateKeyPair();
   keys.set(name, pair);
-  return { name, keys: [pair.publicJwk] };
+  return { name, keys: [pair.publicJwk], identities: [] };
 }
 
 function agent(name: string, tenant = 'default', status: Agent['status'] = 'active'): Agent {
@@ -112,6 +115,9 @@ export const principals: readonly Principal[] = [
   agent('other-agent'),
   agent('far-agent', 'acme'),
   agent('idle-agent', 'default', 'suspended'),
+  ...['spare-agent', 'spare-agent-2'].map((name) => agent(name)),
+  ...['spare-orchestrator', 'spare-orchestrator-2'].map((name) => orchestrator(name, [])),
+  ...['spare-sam', 'spare-sam-2'].map((name) => person(name, [])),
   orchestrator('desk-orchestrator', ['desk-agent']),
   orchestrator('far-orchestrator', ['far-agent'], 'acme'),
   person('olga', ['operator', 'admin']),
@@ -209,6 +215,7 @@ export function smallBundle(list: readonly Principal[] = principals): Bundle {
       loops: { identical: 0, identical_reads: 0, failing: 0, window_ms: 1 },
       limits: { body_bytes: 65_536, depth: 32, result_bytes: 65_536 },
       alerts: { webhooks: [] },
+      agents: { key_max_age_ms: 7_776_000_000, unused_after_ms: 2_592_000_000 },
       activation: { quorum: 0 },
       waivers: [],
     },
@@ -257,6 +264,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   const folder = mkdtempSync(join(tmpdir(), 'countersign-http-'));
   const store = await openSqlite(join(folder, 'store.db'), { now_ms: Date.now() });
   const bundle = smallBundle();
+  const statuses = new StatusBoard();
   const key = signingKey(generateKeyPairSync('ed25519').privateKey);
   const logged: string[] = [];
   const say = (message: string, fields?: object) =>
@@ -264,7 +272,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
   let url = setup.public_url ?? '';
   const shared = {
     store,
-    bundle: () => bundle,
+    bundle: () => statuses.over(bundle),
     clock: systemClock,
     random: (bytes: number) => randomBytes(bytes),
   };
@@ -278,12 +286,18 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
       mint: () => null,
       forConnection: async () => null,
       refused: async () => null,
+      sealHandle: () => null,
+      revoke: async () => ({ ok: true }),
+      describe: () => null,
     }),
     identity: tokens,
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(systemClock),
     base_url: () => url,

@@ -33,6 +33,9 @@ export interface RouteCase {
 }
 
 const EVERY_ROLE = ['olga', 'paul', 'amir'];
+/** Agents for whom an answer is there, whatever they ask for. */
+const AGENTS = ['desk-agent', 'other-agent', 'far-agent', 'spare-agent', 'spare-agent-2'];
+const ORCHESTRATORS = ['desk-orchestrator', 'far-orchestrator', 'spare-orchestrator', 'spare-orchestrator-2'];
 const NOBODY = '01k9zzzzzzzzzzzzzzzzzzzzzz';
 
 export const routeCases: readonly RouteCase[] = [
@@ -87,7 +90,7 @@ export const routeCases: readonly RouteCase[] = [
     path: () => '/v1/calls',
     body: () => ({ tool: 'get_ticket', args: { id: '1' } }),
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
   },
   {
     id: 'showCall',
@@ -102,21 +105,21 @@ export const routeCases: readonly RouteCase[] = [
     method: 'GET',
     path: () => '/v1/calls?limit=5',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent', 'far-fran', ...EVERY_ROLE],
+    who: [...AGENTS, 'far-fran', ...EVERY_ROLE],
   },
   {
     id: 'listTools',
     method: 'GET',
     path: () => '/v1/tools',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
   },
   {
     id: 'showTool',
     method: 'GET',
     path: () => '/v1/tools/get_ticket',
     status: 200,
-    who: ['desk-agent', 'other-agent', 'far-agent'],
+    who: AGENTS,
     absent: () => '/v1/tools/get_nothing',
   },
   {
@@ -132,10 +135,7 @@ export const routeCases: readonly RouteCase[] = [
     method: 'GET',
     path: () => '/v1/runs',
     status: 200,
-    who: [
-      ...['desk-agent', 'other-agent', 'far-agent', 'desk-orchestrator', 'far-orchestrator', 'far-fran'],
-      ...EVERY_ROLE,
-    ],
+    who: [...AGENTS, ...ORCHESTRATORS, 'far-fran', ...EVERY_ROLE],
   },
   {
     id: 'showRun',
@@ -212,6 +212,24 @@ export const routeCases: readonly RouteCase[] = [
     who: ['olga'],
     absent: () => `/v1/runs/run_${NOBODY}/undo`,
   },
+  {
+    id: 'listAgents',
+    method: 'GET',
+    path: () => '/v1/agents',
+    status: 200,
+    who: ['olga', 'amir', 'far-fran'],
+  },
+  {
+    id: 'showAgent',
+    method: 'GET',
+    path: () => '/v1/agents/desk-agent',
+    status: 200,
+    who: ['olga', 'amir'],
+    absent: () => '/v1/agents/no-agent',
+  },
+  ...statusCases('Agent', 'agents', 'spare-agent', ['olga']),
+  ...statusCases('Orchestrator', 'orchestrators', 'spare-orchestrator', ['olga']),
+  ...statusCases('Person', 'people', 'spare-sam', ['olga']),
   { id: 'listHalts', method: 'GET', path: () => '/v1/halts', status: 200, who: ['olga', 'far-fran'] },
   {
     id: 'setHalt',
@@ -286,6 +304,20 @@ export const routeCases: readonly RouteCase[] = [
   },
   { id: 'activateBundle', method: 'POST', path: () => '/v1/bundle', status: 200, who: ['olga', 'far-fran'] },
 ];
+
+/** A principal that nothing else needs is suspended, or one that is gone already. */
+function statusCases(word: string, folder: string, name: string, who: readonly string[]): RouteCase[] {
+  const body = () => ({ reason: 'test' });
+  return (['suspend', 'resume', 'retire'] as const).map((verb) => ({
+    id: `${verb}${word}`,
+    method: 'POST',
+    path: () => `/v1/${folder}/${verb === 'retire' ? `${name}-2` : name}/${verb}`,
+    body,
+    status: 200,
+    who,
+    absent: () => `/v1/${folder}/nobody-of-this-name/${verb}`,
+  }));
+}
 
 /** A call, a run, an open approval, a halt and an alert of tenant `default`; new ones at every call. */
 export async function exhibit(broker: HttpBroker): Promise<Exhibits> {

@@ -67,18 +67,45 @@ Every file of a bundle, key by key, from the published JSON Schemas (\`packages/
 ${parts.join('\n')}`;
 }
 
-/** Keys with their descriptions, nested ones as \`a.b\`; what repeats under \`items\` as \`a[].b\`. */
-function keysOf(schema: JsonObject, prefix: string): [string, string][] {
+/** Keys with their descriptions, nested ones as `a.b`; what repeats under `items` as `a[].b`. */
+function keysOf(schema: JsonObject, prefix: string, root: JsonObject = schema): [string, string][] {
   const rows: [string, string][] = [];
   for (const [key, part] of Object.entries((schema['properties'] ?? {}) as Record<string, JsonObject>)) {
     const path = `${prefix}${key}`;
-    const about = String(part['description'] ?? '').replaceAll('|', '\\|');
+    const about = aboutOf(part);
     if (about !== '') rows.push([path, about]);
-    rows.push(...keysOf(part, `${path}.`));
+    rows.push(...keysOf(resolve(part, root), `${path}.`, root), ...branchesOf(part, path, root));
     const items = part['items'] as JsonObject | undefined;
-    if (items !== undefined && typeof items === 'object') rows.push(...keysOf(items, `${path}[].`));
+    if (items !== undefined && typeof items === 'object') rows.push(...keysOf(items, `${path}[].`, root));
   }
   return rows;
+}
+
+/** The forms that one key chooses between, as `a (key: value)`; and what goes with a form elsewhere, as `(scope)`. */
+function branchesOf(part: JsonObject, path: string, root: JsonObject): [string, string][] {
+  const defs = (root['$defs'] ?? {}) as Record<string, JsonObject>;
+  return ((part['allOf'] ?? []) as JsonObject[]).flatMap((branch) => {
+    const reference = String((branch['then'] as JsonObject)['$ref']);
+    const [[key, value] = ['', {}]] = Object.entries((branch['if'] as JsonObject)['properties'] as JsonObject);
+    const name = `${path} (${key}: ${String((value as JsonObject)['const'])})`;
+    const form = resolve({ $ref: reference }, root);
+    const scope = defs[`${reference.slice('#/$defs/'.length)}.scope`];
+    return [
+      [name, aboutOf(form)] as [string, string],
+      ...keysOf(form, `${name}.`, root),
+      ...(scope === undefined ? [] : keysOf(scope, `${name}, scope of its tools.`, root)),
+    ];
+  });
+}
+
+function resolve(part: JsonObject, root: JsonObject): JsonObject {
+  const reference = part['$ref'];
+  if (typeof reference !== 'string') return part;
+  return (root['$defs'] as Record<string, JsonObject>)[reference.slice('#/$defs/'.length)]!;
+}
+
+function aboutOf(part: JsonObject): string {
+  return String(part['description'] ?? '').replaceAll('|', '\\|');
 }
 
 function lintPage(): string {

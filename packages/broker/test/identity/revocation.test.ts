@@ -16,7 +16,7 @@ import { agentOf, ISSUER, NOW_MS, openTokenDoor, type TokenDoor } from './token-
 
 const person = (name: string, roles: Person['roles'], tenant = 'default'): Person => ({
   ...{ kind: 'person', name, keys: [parent.publicJwk], tenant, status: 'active', display_name: name },
-  ...{ roles, groups: [] },
+  ...{ roles, groups: [], identities: [] },
 });
 const everybody = [
   ...cast,

@@ -47,7 +47,7 @@ export function privateKeyOf(pair: ReturnType<typeof generateKeyPair>): KeyObjec
 export function agentOf(name: string, keys: readonly JsonObject[], more: Partial<Agent> = {}): Agent {
   return {
     ...{ kind: 'agent', name, keys, tenant: 'default', status: 'active', owner: 'olga', purpose: 'test' },
-    ...{ roles: [], mode: 'act' },
+    ...{ roles: [], mode: 'act', identities: [] },
     ...more,
   };
 }

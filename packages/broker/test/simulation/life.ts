@@ -4,9 +4,12 @@ import { noteSigner } from '@countersign/contract/note.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
+import { LeaseBook } from '#call/lease-book.ts';
 import { LoopWatch } from '#call/loop-watch.ts';
 import { RunCache } from '#call/run-cache.ts';
 import { Signals } from '#call/signals.ts';
+import { StatusBoard } from '#call/status-board.ts';
+import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
 import type { Connector } from '#connectors/connector.ts';
 import { type Credentials, createCredentials } from '#credentials/create-credentials.ts';
@@ -17,6 +20,7 @@ import { runJobs } from '#jobs/run-jobs.ts';
 import type { LedgerTrust } from '#store/appender.ts';
 import { StoreUnavailable } from '#store/tx.ts';
 import { beforeDoorsOpen } from '../../src/main.ts';
+import { providerWorld } from '../credentials/provider-world.ts';
 import type { Random } from '../differential/random.ts';
 import { variants } from './bundle.ts';
 import { type Outside, SECRET } from './outside.ts';
@@ -76,15 +80,16 @@ export async function begin(
   const connectors = new Map<string, Connector>(
     [...bundle.connectors.keys()].map((each) => [each, outside.connector(each, owner)]),
   );
-  const credentialsOf = new WeakMap<Bundle, Credentials>();
+  const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
   let inForce = bundle;
+  const statuses = new StatusBoard();
   const say = (level: string) => (message: string, fields?: object) =>
     log(`${name} ${level}: ${message} ${JSON.stringify(fields ?? {})}`);
   const identity = createIdentity({
     keyFile: '',
     key: tokenKey,
     issuer: () => 'https://broker.example',
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     store,
     clock,
     random: bytes,
@@ -96,20 +101,23 @@ export async function begin(
     log: told,
     store,
     signer,
-    bundle: () => inForce,
+    bundle: () => statuses.over(inForce),
     connector: (_, each) => connectors.get(each),
-    credentials: (of) => credentialsOf.get(of)!,
+    credentials: (of) => credentialsOf.get(of.connectors)!,
     identity: { ...identity, authenticate: byName(identity) },
     halts: new HaltBoard(),
+    statuses,
+    uses: new UseBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
     loops: new LoopWatch(),
+    leases: new LeaseBook(),
     stranded: new Map(),
     signals: new Signals(clock),
     base_url: () => 'https://broker.example',
   };
   const prepare: Life['prepare'] = async (next) => {
-    const real = createCredentials(next.connectors, readSecret, clock);
+    const real = createCredentials(next.connectors, providerWorld({ readSecret, clock }));
     const credentials: Credentials = {
       ...real,
       async mint(connector, request) {
@@ -119,7 +127,7 @@ export async function begin(
     };
     await scheduler.point(owner, 'readies a bundle');
     const commit = (): void => {
-      credentialsOf.set(next, credentials);
+      credentialsOf.set(next.connectors, credentials);
       inForce = next;
     };
     return { commit, abandon: async () => undefined };

@@ -87,7 +87,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'no halt is asked for before an attempt',
-    edit('call/attempt.ts', 'if (world.halts.matching(of) !== undefined)', 'if (false)'),
+    edit('call/attempt.ts', 'if (world.halts.stops(of))', 'if (false)'),
     edit('call/execute.ts', 'if (halted !== null) return halted;'),
   ),
   mutant(

@@ -47,7 +47,7 @@ export function readHandlerOptions(spec: ConnectorSpec): HandlerSettings {
   const chosen = orRefuse(readIsolationOf(isolation, ['auto', 'bwrap', 'node-permission', 'none']));
   if (chosen.kind !== 'none' && chosen.write.length > 0)
     orRefuse('a handler writes no files: what it does, it does by fetch; leave isolation.write out');
-  if (spec.credential !== null && spec.credential.options['header'] === undefined)
+  if (spec.credential?.provider === 'static' && spec.credential.options['header'] === undefined)
     orRefuse('the credential of a handler is a header, which the broker adds to its requests');
   return {
     modules: new Map(Object.entries(modules).map(([name, source]) => [name, moduleOf(String(source))])),

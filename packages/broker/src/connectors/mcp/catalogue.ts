@@ -1,6 +1,6 @@
 // Remembers what an upstream's tools looked like when last listed, and says which have drifted from review.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
-import type { McpLink, Outcome } from './protocol.ts';
+import type { Carried, McpLink, Outcome } from './protocol.ts';
 import { type MirroredParam, mirroredParams, toolDigest } from './tool-definition.ts';
 
 export interface SeenTool {
@@ -18,23 +18,15 @@ export type Listing =
 const MOST_PAGES = 100;
 const MOST_TOOLS = 5_000;
 
-export async function listTools(
-  link: McpLink,
-  headers: readonly string[],
-  timeout_ms: number,
-): Promise<Listing> {
+export async function listTools(link: McpLink, carried: Carried, timeout_ms: number): Promise<Listing> {
   const tools = new Map<string, SeenTool>();
   const dropped: string[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < MOST_PAGES; page++) {
     const members = cursor === undefined ? '' : `"cursor":${JSON.stringify(cursor)}`;
     const outcome = await link.send({
-      method: 'tools/list',
-      name: null,
-      members,
-      headers,
-      timeout_ms,
-      signal: null,
+      ...{ method: 'tools/list', name: null, members, timeout_ms, signal: null },
+      ...carried,
     });
     if (outcome.kind !== 'result') return { ok: false, reason: `tools/list: ${reasonOf(outcome)}` };
     const result = outcome.result;

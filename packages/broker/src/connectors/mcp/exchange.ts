@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Dispatcher } from 'undici';
+import type { RequestProof } from '#rules/credential.ts';
 import type { StopSignal } from '../connector.ts';
 import { kindOf } from './protocol.ts';
 import { createEventReader, type EventMark, type EventReader } from './read-events.ts';
@@ -12,6 +13,8 @@ export interface Post {
   readonly path: string;
   /** Flat list of names and values. */
   readonly headers: readonly string[];
+  /** Hears how the answer begins; its headers are in `headers` already. */
+  readonly proof?: RequestProof | undefined;
   readonly body: string | null;
   /** Id of the request in the body; null for notifications and for our answers. */
   readonly id: string | null;
@@ -27,6 +30,8 @@ export interface Post {
 /** What came with status 401 or 403: its `WWW-Authenticate`, or null. */
 export interface Challenged {
   readonly challenge?: string | null;
+  /** The proof alone was refused: it may be sent again with a fresh one. */
+  readonly again?: boolean;
 }
 
 /** A stream that ended or broke off without our reply, and where it can be taken up again. */
@@ -121,8 +126,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const session = headers['mcp-session-id'];
     if (typeof session === 'string') this.#session = session;
-    if (status === 401 || status === 403)
-      this.#challenged = { challenge: headers['www-authenticate']?.toString() ?? null };
+    const challenge = headers['www-authenticate']?.toString() ?? null;
+    const nonce = headers['dpop-nonce']?.toString() ?? null;
+    const again = this.#request.proof?.heed({ status, challenge, nonce }) ?? false;
+    if (status === 401 || status === 403) this.#challenged = again ? { challenge, again } : { challenge };
     const type = String(headers['content-type'] ?? '')
       .split(';', 1)[0]
       ?.trim()

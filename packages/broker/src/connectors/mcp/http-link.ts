@@ -4,11 +4,12 @@ import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 import { Pool } from 'undici';
 import type { Refusal } from '#rules/credential.ts';
 import { type AllowPrivate, createConnectorConnect } from '../checked-address.ts';
-import { type Post, type Posted, post } from './exchange.ts';
+import type { Post, Posted } from './exchange.ts';
 import { listenModern, SessionWatches, type Watch } from './http-watch.ts';
 import { type KeptStream, keepStream } from './keep-stream.ts';
 import {
   answerText,
+  type Carried,
   declineText,
   type Era,
   headerValue,
@@ -27,6 +28,7 @@ import {
   requestText,
   UNSUPPORTED_VERSION,
 } from './protocol.ts';
+import { provePost } from './prove-post.ts';
 import { resume } from './resume.ts';
 
 export interface HttpLinkOptions {
@@ -37,8 +39,8 @@ export interface HttpLinkOptions {
   /** Most connections to the upstream, so also most requests in flight; others queue. */
   readonly connections: number;
   readonly response_bytes: number;
-  /** Headers with which the connector itself connects, as a flat list; asked for before each handshake. */
-  readonly connectionHeaders: () => Promise<readonly string[]>;
+  /** What the connector itself connects with; asked for before each handshake. */
+  readonly connection: () => Promise<Carried>;
   readonly onNotification: (method: string) => void;
   /** What a server of the 2025 era is told at the handshake that it may ask in the middle of a call. */
   readonly capabilities: JsonObject;
@@ -118,8 +120,9 @@ class HttpLink implements McpLink {
     }
     if (this.#era === 'modern') {
       const headers = [...this.#headersOf('subscriptions/listen', null), ...like.headers];
-      const more = { path: this.#path, headers, response_bytes: this.#options.response_bytes };
-      return listenModern(uri, updated, (posting) => post(this.#pool, { ...more, ...posting }));
+      const { proof } = like;
+      const more = { path: this.#path, headers, proof, response_bytes: this.#options.response_bytes };
+      return listenModern(uri, updated, (posting) => this.#send({ ...more, ...posting }));
     }
     this.#stream ??= this.#openStream();
     const closed = await this.#stream.opened;
@@ -135,11 +138,11 @@ class HttpLink implements McpLink {
   #openStream(): KeptStream {
     const missed = (): void => this.#watches.missed();
     return keepStream(async (like, mark) => {
-      const headers = await this.#options.connectionHeaders().catch(() => []);
+      const { headers, proof } = await this.#options.connection().catch((): Carried => ({ headers: [] }));
       const at = mark === null ? [] : ['last-event-id', mark.id];
-      const posting = this.#legacyPost('', null, { ...like, headers: [...headers, ...at] });
+      const posting = this.#legacyPost('', null, { ...like, headers: [...headers, ...at], proof });
       const onOther = (message: JsonObject): void => this.#hearStream(message);
-      return post(this.#pool, { ...posting, ...like, method: 'GET', body: null, onOther });
+      return this.#send({ ...posting, ...like, method: 'GET', body: null, onOther });
     }, missed);
   }
 
@@ -157,8 +160,7 @@ class HttpLink implements McpLink {
 
   async #negotiate(timeout_ms: number): Promise<string | null> {
     try {
-      const headers = await this.#options.connectionHeaders();
-      const probe = { name: null, headers, timeout_ms, signal: null };
+      const probe = { name: null, ...(await this.#options.connection()), timeout_ms, signal: null };
       const pinned = this.#options.era;
       const discover = { ...probe, method: 'server/discover', members: '' };
       const verdict =
@@ -236,6 +238,7 @@ class HttpLink implements McpLink {
     return this.#post({
       path: this.#path,
       headers: request.headers.length === 0 ? base : base.concat(request.headers),
+      proof: request.proof,
       body: requestText('modern', id, request),
       id,
       timeout_ms: request.timeout_ms,
@@ -246,9 +249,13 @@ class HttpLink implements McpLink {
   }
 
   #post(request: Post): Promise<Posted> {
-    const posted = post(this.#pool, request);
+    const posted = this.#send(request);
     const { onRefused } = this.#options;
     return onRefused === null ? posted : posted.then((each) => heedRefusal(each, request.headers, onRefused));
+  }
+
+  #send(request: Post): Promise<Posted> {
+    return provePost(this.#pool, this.#options.url.origin, request);
   }
 
   #onOtherOf(id: string, { listening }: Outgoing): (message: JsonObject) => void {
@@ -284,20 +291,21 @@ class HttpLink implements McpLink {
       const { body: _, ...like } = this.#legacyPost('', id, { ...request, timeout_ms });
       const headers = [...like.headers, 'last-event-id', last_event_id];
       const onOther = this.#onOtherOf(id, request);
-      return post(this.#pool, { ...like, headers, method: 'GET', body: null, onOther });
+      return this.#send({ ...like, headers, method: 'GET', body: null, onOther });
     });
   }
 
-  async #notify(body: string, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>): Promise<void> {
-    await post(this.#pool, this.#legacyPost(body, null, like));
+  async #notify(body: string, like: Carried & Pick<Outgoing, 'timeout_ms' | 'signal'>): Promise<void> {
+    await this.#send(this.#legacyPost(body, null, like));
   }
 
-  #legacyPost(body: string, id: string | null, like: Pick<Outgoing, 'headers' | 'timeout_ms' | 'signal'>) {
+  #legacyPost(body: string, id: string | null, like: Carried & Pick<Outgoing, 'timeout_ms' | 'signal'>) {
     const version = this.#version === '' ? [] : ['mcp-protocol-version', this.#version];
     const session = this.#session === null ? [] : ['mcp-session-id', this.#session];
     return {
       path: this.#path,
       headers: [...JSON_HEADERS, ...version, ...session, ...like.headers],
+      proof: like.proof,
       body,
       id,
       timeout_ms: like.timeout_ms,
@@ -317,8 +325,8 @@ class HttpLink implements McpLink {
 
   #reply(body: string): void {
     void this.#options
-      .connectionHeaders()
-      .then((headers) => this.#notify(body, { headers, timeout_ms: CONNECT_TIMEOUT_MS, signal: null }))
+      .connection()
+      .then((carried) => this.#notify(body, { ...carried, timeout_ms: CONNECT_TIMEOUT_MS, signal: null }))
       .catch(() => undefined);
   }
 

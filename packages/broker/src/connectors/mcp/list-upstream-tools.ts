@@ -3,7 +3,7 @@ import type { JsonObject } from '@countersign/contract/json.ts';
 import type { ConnectorSpec } from '#bundle/bundle.ts';
 import type { ConnectorDeps } from '../connector-deps.ts';
 import { listTools } from './catalogue.ts';
-import { connectionHeaders, openLink } from './open-link.ts';
+import { carriedByConnection, openLink } from './open-link.ts';
 import { readMcpOptions } from './options.ts';
 
 export interface UpstreamTool {
@@ -24,7 +24,7 @@ export async function listUpstreamTools(spec: ConnectorSpec, deps: ConnectorDeps
   const ignore = (): void => undefined;
   const link = await openLink(spec, readMcpOptions(spec), deps, { onNotification: ignore, onGone: ignore });
   try {
-    const listing = await listTools(link, await connectionHeaders(spec, deps), TIMEOUT_MS);
+    const listing = await listTools(link, await carriedByConnection(spec, deps), TIMEOUT_MS);
     if (!listing.ok) return listing;
     const tools = [...listing.tools].map(([name, { digest, definition }]) => ({ name, digest, definition }));
     return { ok: true, tools: tools.sort((a, b) => (a.name < b.name ? -1 : 1)), dropped: listing.dropped };

@@ -7,7 +7,7 @@ import type { ConnectorDeps } from '../connector-deps.ts';
 import { redactReply } from '../redact-reply.ts';
 import { Catalogue, listTools } from './catalogue.ts';
 import { answerMembers, demandOf, listeningOf } from './listen.ts';
-import { connectionHeaders, openLink } from './open-link.ts';
+import { carriedByConnection, openLink } from './open-link.ts';
 import { type McpOptions, readMcpOptions } from './options.ts';
 import { isPassedRead, passedRequest, type UpstreamRequest } from './passed-request.ts';
 import { callMembers, type McpLink } from './protocol.ts';
@@ -90,11 +90,15 @@ class McpConnector implements Connector {
     const headers = mirrored;
     const secret = credential?.inject.headers;
     if (secret !== undefined) for (const name in secret) headers.push(name, secret[name] as string);
+    const carried = { headers, proof: credential?.proof };
     const { talk } = attempt;
     const { passing } = this.#options;
     const { watch = null } = talk ?? {};
     if (watch !== null) {
-      const like = { method, name, members, headers, timeout_ms: attempt.timeout_ms, signal: attempt.signal };
+      const like = {
+        ...{ method, name, members, ...carried },
+        ...{ timeout_ms: attempt.timeout_ms, signal: attempt.signal },
+      };
       const watched = await link.watch(String(inputs['resource']), watch.updated, like);
       if (typeof watched === 'string') return redactReply({ kind: 'rejected', reason: watched }, credential);
       watch.watched(watched);
@@ -104,7 +108,7 @@ class McpConnector implements Connector {
       method,
       name,
       members: members + answerMembers(talk, passing),
-      headers,
+      ...carried,
       timeout_ms: attempt.timeout_ms,
       signal: attempt.signal,
       ...(listening === undefined ? {} : { listening }),
@@ -173,8 +177,8 @@ class McpConnector implements Connector {
     const first = this.#catalogue.size === null;
     const forgotten = this.#forgotten;
     try {
-      const headers = await connectionHeaders(this.#spec, this.#deps);
-      const listing = await listTools(link, headers, LIST_TIMEOUT_MS);
+      const carried = await carriedByConnection(this.#spec, this.#deps);
+      const listing = await listTools(link, carried, LIST_TIMEOUT_MS);
       if (this.#closed) return;
       if (!listing.ok) return this.#failed(listing.reason);
       if (this.#forgotten !== forgotten) return this.#failed('the child process ended while it was listed');

@@ -7,7 +7,7 @@ import { chooseIsolation } from '../isolation.ts';
 import { createHttpLink } from './http-link.ts';
 import { askableCapabilities } from './listen.ts';
 import type { McpOptions, McpTransport } from './options.ts';
-import type { McpLink } from './protocol.ts';
+import type { Carried, McpLink } from './protocol.ts';
 import { createStdioLink } from './stdio-link.ts';
 
 /** What a child writes around the largest answer in one line. */
@@ -34,7 +34,7 @@ export async function openLink(
     allow_private: transport.allow_private,
     connections: transport.connections,
     response_bytes: deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,
-    connectionHeaders: () => connectionHeaders(spec, deps),
+    connection: () => carriedByConnection(spec, deps),
     onNotification: events.onNotification,
     capabilities,
     onRefused: refusalOf(spec, deps),
@@ -47,13 +47,10 @@ function refusalOf(spec: ConnectorSpec, { credentialRefused }: ConnectorDeps) {
   return (refusal: Refusal) => credentialRefused(spec, refusal);
 }
 
-/** Flat list of the headers with which the connector itself connects. */
-export async function connectionHeaders(
-  spec: ConnectorSpec,
-  deps: ConnectorDeps,
-): Promise<readonly string[]> {
+/** What the connector itself connects with. */
+export async function carriedByConnection(spec: ConnectorSpec, deps: ConnectorDeps): Promise<Carried> {
   const credential = await deps.connectionCredential(spec);
-  return Object.entries(credential?.inject.headers ?? {}).flat();
+  return { headers: Object.entries(credential?.inject.headers ?? {}).flat(), proof: credential?.proof };
 }
 
 async function openStdio(

@@ -1,5 +1,6 @@
 // The words of the MCP wire (2026-07-28 and 2025-11-25): requests as text, replies recognised, headers encoded.
 import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
+import type { RequestProof } from '#rules/credential.ts';
 import type { Asking, StopSignal } from '../connector.ts';
 
 export const MODERN = '2026-07-28';
@@ -39,14 +40,20 @@ export interface Listening {
   readonly ask: ((request: Asking) => Promise<JsonObject | null>) | null;
 }
 
+/** What a request carries beside itself. HTTP only. */
+export interface Carried {
+  /** Flat list of further header names and values (credential, mirrored parameters). */
+  readonly headers: readonly string[];
+  /** Of a credential that is bound to a key. */
+  readonly proof?: RequestProof | undefined;
+}
+
 /** One request as the connector hands it to a link. `members` is JSON text of the params without `_meta`. */
-export interface Outgoing {
+export interface Outgoing extends Carried {
   readonly method: string;
   /** Mirrored in the `mcp-name` header; null for methods without a name. */
   readonly name: string | null;
   readonly members: string;
-  /** Flat list of further header names and values (credential, mirrored parameters). HTTP only. */
-  readonly headers: readonly string[];
   readonly timeout_ms: number;
   readonly signal: StopSignal | null;
   readonly listening?: Listening;

@@ -6,12 +6,14 @@ import {
   validateAuthResponse,
 } from 'oauth4webapi';
 import { type Challenge, readChallenge } from './challenge.ts';
-import { authenticationOf, chooseClient, type ReadSecret } from './client.ts';
+import { authenticationOf, chooseClient } from './client.ts';
 import { discover } from './discover.ts';
 import type { Grant } from './grant.ts';
 import type { OauthNetwork } from './network.ts';
 import type { OauthOptions } from './options.ts';
+import { openProofKey } from './proof-key.ts';
 import { readTokens } from './read-tokens.ts';
+import type { ReadSecret } from './referred-secret.ts';
 import { asRefusal, OauthRefused, step } from './refusal.ts';
 import { tokensByCode } from './request-tokens.ts';
 import { chooseScopes, scopeList } from './scopes.ts';
@@ -62,7 +64,12 @@ async function begin({
   clock,
 }: LoginRequest): Promise<Login> {
   const earlier = before?.server === options.server ? before : null;
-  const challenge = await challengeOf(options.server, network);
+  const challenge = await challengeOf(options, network);
+  if (options.dpop === null && challenge.scheme === 'dpop')
+    throw new OauthRefused(
+      'the server takes only tokens that are bound to a key: name one as dpop in the connector’s file',
+    );
+  const proof = options.dpop === null ? null : await openProofKey(options.dpop, readSecret, clock);
   const { as, resource, scopes_supported } = await discover(
     { server: options.server, challenge, pinned: options.issuer, before: earlier?.issuer ?? null },
     network,
@@ -82,7 +89,7 @@ async function begin({
     before: same === null ? [] : [...same.asked, ...same.wanted],
   });
   const registered = same?.redirect_uri === redirect_uri ? same.client : null;
-  const client = await chooseClient({ options, as, redirect_uri, before: registered }, network);
+  const client = await chooseClient({ given: options.client, as, redirect_uri, before: registered }, network);
   const [verifier, state] = [generateRandomCodeVerifier(), generateRandomState()];
   const url = new URL(authorization_endpoint);
   const parameters = {
@@ -94,6 +101,8 @@ async function begin({
     state,
     resource,
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
+    // RFC 9449 §10: the code, too, is worth nothing without the key.
+    ...(proof === null ? {} : { dpop_jkt: proof.jkt }),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
 
@@ -102,14 +111,17 @@ async function begin({
     const checked = await step('the authorization response', () =>
       validateAuthResponse(as, { client_id: client.id }, callback, state),
     );
-    const authentication = await authenticationOf(client, options, readSecret);
+    const authentication = await authenticationOf(client, options.client, readSecret);
     const answer = await tokensByCode(
-      { as, client, authentication, resource, network },
+      { as, client, authentication, resource, network, proof },
       checked,
       redirect_uri,
       verifier,
     );
-    const tokens = readTokens(answer, { now_ms: clock.now(), asked: scopes });
+    const tokens = readTokens(answer, {
+      ...{ now_ms: clock.now(), asked: scopes },
+      jkt: proof?.jkt ?? null,
+    });
     return {
       version: 1,
       server: options.server,
@@ -153,7 +165,7 @@ const DISCOVER = JSON.stringify({
 });
 
 /** What the server answers to somebody without a token. One that asks for none is taken by its well-known metadata. */
-async function challengeOf(server: string, network: OauthNetwork): Promise<Challenge> {
+async function challengeOf({ server, dpop }: OauthOptions, network: OauthNetwork): Promise<Challenge> {
   const answer = await step('the MCP server', () =>
     network.send(server, {
       method: 'POST',
@@ -167,5 +179,6 @@ async function challengeOf(server: string, network: OauthNetwork): Promise<Chall
       head_only: true,
     }),
   );
-  return readChallenge(answer.status === 401 ? answer.headers.get('www-authenticate') : null);
+  const header = answer.status === 401 ? answer.headers.get('www-authenticate') : null;
+  return readChallenge(header, dpop === null ? 'bearer' : 'dpop');
 }

@@ -1,5 +1,4 @@
 // Who the broker is to an authorization server: a client given in the file, by metadata document, or registered now.
-import { createPrivateKey, type webcrypto } from 'node:crypto';
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -12,7 +11,8 @@ import {
   processDynamicClientRegistrationResponse,
 } from 'oauth4webapi';
 import type { OauthNetwork } from './network.ts';
-import type { OauthOptions } from './options.ts';
+import type { GivenClient } from './options.ts';
+import { type ReadSecret, secretAt, signingKey } from './referred-secret.ts';
 import { OauthRefused, step } from './refusal.ts';
 
 export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt';
@@ -27,20 +27,19 @@ export interface OauthClient {
   readonly registered: boolean;
 }
 
-export type ReadSecret = (reference: string) => Promise<string>;
-
 export interface ClientFacts {
-  readonly options: OauthOptions;
+  /** The client of the connector's file. */
+  readonly given: GivenClient | null;
   readonly as: AuthorizationServer;
-  readonly redirect_uri: string;
+  /** Null: nobody is sent to a browser, so the broker registers no client by itself. */
+  readonly redirect_uri: string | null;
   /** A client that an earlier grant of this issuer registered for this redirect. */
   readonly before: OauthClient | null;
 }
 
 /** Throws `OauthRefused`. The order is that of MCP authorization, "Client Registration Approaches". */
 export async function chooseClient(facts: ClientFacts, network: OauthNetwork): Promise<OauthClient> {
-  const { options, as, before } = facts;
-  const given = options.client;
+  const { given, as, redirect_uri, before } = facts;
   if (given !== null && !isDocument(given.id)) {
     const can: readonly AuthMethod[] =
       given.key !== null
@@ -53,11 +52,15 @@ export async function chooseClient(facts: ClientFacts, network: OauthNetwork): P
   if (given !== null && as.client_id_metadata_document_supported === true)
     return { id: given.id, method: 'none', secret: null, registered: false };
   if (before?.registered === true) return before;
+  if (redirect_uri === null)
+    throw new OauthRefused(
+      'the authorization server reads no client metadata documents: register a client and name its id in the file',
+    );
   if (as.registration_endpoint === undefined)
     throw new OauthRefused(
       'the authorization server registers no clients by itself: register one and name it in the file as client.id',
     );
-  return register(facts, network);
+  return register(as, redirect_uri, network);
 }
 
 function isDocument(id: string): boolean {
@@ -73,7 +76,11 @@ function chooseMethod(can: readonly AuthMethod[], as: AuthorizationServer): Auth
   throw new OauthRefused(`the authorization server takes none of ${can.join(', ')} at its token endpoint`);
 }
 
-async function register({ as, redirect_uri }: ClientFacts, network: OauthNetwork): Promise<OauthClient> {
+async function register(
+  as: AuthorizationServer,
+  redirect_uri: string,
+  network: OauthNetwork,
+): Promise<OauthClient> {
   // A broker keeps a secret well, so it asks for one where the server gives one.
   const asked = chooseMethod(['client_secret_basic', 'client_secret_post', 'none'], as);
   const what = 'client registration';
@@ -123,23 +130,15 @@ async function withExpiry(answer: Response): Promise<Response> {
 /** How the client proves itself at the token endpoint. Throws `OauthRefused` when its secret cannot be read. */
 export async function authenticationOf(
   client: OauthClient,
-  options: OauthOptions,
+  given: GivenClient | null,
   readSecret: ReadSecret,
 ): Promise<ClientAuth> {
   if (client.method === 'none') return None();
-  const reference = client.method === 'private_key_jwt' ? options.client?.key : options.client?.secret;
-  const secret = client.secret ?? (reference == null ? null : await read(reference, readSecret));
+  const reference = client.method === 'private_key_jwt' ? given?.key : given?.secret;
+  const secret = client.secret ?? (reference == null ? null : await secretAt(reference, readSecret));
   if (secret === null) throw new OauthRefused('the client has no secret any more: log in again');
-  if (client.method === 'private_key_jwt') return PrivateKeyJwt(await signingKey(secret, reference!));
+  if (client.method === 'private_key_jwt') return PrivateKeyJwt(signingKey(secret, reference!));
   return client.method === 'client_secret_post' ? ClientSecretPost(secret) : basic(secret);
-}
-
-async function read(reference: string, readSecret: ReadSecret): Promise<string> {
-  try {
-    return (await readSecret(reference)).replace(/\r?\n$/, '');
-  } catch {
-    throw new OauthRefused(`the secret behind ${reference} cannot be read`);
-  }
 }
 
 /**
@@ -155,25 +154,6 @@ function basic(secret: string): ClientAuth {
 
 function formEncoded(value: string): string {
   return new URLSearchParams([['', value]]).toString().slice(1);
-}
-
-const ALGORITHMS: Readonly<
-  Record<string, webcrypto.EcKeyImportParams | webcrypto.RsaHashedImportParams | string>
-> = {
-  ec: { name: 'ECDSA', namedCurve: 'P-256' },
-  ed25519: 'Ed25519',
-  rsa: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
-};
-
-async function signingKey(pem: string, reference: string): Promise<webcrypto.CryptoKey> {
-  try {
-    const key = createPrivateKey(pem);
-    const algorithm = ALGORITHMS[key.asymmetricKeyType ?? ''];
-    if (algorithm === undefined) throw new Error('unknown type');
-    return key.toCryptoKey(algorithm, false, ['sign']);
-  } catch {
-    throw new OauthRefused(`the key behind ${reference} is not a P-256, Ed25519 or RSA private key in PEM`);
-  }
 }
 
 /** Options with which the library sends every request through the checked network. */

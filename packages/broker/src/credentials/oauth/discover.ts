@@ -31,11 +31,6 @@ export async function discover(wanted: Wanted, network: OauthNetwork): Promise<D
   const protectedResource = await findResource(wanted, network);
   const issuer = chooseIssuer(protectedResource, wanted);
   const as = await findAuthorizationServer(issuer, network);
-  for (const [name, url] of Object.entries(as)) {
-    if (!name.endsWith('_endpoint') || typeof url !== 'string') continue;
-    const refused = network.refuse(url);
-    if (refused !== null) throw new OauthRefused(`${name} of the authorization server: ${refused}`);
-  }
   return {
     resource: protectedResource === null ? withoutFragment(wanted.server) : protectedResource.resource,
     scopes_supported: protectedResource?.scopes_supported ?? null,
@@ -94,7 +89,11 @@ function chooseIssuer(found: ProtectedResource | null, { pinned, before }: Wante
   return found.issuers.find((each) => each === before) ?? found.issuers[0]!;
 }
 
-async function findAuthorizationServer(issuer: string, network: OauthNetwork): Promise<AuthorizationServer> {
+/** Its metadata, of which every endpoint may be dialled. Throws `OauthRefused`. */
+export async function findAuthorizationServer(
+  issuer: string,
+  network: OauthNetwork,
+): Promise<AuthorizationServer> {
   const refused = network.refuse(issuer);
   if (refused !== null) throw new OauthRefused(`the authorization server's address: ${refused}`);
   const { origin, pathname, search } = new URL(issuer);
@@ -107,7 +106,14 @@ async function findAuthorizationServer(issuer: string, network: OauthNetwork): P
   const document = await firstFound(places, network);
   if (document === null) throw new OauthRefused('the authorization server publishes no metadata');
   // INVARIANT: the issuer in the document is the one whose well-known address was asked (RFC 8414 §3.3).
-  return step('the authorization server metadata', () => processDiscoveryResponse(new URL(issuer), document));
+  const what = 'the authorization server metadata';
+  const as = await step(what, () => processDiscoveryResponse(new URL(issuer), document));
+  for (const [name, url] of Object.entries(as)) {
+    if (!name.endsWith('_endpoint') || typeof url !== 'string') continue;
+    const refused = network.refuse(url);
+    if (refused !== null) throw new OauthRefused(`${name} of the authorization server: ${refused}`);
+  }
+  return as;
 }
 
 /** The first document that is there. "Not there" is a client error; anything else ends the search. */

@@ -11,6 +11,8 @@ export interface Tokens {
   readonly expires_at_ms: number | null;
   /** What was granted. */
   readonly scopes: readonly string[];
+  /** Thumbprint of the key that it is bound to; null or, in an older grant, absent: a bearer token. */
+  readonly jkt?: string | null;
 }
 
 export interface Grant {

@@ -3,11 +3,12 @@ import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
 import type { Credential, CredentialProvider, Refusal } from '#rules/credential.ts';
 import { readChallenge } from './challenge.ts';
-import type { ReadSecret } from './client.ts';
 import { asRecord, type Grant, readGrant, type Tokens } from './grant.ts';
 import type { OauthNetwork } from './network.ts';
-import { type OauthOptions, oauthOptions } from './options.ts';
-import type { Renewed } from './renew-tokens.ts';
+import { actsForItself, type OauthOptions, oauthOptions } from './options.ts';
+import type { ProofKey } from './proof-key.ts';
+import type { ReadSecret } from './referred-secret.ts';
+import type { Renewal, Renewed } from './renew-tokens.ts';
 import type { Vault } from './vault.ts';
 
 export interface OauthWorld {
@@ -25,6 +26,8 @@ const EARLY_MS = 30_000;
 const YOUNG_MS = 60_000;
 /** After a renewal that failed the authorization server is left alone for this long. */
 const PAUSE_MS = 5_000;
+/** The proof was refused, not the token: a token is not given up for a clock that is wrong. */
+const PROOF_ERRORS = ['invalid_dpop_proof', 'use_dpop_nonce'];
 /** How often a good grant is compared with what a login may have handed in. */
 const LOOK_MS = 2_000;
 
@@ -73,11 +76,13 @@ class Session {
   #grant: Grant | null = null;
   /** A grant that could not be written yet. Only it holds a refresh token that is still good. */
   #unsaved: Grant | null = null;
-  /** Of the client's own credentials; kept in memory only. */
+  /** Of what the broker holds itself; kept in memory only. */
   #own: Tokens | null = null;
   #live: { readonly of: string; readonly live: Live } | null = null;
   #looked_at_ms = Number.NEGATIVE_INFINITY;
   #paused: { readonly until_ms: number; readonly reason: string } | null = null;
+  /** What the tokens are bound to, and where it was read. */
+  #proof: { readonly reference: string; readonly key: ProofKey } | null = null;
   /** Id of tokens that the server refused: renewed before they are used again. */
   #stale: string | null = null;
   #turn: Promise<unknown> = Promise.resolve();
@@ -104,10 +109,14 @@ class Session {
     return this.#inTurn(async () => {
       const tokens = this.#own ?? this.#grant?.tokens ?? null;
       // Another token was renewed or logged in meanwhile: the next call has it.
-      if (tokens === null || authorization !== `Bearer ${tokens.access_token}`)
+      if (tokens === null || authorization !== authorizationOf(tokens))
         return 'the token was renewed meanwhile';
+      const challenge = readChallenge(header, isBound(tokens) ? 'dpop' : 'bearer');
+      if (isBound(tokens) && PROOF_ERRORS.includes(challenge.error ?? '')) {
+        this.#say('the server refuses the proofs of the key', { error: challenge.error ?? '' });
+        return null;
+      }
       if (status === 401) return this.#refusedToken(tokens);
-      const challenge = readChallenge(header);
       if (challenge.error !== 'insufficient_scope' || this.#grant === null) return null;
       await this.#stepUp(challenge.scopes ?? [], this.#grant, options);
       return null;
@@ -124,7 +133,7 @@ class Session {
     const now = this.#world.clock.now();
     const young = now - tokens.obtained_at_ms < YOUNG_MS;
     if (this.#grant === null) {
-      if (young) this.#pause(now + YOUNG_MS, 'the server refuses the tokens of the client’s own credentials');
+      if (young) this.#pause(now + YOUNG_MS, 'the server refuses the tokens that it was to take');
       this.#own = null;
       return 'the server refused the token';
     }
@@ -154,7 +163,7 @@ class Session {
     if (key !== this.#key) this.#own = null;
     this.#key = key;
     this.#looked_at_ms = now;
-    if (options.grant === 'client_credentials') return this.#obtainOwn(options, now);
+    if (actsForItself(options)) return this.#obtainOwn(options, now);
     if (this.#unsaved !== null) await this.#keep(this.#unsaved);
     const kept = readGrant(await this.#world.vault.take(this.#connector));
     if (kept?.tokens.id !== this.#grant?.tokens.id) [this.#stale, this.#paused] = [null, null];
@@ -162,10 +171,14 @@ class Session {
     if (this.#grant === null) return this.#loginFirst('nobody has authorised it yet');
     if (this.#grant.refused) return this.#loginFirst('its authorisation is not accepted any more');
     const { tokens } = this.#grant;
+    const proof = await this.#proofKey(options, tokens.jkt ?? null);
+    if (typeof proof === 'string') return `connector ${this.#connector}: ${proof}`;
+    if ((proof?.jkt ?? null) !== (tokens.jkt ?? null))
+      return this.#loginFirst('it was authorised for another proof key than the file names');
     if (this.#isGood(tokens, now)) return this.#liveOf(tokens);
     if (tokens.refresh_token === null)
       return this.#end('its token has ended, and there is none to renew it with');
-    const renewed = await this.#renew(options, (renewing, renewal) =>
+    const renewed = await this.#renew(options, proof, (renewing, renewal) =>
       renewing.refreshGrant(this.#grant!, renewal),
     );
     if (renewed.ok) {
@@ -182,19 +195,35 @@ class Session {
   async #obtainOwn(options: OauthOptions, now: number): Promise<Live | string> {
     this.#grant = null;
     if (this.#own !== null && this.#isGood(this.#own, now)) return this.#liveOf(this.#own);
-    const renewed = await this.#renew(options, (renewing, renewal) => renewing.grantByCredentials(renewal));
+    // A key of the file may have been replaced: the tokens to come are bound to what it is now.
+    const held = options.dpop === 'memory' ? (this.#proof?.key.jkt ?? null) : null;
+    const proof = await this.#proofKey(options, held);
+    if (typeof proof === 'string') return `connector ${this.#connector}: ${proof}`;
+    const renewed = await this.#renew(options, proof, (renewing, renewal) => renewing.grantByItself(renewal));
     if (!renewed.ok) return renewed.reason;
     this.#own = renewed.tokens;
     return this.#liveOf(renewed.tokens);
   }
 
+  /** The key of the file, read again where it is not the `wanted` one; null for bearer tokens; or why there is none. */
+  async #proofKey({ dpop }: OauthOptions, wanted: string | null): Promise<ProofKey | string | null> {
+    if (dpop === null) {
+      this.#proof = null;
+      return null;
+    }
+    const held = this.#proof;
+    if (held?.reference === dpop && held.key.jkt === wanted) return held.key;
+    const { proofKeyOf } = await import('./renew-tokens.ts');
+    const key = await proofKeyOf(dpop, this.#world.readSecret, this.#world.clock);
+    if (typeof key !== 'string') this.#proof = { reference: dpop, key };
+    return key;
+  }
+
   /** The library that speaks OAuth is loaded when the first connector needs it. */
   async #renew(
     options: OauthOptions,
-    by: (
-      renewing: typeof import('./renew-tokens.ts'),
-      renewal: Parameters<typeof import('./renew-tokens.ts')['grantByCredentials']>[0],
-    ) => Promise<Renewed>,
+    proof: ProofKey | null,
+    by: (renewing: typeof import('./renew-tokens.ts'), renewal: Renewal) => Promise<Renewed>,
   ): Promise<Renewed> {
     const { clock, readSecret } = this.#world;
     const now_ms = clock.now();
@@ -202,7 +231,8 @@ class Session {
       return { ok: false, reason: this.#paused.reason, dead: false };
     const network = this.#world.network(options.allow_private);
     try {
-      const renewed = await by(await import('./renew-tokens.ts'), { options, network, readSecret, now_ms });
+      const renewal = { options, network, readSecret, now_ms, proof };
+      const renewed = await by(await import('./renew-tokens.ts'), renewal);
       if (renewed.ok) [this.#paused, this.#stale] = [null, null];
       else this.#pause(now_ms + PAUSE_MS, renewed.reason);
       return renewed;
@@ -240,7 +270,8 @@ class Session {
 
   /** The same object for the same token: what redacts by its secrets is built once. */
   #liveOf(tokens: Tokens): Live {
-    if (this.#live?.of !== tokens.id) this.#live = { of: tokens.id, live: liveOf(this.#connector, tokens) };
+    if (this.#live?.of !== tokens.id)
+      this.#live = { of: tokens.id, live: liveOf(this.#connector, tokens, this.#proof?.key ?? null) };
     return this.#live.live;
   }
 
@@ -259,12 +290,23 @@ function issuerHolds(grant: Grant, { issuer }: OauthOptions): boolean {
   return issuer === null || new URL(grant.issuer).href === new URL(issuer).href;
 }
 
-function liveOf(connector: string, { id, access_token, refresh_token, expires_at_ms, scopes }: Tokens): Live {
+function isBound({ jkt }: Tokens): boolean {
+  return jkt != null;
+}
+
+/** RFC 9449 §7.1: a bound token goes under its own scheme, so that no server takes it for a bearer token. */
+function authorizationOf(tokens: Tokens): string {
+  return `${isBound(tokens) ? 'DPoP' : 'Bearer'} ${tokens.access_token}`;
+}
+
+function liveOf(connector: string, tokens: Tokens, key: ProofKey | null): Live {
+  const { id, access_token, refresh_token, expires_at_ms, scopes } = tokens;
   return {
     id: `oauth:${connector}:${id}`,
     expires_at_ms,
     granted: scopes,
-    inject: { headers: { authorization: `Bearer ${access_token}` } },
+    inject: { headers: { authorization: authorizationOf(tokens) } },
+    ...(key === null ? {} : { proof: key.proofOf(access_token) }),
     secrets: refresh_token === null ? [access_token] : [access_token, refresh_token],
   };
 }

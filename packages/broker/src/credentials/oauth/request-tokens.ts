@@ -1,20 +1,25 @@
-// The three requests to a token endpoint that the broker makes: by code, by refresh token, by its own credentials.
+// The requests to a token endpoint that the broker makes: by code, by refresh token, by its own credentials, by assertion.
 import {
   type AuthorizationServer,
   authorizationCodeGrantRequest,
   type ClientAuth,
   clientCredentialsGrantRequest,
+  type DPoPRequestOptions,
+  genericTokenEndpointRequest,
+  isDPoPNonceError,
   processAuthorizationCodeResponse,
   processClientCredentialsResponse,
+  processGenericTokenEndpointResponse,
   processRefreshTokenResponse,
   refreshTokenGrantRequest,
   type TokenEndpointResponse,
 } from 'oauth4webapi';
 import { type OauthClient, through } from './client.ts';
 import type { OauthNetwork } from './network.ts';
+import type { ProofKey } from './proof-key.ts';
 import { step } from './refusal.ts';
 
-const WHAT = 'the token endpoint';
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
 export interface TokenRequest {
   readonly as: AuthorizationServer;
@@ -23,52 +28,91 @@ export interface TokenRequest {
   /** RFC 8707: sent with every request, so that the token is for this server and no other. */
   readonly resource: string;
   readonly network: OauthNetwork;
+  /** What the token shall be bound to; null: a bearer token. */
+  readonly proof: ProofKey | null;
 }
 
 /** `callback`: as `validateAuthResponse` gave it back. Throws `OauthRefused`. */
 export async function tokensByCode(
-  { as, client, authentication, resource, network }: TokenRequest,
+  request: TokenRequest,
   callback: URLSearchParams,
   redirect_uri: string,
   verifier: string,
 ): Promise<TokenEndpointResponse> {
-  const known = { client_id: client.id };
-  const options = { ...through(network), additionalParameters: { resource } };
-  return step(WHAT, async () => {
-    const by = [callback, redirect_uri, verifier] as const;
-    const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, options);
+  const { as, authentication, resource } = request;
+  const known = knownAs(request);
+  const by = [callback, redirect_uri, verifier] as const;
+  return asked(request, async (options) => {
+    const more = { ...options, additionalParameters: { resource } };
+    const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, more);
     return processAuthorizationCodeResponse(as, known, answer);
   });
 }
 
 /** Throws `OauthRefused`; its code is `invalid_grant` when the refresh token is worth nothing any more. */
 export async function tokensByRefresh(
-  { as, client, authentication, resource, network }: TokenRequest,
+  request: TokenRequest,
   refresh_token: string,
 ): Promise<TokenEndpointResponse> {
-  const known = { client_id: client.id };
-  const options = { ...through(network), additionalParameters: { resource } };
-  return step(WHAT, async () => {
-    const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, options);
+  const { as, authentication, resource } = request;
+  const known = knownAs(request);
+  return asked(request, async (options) => {
+    const more = { ...options, additionalParameters: { resource } };
+    const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, more);
     return processRefreshTokenResponse(as, known, answer);
   });
 }
 
 /** Throws `OauthRefused`. */
 export async function tokensByCredentials(
-  { as, client, authentication, resource, network }: TokenRequest,
+  request: TokenRequest,
   scopes: readonly string[],
 ): Promise<TokenEndpointResponse> {
-  const known = { client_id: client.id };
-  const parameters = { resource, ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
-  return step(WHAT, async () => {
-    const answer = await clientCredentialsGrantRequest(
-      as,
-      known,
-      authentication,
-      parameters,
-      through(network),
-    );
+  const { as, authentication } = request;
+  const known = knownAs(request);
+  const parameters = parametersOf(request, scopes);
+  return asked(request, async (options) => {
+    const answer = await clientCredentialsGrantRequest(as, known, authentication, parameters, options);
     return processClientCredentialsResponse(as, known, answer);
+  });
+}
+
+/** RFC 7523 §2.1: somebody whom the authorization server trusts vouches in a JWT. Throws `OauthRefused`. */
+export async function tokensByAssertion(
+  request: TokenRequest,
+  assertion: string,
+  scopes: readonly string[],
+): Promise<TokenEndpointResponse> {
+  const { as, authentication } = request;
+  const known = knownAs(request);
+  const parameters = { assertion, ...parametersOf(request, scopes) };
+  return asked(request, async (options) => {
+    const by = [JWT_BEARER, parameters, options] as const;
+    const answer = await genericTokenEndpointRequest(as, known, authentication, ...by);
+    return processGenericTokenEndpointResponse(as, known, answer);
+  });
+}
+
+function knownAs({ client }: TokenRequest) {
+  return { client_id: client.id };
+}
+
+function parametersOf({ resource }: TokenRequest, scopes: readonly string[]): Record<string, string> {
+  return { resource, ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
+}
+
+/** RFC 9449 §8: a server that wants its nonce in the proof refuses once, and is asked once more. */
+async function asked(
+  { network, proof }: TokenRequest,
+  ask: (options: ReturnType<typeof through> & DPoPRequestOptions) => Promise<TokenEndpointResponse>,
+): Promise<TokenEndpointResponse> {
+  const options = { ...through(network), ...(proof === null ? {} : { DPoP: proof.handle }) };
+  return step('the token endpoint', async () => {
+    try {
+      return await ask(options);
+    } catch (error) {
+      if (proof === null || !isDPoPNonceError(error)) throw error;
+      return ask(options);
+    }
   });
 }

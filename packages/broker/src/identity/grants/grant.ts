@@ -4,6 +4,7 @@ import type { Narrowing } from '#rules/narrowing.ts';
 import type { Principal } from '#rules/principal.ts';
 import type { Store } from '#store/store.ts';
 import type { AccessClaims } from '../access-token.ts';
+import type { Federation } from '../federation/federation.ts';
 import type { Resource } from '../identity.ts';
 import type { OAuthFailure } from '../oauth-error.ts';
 import type { Revocable } from '../revocations.ts';
@@ -20,6 +21,8 @@ export interface TokenContext {
   /** An access token of ours that is good now, whatever it is for; else null. */
   readonly verifyAccess: (token: string) => AccessClaims | null;
   readonly isRevoked: (token: Revocable) => boolean;
+  /** Null: no foreign token is believed. */
+  readonly federation: Federation | null;
 }
 
 /** A request whose form is well-formed. */
@@ -29,6 +32,8 @@ export interface TokenRequest {
   readonly client: Principal | null;
   /** What the token is asked for. */
   readonly resource: Resource;
+  /** Thumbprint of the key that the request was proved to come from (RFC 9449); the token is bound to it. */
+  readonly jkt: string | null;
 }
 
 /** The token that a grant wants issued. */

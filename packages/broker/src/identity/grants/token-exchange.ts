@@ -1,11 +1,12 @@
 // The grant token-exchange (RFC 8693): a token for a narrower one, or for one that another agent may act with.
 import { failure } from '../oauth-error.ts';
+import { foreignJwt } from './foreign-subject.ts';
 import type { Grant } from './grant.ts';
 import { ACCESS_TYPE, mayDelegate, ownAccessToken, ownDelegation } from './own-subjects.ts';
 import type { SubjectToken } from './subject-token.ts';
 
 /** What can be exchanged. */
-const subjects: readonly SubjectToken[] = [ownAccessToken, ownDelegation];
+const subjects: readonly SubjectToken[] = [ownAccessToken, ownDelegation, foreignJwt];
 
 export const tokenExchange: Grant = {
   name: 'urn:ietf:params:oauth:grant-type:token-exchange',
