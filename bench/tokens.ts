@@ -15,7 +15,15 @@ const NOW_MS = Date.now();
 const pair = generateKeyPairSync('ed25519');
 const ours = signingKey(pair.privateKey);
 const principal: Agent = {
-  ...{ kind: 'agent', name: 'bench', tenant: 'default', status: 'active', keys: [], identities: [], owner: 'olga' },
+  ...{
+    kind: 'agent',
+    name: 'bench',
+    tenant: 'default',
+    status: 'active',
+    keys: [],
+    identities: [],
+    owner: 'olga',
+  },
   ...{ purpose: 'bench', roles: [], mode: 'act' },
 };
 const issue = (n: number): string =>

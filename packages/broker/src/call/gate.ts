@@ -4,12 +4,9 @@ import { type Denial, denyAhead, denyOnFacts, permitsWhatever } from '#rules/dec
 import { type DecisionRequest, UNKNOWN } from '#rules/decision.ts';
 import type { Expression, Scope } from '#rules/expression.ts';
 
-
 import { carriesResources } from '#rules/narrowing.ts';
 
-
 import { inactiveProblem } from '#rules/principal.ts';
-
 
 import type { Tool } from '#rules/tool.ts';
 import type { Gated, Recalled, Resolved } from './call.ts';

@@ -1,9 +1,11 @@
 // JSON Schemas (2020-12) of what the HTTP door answers: OpenAPI publishes them.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
-import { CALL_STATUSES, HALT_SCOPES, STALE_KINDS, UNDO_STATES } from '@countersign/contract/wire.ts';
+import { CALL_STATUSES, HALT_SCOPES, STALE_KINDS } from '@countersign/contract/wire.ts';
 import { ALERT_KINDS } from '#rules/alert.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
+import { tokenAnswers } from './token-answers.ts';
+import { undoStep } from './undo-step.ts';
 
 const ask = closed({
   rule: { type: 'string' },
@@ -53,23 +55,6 @@ const statusView = {
     description: 'What an operator has set, beside the bundle.',
   },
 } satisfies Record<string, JsonObject>;
-
-const undoStep = closed(
-  {
-    call_id: { type: 'string' },
-    tool: { type: 'string' },
-    status: { type: 'string', enum: [...CALL_STATUSES] },
-    state: { type: 'string', enum: [...UNDO_STATES] },
-    what: { type: 'string', description: 'What is to be known or done, for people.' },
-    by: {
-      ...closed({ tool: { type: 'string' }, args: anything, leaves: { type: 'string' } }, ['leaves']),
-      description: 'What the broker calls to undo it. leaves: what that does not undo.',
-    },
-    runbook: { type: 'string', description: 'What a person does.' },
-    call: ref('CallAnswer'),
-  },
-  ['by', 'runbook', 'call'],
-);
 
 /** What the broker answers. */
 export const answerSchemas = {
@@ -400,20 +385,7 @@ export const answerSchemas = {
     },
     ['warnings'],
   ),
-  TokenAnswer: closed(
-    {
-      access_token: { type: 'string' },
-      token_type: { enum: ['Bearer', 'DPoP', 'N_A'] },
-      expires_in: { type: 'integer', minimum: 0, maximum: 300 },
-      issued_token_type: { type: 'string' },
-      scope: { type: 'string' },
-      authorization_details: { type: 'array', items: anything },
-    },
-    ['issued_token_type', 'scope', 'authorization_details'],
-  ),
-  AgentRevocation: closed({ agent: { type: 'string' }, until_ms: time }),
-  KeyRotation: closed({ kid: { type: 'string' }, retired: names }),
-  OAuthError: closed({ error: { type: 'string' }, error_description: { type: 'string' } }),
+  ...tokenAnswers,
   Health: closed({ status: { type: 'string', enum: ['ok', 'unavailable'] } }),
   Metadata: { ...anything, description: 'RFC 8414, RFC 9728 or RFC 7517, by address.' },
 } as const satisfies Record<string, JsonObject>;
