@@ -1,11 +1,13 @@
 // JSON Schemas (2020-12) of what the HTTP door answers: OpenAPI publishes them.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
-import { CALL_STATUSES, HALT_SCOPES, UNDO_STATES } from '@countersign/contract/wire.ts';
+import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
 import { agentSchemas } from './agent-schemas.ts';
 import { alertAnswers } from './alert-answers.ts';
 import { peopleAnswers } from './people-answers.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
+import { tokenAnswers } from './token-answers.ts';
+import { undoStep } from './undo-step.ts';
 
 const ask = closed({
   rule: { type: 'string' },
@@ -56,23 +58,6 @@ const haltView = {
   by: { type: 'string' },
   at_ms: time,
 } satisfies Record<string, JsonObject>;
-
-const undoStep = closed(
-  {
-    call_id: { type: 'string' },
-    tool: { type: 'string' },
-    status: { type: 'string', enum: [...CALL_STATUSES] },
-    state: { type: 'string', enum: [...UNDO_STATES] },
-    what: { type: 'string', description: 'What is to be known or done, for people.' },
-    by: {
-      ...closed({ tool: { type: 'string' }, args: anything, leaves: { type: 'string' } }, ['leaves']),
-      description: 'What the broker calls to undo it. leaves: what that does not undo.',
-    },
-    runbook: { type: 'string', description: 'What a person does.' },
-    call: ref('CallAnswer'),
-  },
-  ['by', 'runbook', 'call'],
-);
 
 /** What the broker answers. */
 export const answerSchemas = {
@@ -359,25 +344,7 @@ export const answerSchemas = {
     },
     ['warnings'],
   ),
-  TokenAnswer: closed(
-    {
-      access_token: { type: 'string' },
-      token_type: { enum: ['Bearer', 'DPoP', 'N_A'] },
-      expires_in: {
-        type: 'integer',
-        minimum: 0,
-        maximum: 86_400,
-        description: 'At most 300; more only for the token of a command line, which can be revoked.',
-      },
-      issued_token_type: { type: 'string' },
-      scope: { type: 'string' },
-      authorization_details: { type: 'array', items: anything },
-    },
-    ['issued_token_type', 'scope', 'authorization_details'],
-  ),
-  AgentRevocation: closed({ agent: { type: 'string' }, until_ms: time }),
-  KeyRotation: closed({ kid: { type: 'string' }, retired: names }),
-  OAuthError: closed({ error: { type: 'string' }, error_description: { type: 'string' } }),
+  ...tokenAnswers,
   Health: closed({ status: { type: 'string', enum: ['ok', 'unavailable'] } }),
   Metadata: { ...anything, description: 'RFC 8414, RFC 9728 or RFC 7517, by address.' },
 } as const satisfies Record<string, JsonObject>;

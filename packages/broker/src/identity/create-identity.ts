@@ -91,9 +91,9 @@ export function createIdentity(options: IdentityOptions): Identity & TokenIssuer
   });
   const contextOf = (): TokenContext => ({
     ...{ key: keys, issuer: issuer(), bundle: bundle(), store, now_ms: clock.now(), newTokenId },
+    federation: options.federation ?? null,
     verifyAccess: (token) => verifier.verify(token, clock.now()),
     isRevoked: (token) => revocations.has(token),
-    federation: options.federation ?? null,
   });
 
   const authenticate: Identity['authenticate'] = ({ token, jkt }, resource) => {

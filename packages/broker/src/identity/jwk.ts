@@ -56,6 +56,11 @@ export function importRegisteredKey(jwk: JsonObject): RegisteredKey | null {
   return key;
 }
 
+/** `EdDSA` and `Ed25519` are two names of one algorithm (RFC 9864). */
+function isSameEdwards(alg: unknown, row: AlgorithmRow): boolean {
+  return row.kty === 'OKP' && isAlgorithm(alg) && algorithms[alg].kty === 'OKP';
+}
+
 function importKey(jwk: JsonObject): RegisteredKey | null {
   if (jwk.use !== undefined && jwk.use !== 'sig') return null;
   const operations = jwk.key_ops;
@@ -63,7 +68,7 @@ function importKey(jwk: JsonObject): RegisteredKey | null {
   const fitting = (Object.keys(algorithms) as Algorithm[]).filter((name) => {
     const row: AlgorithmRow = algorithms[name];
     const fits = row.kty === jwk.kty && (row.crv === undefined || row.crv === jwk.crv);
-    return fits && (jwk.alg === undefined || jwk.alg === name || (row.kty === 'OKP' && isAlgorithm(jwk.alg)));
+    return fits && (jwk.alg === undefined || jwk.alg === name || isSameEdwards(jwk.alg, row));
   });
   if (fitting.length === 0) return null;
   const members = algorithms[fitting[0]!].members;

@@ -185,7 +185,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'a suspended agent goes on with what it asked before',
-    edit('identity/create-identity.ts', `if (principal.status === 'active')`, 'if (true)'),
+    edit('identity/create-identity.ts', `if (principal.status !== 'active')`, 'if (false)'),
   ),
   mutant(
     'a credential comes back in a reply',
