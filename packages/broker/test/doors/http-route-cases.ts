@@ -54,7 +54,7 @@ export const routeCases: readonly RouteCase[] = [
   {
     id: 'revokeAgentTokens',
     method: 'POST',
-    path: () => '/v1/agents/idle-agent/revocation',
+    path: () => '/v1/agents/lost-agent/revocation',
     body: () => ({ reason: 'test' }),
     status: 200,
     who: ['olga'],
