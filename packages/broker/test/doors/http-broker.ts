@@ -120,6 +120,8 @@ export const principals: readonly Principal[] = [
   agent('other-agent'),
   agent('far-agent', 'acme'),
   agent('idle-agent', 'default', 'suspended'),
+  // Its tokens are revoked: in that second new ones are worth nothing too.
+  agent('lost-agent', 'default', 'suspended'),
   ...['spare-agent', 'spare-agent-2'].map((name) => agent(name)),
   ...['spare-orchestrator', 'spare-orchestrator-2'].map((name) => orchestrator(name, [])),
   ...['spare-sam', 'spare-sam-2'].map((name) => person(name, [])),

@@ -52,6 +52,15 @@ export const routeCases: readonly RouteCase[] = [
   { id: 'introspectToken', method: 'POST', path: () => '/oauth/introspect', status: 400, who: 'anyone' },
   { id: 'revokeToken', method: 'POST', path: () => '/oauth/revoke', status: 400, who: 'anyone' },
   {
+    id: 'revokeAgentTokens',
+    method: 'POST',
+    path: () => '/v1/agents/lost-agent/revocation',
+    body: () => ({ reason: 'test' }),
+    status: 200,
+    who: ['olga'],
+    absent: () => '/v1/agents/nobody-of-this-name/revocation',
+  },
+  {
     id: 'rotateKeys',
     method: 'POST',
     path: () => '/v1/keys/rotation',
@@ -390,16 +399,6 @@ export const routeCases: readonly RouteCase[] = [
     path: () => '/oauth/device_authorization',
     status: 400,
     who: 'anyone',
-  },
-  // Last: what is issued to that agent in the same second is revoked too.
-  {
-    id: 'revokeAgentTokens',
-    method: 'POST',
-    path: () => '/v1/agents/idle-agent/revocation',
-    body: () => ({ reason: 'test' }),
-    status: 200,
-    who: ['olga'],
-    absent: () => '/v1/agents/nobody-of-this-name/revocation',
   },
 ];
 
