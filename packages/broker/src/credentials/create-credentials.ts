@@ -10,14 +10,28 @@ import {
   type Refusal,
   type Revoked,
 } from '#rules/credential.ts';
+import { azureFederated } from './azure-federated/azure-federated.ts';
+import { githubApp } from './github-app/github-app.ts';
+import { jwtBearer } from './jwt-bearer/jwt-bearer.ts';
+import { k8sTokenRequest } from './k8s-token-request/k8s-token-request.ts';
 import { oauthKind } from './oauth/oauth-kind.ts';
+import { oauthClientCredentials } from './oauth-client-credentials/oauth-client-credentials.ts';
+import { oauthRefresh } from './oauth-refresh/oauth-refresh.ts';
 import type { ProviderKind, ProviderWorld } from './provider.ts';
 import { staticKind } from './static.ts';
+import { tokenExchange } from './token-exchange/token-exchange.ts';
 
 /** The kinds of provider. Listed nowhere else; their options are described in the schema of connector files. */
 export const PROVIDERS: Readonly<Record<string, ProviderKind>> = {
   static: staticKind,
   oauth: oauthKind,
+  'github-app': githubApp,
+  'oauth-client-credentials': oauthClientCredentials,
+  'oauth-refresh': oauthRefresh,
+  'jwt-bearer': jwtBearer,
+  'token-exchange': tokenExchange,
+  'k8s-token-request': k8sTokenRequest,
+  'azure-federated': azureFederated,
 };
 
 /** A credential that somebody has to revoke, as far as it is kept. */

@@ -10,12 +10,11 @@ import {
   PrivateKeyJwt,
   processDynamicClientRegistrationResponse,
 } from 'oauth4webapi';
+import type { AuthMethod } from './auth-method.ts';
 import type { OauthNetwork } from './network.ts';
 import type { GivenClient } from './options.ts';
 import { type ReadSecret, secretAt, signingKey } from './referred-secret.ts';
 import { OauthRefused, step } from './refusal.ts';
-
-export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt';
 
 /** A client as a grant remembers it. It belongs to the issuer that gave it and is shown to no other (SEP-2352). */
 export interface OauthClient {
@@ -127,17 +126,24 @@ async function withExpiry(answer: Response): Promise<Response> {
   return new Response(body, { status: answer.status, headers: answer.headers });
 }
 
-/** How the client proves itself at the token endpoint. Throws `OauthRefused` when its secret cannot be read. */
+/**
+ * How the client proves itself at the token endpoint. `key_id`: name of its key in an assertion's header. Throws
+ * `OauthRefused` when its secret cannot be read.
+ */
 export async function authenticationOf(
   client: OauthClient,
   given: GivenClient | null,
   readSecret: ReadSecret,
+  key_id?: string,
 ): Promise<ClientAuth> {
   if (client.method === 'none') return None();
   const reference = client.method === 'private_key_jwt' ? given?.key : given?.secret;
   const secret = client.secret ?? (reference == null ? null : await secretAt(reference, readSecret));
   if (secret === null) throw new OauthRefused('the client has no secret any more: log in again');
-  if (client.method === 'private_key_jwt') return PrivateKeyJwt(signingKey(secret, reference!));
+  if (client.method === 'private_key_jwt') {
+    const key = signingKey(secret, reference!);
+    return PrivateKeyJwt(key_id === undefined ? key : { key, kid: key_id });
+  }
   return client.method === 'client_secret_post' ? ClientSecretPost(secret) : basic(secret);
 }
 

@@ -21,7 +21,8 @@ export interface Grant {
   readonly server: string;
   readonly issuer: string;
   readonly token_endpoint: string;
-  readonly resource: string;
+  /** RFC 8707; null: none is named. */
+  readonly resource: string | null;
   readonly redirect_uri: string;
   readonly client: OauthClient;
   /** What was asked for, granted or not. */
@@ -30,6 +31,8 @@ export interface Grant {
   readonly wanted: readonly string[];
   /** The server or the authorization server would have none of it any more. */
   readonly refused: boolean;
+  /** Digest of the refresh token that it began with, where that was given in a file; another one begins anew. */
+  readonly seed?: string;
   readonly tokens: Tokens;
 }
 

@@ -9,6 +9,7 @@ import { actsForItself, type OauthOptions, oauthOptions } from './options.ts';
 import type { ProofKey } from './proof-key.ts';
 import type { ReadSecret } from './referred-secret.ts';
 import type { Renewal, Renewed } from './renew-tokens.ts';
+import { seededGrant } from './seeded-grant.ts';
 import type { Vault } from './vault.ts';
 
 export interface OauthWorld {
@@ -166,8 +167,14 @@ class Session {
     if (actsForItself(options)) return this.#obtainOwn(options, now);
     if (this.#unsaved !== null) await this.#keep(this.#unsaved);
     const kept = readGrant(await this.#world.vault.take(this.#connector));
-    if (kept?.tokens.id !== this.#grant?.tokens.id) [this.#stale, this.#paused] = [null, null];
+    if (kept !== null && kept.tokens.id !== this.#grant?.tokens.id)
+      [this.#stale, this.#paused] = [null, null];
     this.#grant = kept?.server === options.server && issuerHolds(kept, options) ? kept : null;
+    if (options.seed !== null) {
+      const seeded = await seededGrant(options, this.#grant, this.#world.readSecret);
+      if (typeof seeded === 'string') return seeded;
+      this.#grant = seeded;
+    }
     if (this.#grant === null) return this.#loginFirst('nobody has authorised it yet');
     if (this.#grant.refused) return this.#loginFirst('its authorisation is not accepted any more');
     const { tokens } = this.#grant;
@@ -260,6 +267,8 @@ class Session {
   }
 
   #loginFirst(why: string): string {
+    if (this.#grant?.seed !== undefined)
+      return `connector ${this.#connector}: ${why}; put a new refresh token behind its reference`;
     return `connector ${this.#connector}: ${why}; run countersign connectors login ${this.#connector}`;
   }
 

@@ -1,5 +1,6 @@
 // The oauth block of a connector as compiled: which server, which authorization server, which client, which scopes.
 import type { Json } from '@countersign/contract/json.ts';
+import type { AuthMethod } from './auth-method.ts';
 
 /** By whom the broker is authorised: once by a person, or by what it holds itself. */
 export type OauthGrant =
@@ -53,6 +54,14 @@ export interface OauthOptions {
   readonly dpop: string | null;
   readonly enterprise: EnterpriseOptions | null;
   readonly workload: WorkloadOptions | null;
+  /** A refresh token that somebody obtained otherwise, and where it is good; null: a person logs in. */
+  readonly seed: {
+    /** Reference to the refresh token. */
+    readonly refresh_token: string;
+    readonly token_endpoint: string;
+    readonly issuer: string;
+    readonly method: AuthMethod;
+  } | null;
   /** Loopback port of the redirect; 0: any that is free. */
   readonly redirect_port: number;
 }
@@ -74,6 +83,7 @@ export function oauthOptions(options: Json): OauthOptions {
         ? null
         : { subject_type: 'id_token', ...enterprise, client: clientOf(enterprise.client) },
     workload: workload == null ? null : { ...workload, audience: workload.audience ?? null },
+    seed: given.seed ?? null,
     redirect_port: given.redirect_port ?? 0,
   };
 }

@@ -25,8 +25,8 @@ export interface TokenRequest {
   readonly as: AuthorizationServer;
   readonly client: OauthClient;
   readonly authentication: ClientAuth;
-  /** RFC 8707: sent with every request, so that the token is for this server and no other. */
-  readonly resource: string;
+  /** RFC 8707: sent with every request, so that the token is for this server and no other; null: none is named. */
+  readonly resource: string | null;
   readonly network: OauthNetwork;
   /** What the token shall be bound to; null: a bearer token. */
   readonly proof: ProofKey | null;
@@ -39,11 +39,11 @@ export async function tokensByCode(
   redirect_uri: string,
   verifier: string,
 ): Promise<TokenEndpointResponse> {
-  const { as, authentication, resource } = request;
+  const { as, authentication } = request;
   const known = knownAs(request);
   const by = [callback, redirect_uri, verifier] as const;
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: { resource } };
+    const more = { ...options, additionalParameters: named(request) };
     const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, more);
     return processAuthorizationCodeResponse(as, known, answer);
   });
@@ -54,10 +54,10 @@ export async function tokensByRefresh(
   request: TokenRequest,
   refresh_token: string,
 ): Promise<TokenEndpointResponse> {
-  const { as, authentication, resource } = request;
+  const { as, authentication } = request;
   const known = knownAs(request);
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: { resource } };
+    const more = { ...options, additionalParameters: named(request) };
     const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, more);
     return processRefreshTokenResponse(as, known, answer);
   });
@@ -97,8 +97,12 @@ function knownAs({ client }: TokenRequest) {
   return { client_id: client.id };
 }
 
-function parametersOf({ resource }: TokenRequest, scopes: readonly string[]): Record<string, string> {
-  return { resource, ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
+function named({ resource }: TokenRequest): Record<string, string> {
+  return resource === null ? {} : { resource };
+}
+
+function parametersOf(request: TokenRequest, scopes: readonly string[]): Record<string, string> {
+  return { ...named(request), ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
 }
 
 /** RFC 9449 §8: a server that wants its nonce in the proof refuses once, and is asked once more. */
