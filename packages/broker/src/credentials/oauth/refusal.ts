@@ -1,5 +1,10 @@
 // Why an OAuth step did not come about, in words that hold neither secrets nor an authorization server's own text.
-import { AuthorizationResponseError, OperationProcessingError, ResponseBodyError } from 'oauth4webapi';
+import {
+  AuthorizationResponseError,
+  OperationProcessingError,
+  ResponseBodyError,
+  WWWAuthenticateChallengeError,
+} from 'oauth4webapi';
 
 /** Thrown inside the room, told at its edge. The message is safe for people and the log. */
 export class OauthRefused extends Error {
@@ -22,6 +27,8 @@ export function asRefusal(error: unknown, what: string): OauthRefused {
     const code = CODE.test(error.error) ? error.error : 'an error';
     return new OauthRefused(`${what} answered ${code}`, code);
   }
+  if (error instanceof WWWAuthenticateChallengeError)
+    return new OauthRefused(`${what} answered with HTTP status ${error.status} and a challenge`);
   // The library's messages are fixed texts; what it attaches as cause is never shown.
   if (error instanceof OperationProcessingError) return new OauthRefused(`${what}: ${error.message}`);
   const { name, code, message } = error as NodeJS.ErrnoException;
