@@ -13,6 +13,7 @@ export interface Seen {
 export interface Answer {
   readonly status: number;
   readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Front {
@@ -33,7 +34,7 @@ export async function openFront(route: (seen: Seen) => Answer | string): Promise
     seen.push(each);
     const to = route(each);
     if (typeof to !== 'string') {
-      response.writeHead(to.status, { 'content-type': 'application/json' });
+      response.writeHead(to.status, { 'content-type': 'application/json', ...to.headers });
       return response.end(to.body === undefined ? '' : JSON.stringify(to.body));
     }
     const { host, connection, 'content-length': length, ...passed } = headers;
