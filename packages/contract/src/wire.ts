@@ -171,6 +171,8 @@ export interface ToolView {
   /** What this agent should know before it calls, in plain words: what is refused or held, what the run must carry. */
   readonly limits?: string;
   readonly effect: Effect;
+  /** How narrow the credential is that the tool acts with; absent where it needs none. */
+  readonly credential_grade?: CredentialGrade;
   readonly input_schema: JsonObject;
   readonly output_schema?: JsonObject;
   readonly deprecated?: { readonly sunset?: string; readonly replaced_by?: string };
@@ -346,7 +348,13 @@ export interface QuotaView {
  * What people are told of at once: an outcome that nobody knows, a read-back that disagrees, an outside system that
  * goes on failing, an undo that failed, a call that only a person can settle.
  */
-export type AlertKind = 'in_doubt' | 'unverified' | 'upstream_failed' | 'undo_failed' | 'needs_person';
+export type AlertKind =
+  | 'in_doubt'
+  | 'unverified'
+  | 'upstream_failed'
+  | 'undo_failed'
+  | 'needs_person'
+  | 'not_revoked';
 
 /** `pending`: on its way. `failed`: a webhook was given up. `logged`: no webhook takes it; the log has it. */
 export type AlertState = 'pending' | 'delivered' | 'failed' | 'logged';
@@ -394,9 +402,21 @@ export interface BreakerView {
 }
 
 /** How much of a connector one broker uses now. */
+/**
+ * How narrow a credential is. A: for the resources of one call, short, revocable. B: scoped and short, not revocable.
+ * C: short, its scope fixed beforehand. D: long-lived only.
+ */
+export type CredentialGrade = 'A' | 'B' | 'C' | 'D';
+
 export interface ConnectorView {
   readonly name: string;
   readonly kind: string;
+  /** What its credentials are worth, and why; null where it has none. */
+  readonly credential: {
+    readonly provider: string;
+    readonly grade: CredentialGrade;
+    readonly why: string;
+  } | null;
   /** Attempts under way, of at most `concurrency`. */
   readonly running: number;
   readonly concurrency: number;

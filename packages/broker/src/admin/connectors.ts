@@ -7,6 +7,7 @@ import { fail, hasRole, ok, type Result } from './result.ts';
 /** Those of the bundle in force, sorted by name, as this broker sees them. */
 export async function listConnectors(world: World, person: Person): Promise<Result<ConnectorView[]>> {
   if (!hasRole(person, 'operator', 'admin')) return fail('forbidden', 'Operators and admins see connectors.');
+  const credentials = world.credentials(world.bundle());
   const specs = [...world.bundle().connectors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   return ok(
     specs.map(({ name, kind, flow: { bulkhead } }) => {
@@ -14,6 +15,7 @@ export async function listConnectors(world: World, person: Person): Promise<Resu
       return {
         name,
         kind,
+        credential: credentials.describe(name),
         running,
         concurrency: bulkhead.concurrency,
         waiting,

@@ -16,7 +16,7 @@ export function findTool(world: World, agent: Agent, name: string): ToolView | u
   return tool === undefined ? undefined : viewOf(tool);
 }
 
-/** The same list with the limits of each tool for that agent. */
+/** The same list with the limits of each tool for that agent, and how narrow its credential is. */
 export function describeTools(world: World, agent: Agent): ToolView[] {
   return listTools(world, agent).map((view) => withLimits(world, agent, view));
 }
@@ -28,7 +28,14 @@ export function describeTool(world: World, agent: Agent, name: string): ToolView
 
 function withLimits(world: World, agent: Agent, view: ToolView): ToolView {
   const limits = limitsOf(world, agent, view.name);
-  return limits === '' ? view : { ...view, limits };
+  const bundle = world.bundle();
+  const connector = bundle.tools.get(view.name)?.connector ?? '';
+  const grade = world.credentials(bundle).describe(connector)?.grade;
+  return {
+    ...view,
+    ...(limits === '' ? {} : { limits }),
+    ...(grade === undefined ? {} : { credential_grade: grade }),
+  };
 }
 
 /**

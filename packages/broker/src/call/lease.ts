@@ -89,9 +89,8 @@ export async function endLease(lease: StoredLease, world: World): Promise<boolea
     ...{ tries, why: revoked.reason },
   });
   const next_at_ms = now + backoff_ms(BACKOFF, tries, (1 + chanceOf(world.random(4))) / 2);
-  await world.store.write((tx) =>
-    postponeLease(tx, lease.credential, { tries, next_at_ms, why: revoked.reason }),
-  );
+  await world.store.write((tx) => postponeLease(tx, lease, { tries, next_at_ms, why: revoked.reason }, now));
+  world.signals.notify('alerts');
   return false;
 }
 

@@ -5,6 +5,7 @@ import type { ConnectorView } from '@countersign/contract/wire.ts';
 import type { Command } from 'commander';
 import type { Bundle, ConnectorSpec } from '#bundle/bundle.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
+import { gradeOf } from '#credentials/create-credentials.ts';
 import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { actsForItself, oauthOptions } from '#credentials/oauth/options.ts';
@@ -41,8 +42,11 @@ async function list(dir: string, { terminal }: CliWorld): Promise<void> {
   const vault = vaultOf(bundle);
   const rows: string[][] = [];
   for (const spec of bundle.connectors.values())
-    rows.push([spec.name, spec.kind, spec.credential?.provider ?? 'none', await standing(spec, vault)]);
-  terminal.out(printableTable(['CONNECTOR', 'KIND', 'CREDENTIAL', 'STANDING'], rows));
+    rows.push([
+      ...[spec.name, spec.kind, spec.credential?.provider ?? 'none'],
+      ...[gradeOf(spec)?.grade ?? '-', (await standing(spec, vault)) || (gradeOf(spec)?.why ?? '')],
+    ]);
+  terminal.out(printableTable(['CONNECTOR', 'KIND', 'CREDENTIAL', 'GRADE', 'STANDING'], rows));
 }
 
 async function use(options: ConnectionOptions, world: CliWorld): Promise<void> {

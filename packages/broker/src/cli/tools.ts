@@ -10,7 +10,9 @@ export function toolsCommand(program: Command, world: CliWorld): Command {
     const tools = await connect(options, world).tools();
     if (options.json) return world.terminal.out(printableJson(tools));
     if (tools.length === 0) return world.terminal.out('No tools.');
-    const rows = tools.map((tool) => [tool.name, tool.version, tool.effect, tool.description]);
-    world.terminal.out(printableTable(['TOOL', 'VERSION', 'EFFECT', 'WHAT IT DOES'], rows));
+    const rows = tools.map((tool) => [
+      ...[tool.name, tool.version, tool.effect, tool.credential_grade ?? '-', tool.description],
+    ]);
+    world.terminal.out(printableTable(['TOOL', 'VERSION', 'EFFECT', 'CREDENTIAL', 'WHAT IT DOES'], rows));
   });
 }

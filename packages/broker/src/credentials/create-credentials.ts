@@ -100,6 +100,11 @@ export function createCredentials(
   };
 }
 
+/** What the credentials of a connector are worth by its options alone; null where it has none. */
+export function gradeOf({ credential }: Pick<ConnectorSpec, 'credential'>): Graded | null {
+  return credential === null ? null : (PROVIDERS[credential.provider]?.grade(credential.options) ?? null);
+}
+
 /** Mistakes that only the provider of a connector knows of, by pointer into the connector's file. */
 export function credentialMistakes({ credential }: Pick<ConnectorSpec, 'credential'>) {
   if (credential === null) return [];

@@ -14,6 +14,8 @@ const ask = closed({
   approved: { type: 'integer', minimum: 0 },
 });
 
+const grade = { type: 'string', enum: ['A', 'B', 'C', 'D'] } satisfies JsonObject;
+
 const runView = {
   run_id: { type: 'string' },
   agent: { type: 'string' },
@@ -153,6 +155,10 @@ export const answerSchemas = {
       description: { type: 'string' },
       limits: { type: 'string' },
       effect: { type: 'string', enum: ['read', 'write', 'irreversible'] },
+      credential_grade: {
+        ...grade,
+        description: 'How narrow the credential is that the tool acts with; absent where it needs none.',
+      },
       input_schema: anything,
       output_schema: anything,
       deprecated: closed({ sunset: { type: 'string' }, replaced_by: { type: 'string' } }, [
@@ -160,7 +166,7 @@ export const answerSchemas = {
         'replaced_by',
       ]),
     },
-    ['limits', 'output_schema', 'deprecated'],
+    ['limits', 'credential_grade', 'output_schema', 'deprecated'],
   ),
   ToolList: listOf('tools', ref('ToolView')),
   RunView: closed(runView),
@@ -253,6 +259,20 @@ export const answerSchemas = {
   ConnectorView: closed({
     name: { type: 'string' },
     kind: { type: 'string' },
+    credential: {
+      anyOf: [
+        closed({
+          provider: { type: 'string' },
+          grade: {
+            ...grade,
+            description:
+              'A: for the resources of one call, short, revocable. B: scoped and short. C: short, scope fixed beforehand. D: long-lived.',
+          },
+          why: { type: 'string', description: 'Why this grade and no better one.' },
+        }),
+        { type: 'null' },
+      ],
+    },
     running: { type: 'integer', description: 'Attempts under way, of at most `concurrency`.' },
     concurrency: { type: 'integer' },
     waiting: { type: 'integer', description: 'Attempts that wait for their turn, of at most `queue`.' },

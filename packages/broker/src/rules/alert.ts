@@ -9,6 +9,7 @@ export const ALERT_KINDS = [
   'upstream_failed',
   'undo_failed',
   'needs_person',
+  'not_revoked',
 ] as const satisfies readonly AlertKind[];
 
 /** An alert about one call: ids, names and codes only, so that it can go to any receiver. */

@@ -1,15 +1,10 @@
 // A credential for one call and the shape of what provides it; shared by the rooms that mint and that inject.
 import type { Json } from '@countersign/contract/json.ts';
-
-/**
- * How narrow the credentials of a provider are. A: for the resources of one call, short, revocable. B: scoped and
- * short, not revocable. C: short, its scope fixed beforehand. D: long-lived only.
- */
-export type Grade = 'A' | 'B' | 'C' | 'D';
+import type { CredentialGrade } from '@countersign/contract/wire.ts';
 
 /** What a provider's credentials are worth, as the catalogue shows it. */
 export interface Graded {
-  readonly grade: Grade;
+  readonly grade: CredentialGrade;
   /** One sentence for people: why this grade and no better one. */
   readonly why: string;
 }

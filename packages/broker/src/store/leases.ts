@@ -1,5 +1,7 @@
 // Leases: credentials that were minted for a call and are to be revoked once it is over.
+import type { CallStatus } from '@countersign/contract/wire.ts';
 import type { Draft } from '#rules/ledger-entry.ts';
+import { raiseAlert } from './alerts.ts';
 import type { Tx, WriteTx } from './tx.ts';
 
 export interface StoredLease {
@@ -44,16 +46,24 @@ export async function dueLeases(tx: Tx, now_ms: number, limit: number): Promise<
   );
 }
 
-/** Not revoked: when it is tried again. */
+/** So often may revoking fail before people are told. */
+const TOLD_AFTER = 3;
+
+/** Not revoked: when it is tried again. People are told, once, of one that keeps failing. */
 export async function postponeLease(
   tx: Tx,
-  credential: string,
+  { credential, call_id }: Pick<StoredLease, 'credential' | 'call_id'>,
   { tries, next_at_ms, why }: Pick<StoredLease, 'tries' | 'next_at_ms' | 'why'>,
+  at_ms: number,
 ): Promise<void> {
   await tx.run(
     'update leases set tries = ?, next_at_ms = ?, why = ? where credential = ?',
     ...[tries, next_at_ms, why, credential],
   );
+  if (tries !== TOLD_AFTER) return;
+  // A call that was refused after its fresh reads may have left no row that an alert could be about.
+  const call = await tx.get<{ status: CallStatus }>('select status from calls where id = ?', call_id);
+  if (call !== undefined) await raiseAlert(tx, { call_id, kind: 'not_revoked', status: call.status, at_ms });
 }
 
 /** Revoked, or over by itself: recorded, and what revoked it is forgotten. False when that was done before. */

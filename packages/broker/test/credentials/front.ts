@@ -35,7 +35,8 @@ export async function openFront(route: (seen: Seen) => Answer | string): Promise
     const to = route(each);
     if (typeof to !== 'string') {
       response.writeHead(to.status, { 'content-type': 'application/json', ...to.headers });
-      return response.end(to.body === undefined ? '' : JSON.stringify(to.body));
+      response.end(to.body === undefined ? '' : JSON.stringify(to.body));
+      return;
     }
     const { host, connection, 'content-length': length, ...passed } = headers;
     const sent = await fetch(`${to}${path}`, {

@@ -149,26 +149,24 @@ test('every request is one that the description of the Kubernetes API allows', {
 });
 
 const live = process.env['COUNTERSIGN_LIVE_KUBERNETES'];
-test(
-  'live: a token works, and does not once its object is deleted',
-  { skip: live === undefined && 'set COUNTERSIGN_LIVE_KUBERNETES to a file with the options of a connector' },
-  async () => {
-    const given = JSON.parse(readFileSync(live!, 'utf8'));
-    const readSecret = async (reference: string) => readFileSync(reference.slice('file:'.length), 'utf8');
-    const real = k8sTokenRequest.create('live', given, { ...world, readSecret, clock: Date });
-    const scope = { service_account: given.service_accounts[0] };
-    const minted = await real.mint({ purpose: 'call', call, scope, max_ttl_ms: null });
-    assert.ok(minted.ok, minted.ok ? '' : minted.reason);
-    const { ca } = given;
-    const network = world.network({
-      allow_private: given.allow_private ?? false,
-      ...(ca === undefined ? {} : { ca: await readSecret(ca) }),
-    });
-    const headers = minted.credential.inject.headers!;
-    const review = (): Promise<Response> => network.send(`${given.api}/api`, { headers });
-    assert.equal((await review()).status, 200);
-    assert.deepEqual(await real.revoke!(minted.credential.handle!), { ok: true });
-    assert.equal((await review()).status, 401);
-    await network.close();
-  },
-);
+test('live: a token works, and does not once its object is deleted', {
+  skip: live === undefined && 'set COUNTERSIGN_LIVE_KUBERNETES to a file with the options of a connector',
+}, async () => {
+  const given = JSON.parse(readFileSync(live!, 'utf8'));
+  const readSecret = async (reference: string) => readFileSync(reference.slice('file:'.length), 'utf8');
+  const real = k8sTokenRequest.create('live', given, { ...world, readSecret, clock: Date });
+  const scope = { service_account: given.service_accounts[0] };
+  const minted = await real.mint({ purpose: 'call', call, scope, max_ttl_ms: null });
+  assert.ok(minted.ok, minted.ok ? '' : minted.reason);
+  const { ca } = given;
+  const network = world.network({
+    allow_private: given.allow_private ?? false,
+    ...(ca === undefined ? {} : { ca: await readSecret(ca) }),
+  });
+  const headers = minted.credential.inject.headers!;
+  const review = (): Promise<Response> => network.send(`${given.api}/api`, { headers });
+  assert.equal((await review()).status, 200);
+  assert.deepEqual(await real.revoke!(minted.credential.handle!), { ok: true });
+  assert.equal((await review()).status, 401);
+  await network.close();
+});

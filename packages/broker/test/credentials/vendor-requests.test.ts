@@ -214,7 +214,7 @@ test('an ID-JAG is exchanged at the other system, and nothing else is', async ()
     ...{ token_endpoint: `${front.url}/idp`, audience: 'https://saas.example/' },
     subject: { token: 'env:TOKEN' },
     client: { id: 'broker', secret: 'env:SECRET' },
-    then: { token_endpoint: `${front.url}/saas`, client: { id: 'at-saas', secret: 'env:SECRET' } },
+    id_jag: { token_endpoint: `${front.url}/saas`, client: { id: 'at-saas', secret: 'env:SECRET' } },
   };
   const idJag = 'urn:ietf:params:oauth:token-type:id-jag';
   const answered = (issued_token_type: string): void => {

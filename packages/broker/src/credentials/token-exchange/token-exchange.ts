@@ -19,7 +19,8 @@ interface Options {
   readonly client?: ClientOptions;
   readonly audience?: string;
   readonly scopes?: readonly string[];
-  readonly then?: TokenEndpoint;
+  /** The authorization server that takes the ID-JAG. */
+  readonly id_jag?: TokenEndpoint;
   readonly allow_private?: boolean | readonly string[];
 }
 
@@ -28,7 +29,7 @@ const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
 
 /**
- * RFC 8693 §2.1. With `then` it is what "Identity Assertion JWT Authorization Grant" describes: the enterprise's identity
+ * RFC 8693 §2.1. With `id_jag` it is what "Identity Assertion JWT Authorization Grant" describes: the enterprise's identity
  * provider answers an ID-JAG for the other system's authorization server, which takes it as an assertion (RFC 7523)
  * and gives the access token.
  */
@@ -38,16 +39,16 @@ export const tokenExchange: ProviderKind = {
     why: 'A short token with the scopes and the resource of one call; scopes name actions, not objects.',
   }),
   mistakes(given) {
-    const { subject, client, then } = given as unknown as Options;
+    const { subject, client, id_jag } = given as unknown as Options;
     return [
       { pointer: '/subject', message: assertionMistake(subject) },
       { pointer: '/client', message: clientMistake(client, false) },
-      { pointer: '/then/client', message: clientMistake(then?.client, true) },
+      { pointer: '/id_jag/client', message: clientMistake(id_jag?.client, true) },
     ].filter((it): it is { pointer: string; message: string } => it.message !== null);
   },
   create(connector, given, world) {
     const options = given as unknown as Options;
-    const { allow_private = false, then } = options;
+    const { allow_private = false, id_jag } = options;
     return {
       mint: ({ scope }) =>
         minting('the authorization server', async () => {
@@ -61,11 +62,11 @@ export const tokenExchange: ProviderKind = {
           };
           const answer = await withNetwork(world, { allow_private }, async (network) => {
             const exchanged = await exchange(options, target, network, world);
-            if (then === undefined) return exchanged;
+            if (id_jag === undefined) return exchanged;
             if (exchanged['issued_token_type'] !== ID_JAG)
               throw new MintRefused('the identity provider answered something else than an ID-JAG');
             const parameters = { assertion: exchanged.access_token };
-            return requestToken(then, { grant: JWT_BEARER, parameters }, network, world.readSecret);
+            return requestToken(id_jag, { grant: JWT_BEARER, parameters }, network, world.readSecret);
           });
           const of = ['token-exchange', connector] as const;
           return bearerOf(answer, { of, scope, asked, now_ms: world.clock.now() });
@@ -81,8 +82,8 @@ async function exchange(
   world: ProviderWorld,
 ) {
   const { requestToken } = await import('../request-token.ts');
-  const { subject, subject_token_type = JWT, then, token_endpoint } = options;
-  const wanted = options.requested_token_type ?? (then === undefined ? undefined : ID_JAG);
+  const { subject, subject_token_type = JWT, id_jag, token_endpoint } = options;
+  const wanted = options.requested_token_type ?? (id_jag === undefined ? undefined : ID_JAG);
   const parameters = {
     ...target,
     subject_token: await ownAssertion(subject, options.issuer ?? token_endpoint, world),
@@ -90,6 +91,6 @@ async function exchange(
     requested_token_type: wanted,
   };
   // RFC 8693 §2.2.1: a token that is no access token has the type N_A.
-  const types = then === undefined ? [] : ['n_a'];
+  const types = id_jag === undefined ? [] : ['n_a'];
   return requestToken(options, { grant: EXCHANGE, parameters, types }, network, world.readSecret);
 }
