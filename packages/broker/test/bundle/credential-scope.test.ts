@@ -22,7 +22,9 @@ function mistakesWith(block: string): string[] {
   });
   const judged = judgeTexts('/nowhere', new Map(texts), 0);
   const found = (judged.ok ? [] : judged.mistakes).filter(({ file }) => file.startsWith('tools/'));
-  return [...new Set(found.map(({ message, hint }) => (hint === undefined ? message : `${message}; ${hint}`)))];
+  return [
+    ...new Set(found.map(({ message, hint }) => (hint === undefined ? message : `${message}; ${hint}`))),
+  ];
 }
 
 const GOOD = 'repositories: [=args.repo], permissions: { issues: read }';
@@ -48,7 +50,8 @@ test('a key that the provider does not know is told with the nearest that it doe
 });
 
 test('what fresh reads may do cannot hang on what they find', () => {
-  const wants = 'repositories: ["=prepared.issue.number > 0 ? args.repo : args.repo"], permissions: { a: read }';
+  const wants =
+    'repositories: ["=prepared.issue.number > 0 ? args.repo : args.repo"], permissions: { a: read }';
   const found = mistakesWith(`credential: { scope: { ${wants} } }`);
   assert.ok(
     found.includes(
@@ -56,5 +59,8 @@ test('what fresh reads may do cannot hang on what they find', () => {
     ),
   );
   const reads = mistakesWith(`credential: { scope: { ${GOOD} }, read_scope: { ${wants} } }`);
-  assert.ok(reads.some((each) => each.includes('prepared')), JSON.stringify(reads));
+  assert.ok(
+    reads.some((each) => each.includes('prepared')),
+    JSON.stringify(reads),
+  );
 });
