@@ -12,7 +12,6 @@ import type { Credential } from '#rules/credential.ts';
 import { type ClientOptions, methodOf } from './client-options.ts';
 import type { CheckedNetwork } from './network.ts';
 import { authenticationOf, through } from './oauth/client.ts';
-import type { OauthOptions } from './oauth/options.ts';
 import { readTokens } from './oauth/read-tokens.ts';
 import { step } from './oauth/refusal.ts';
 import type { ReadSecret } from './provider.ts';
@@ -78,8 +77,7 @@ export async function revokeToken(
 function authenticationFor(client: ClientOptions, readSecret: ReadSecret): Promise<ClientAuth> {
   const { id, secret = null, key = null, key_id } = client;
   const known = { id, method: methodOf(client), secret: null, registered: false };
-  const options = { client: { id, secret, key } } as OauthOptions;
-  return authenticationOf(known, options, readSecret, key_id);
+  return authenticationOf(known, { id, secret, key }, readSecret, key_id);
 }
 
 export interface Bearer {
@@ -93,7 +91,7 @@ export interface Bearer {
 
 /** The access token of an answer as a credential. Throws `OauthRefused` for what is no bearer token. */
 export function bearerOf(answer: TokenEndpointResponse, { of, scope, asked, now_ms }: Bearer): Credential {
-  const { id, access_token, expires_at_ms, scopes } = readTokens(answer, { now_ms, asked });
+  const { id, access_token, expires_at_ms, scopes } = readTokens(answer, { now_ms, asked, jkt: null });
   return {
     id: `${of[0]}:${of[1]}:${id}`,
     expires_at_ms,

@@ -25,8 +25,8 @@ export interface TokenRequest {
   readonly as: AuthorizationServer;
   readonly client: OauthClient;
   readonly authentication: ClientAuth;
-  /** RFC 8707: sent with every request, so that the token is for this server and no other; null: none is named. */
-  readonly resource: string | null;
+  /** RFC 8707: sent with every request, so that the token is for this server and no other. */
+  readonly resource: string;
   readonly network: OauthNetwork;
   /** What the token shall be bound to; null: a bearer token. */
   readonly proof: ProofKey | null;
@@ -49,9 +49,12 @@ export async function tokensByCode(
   });
 }
 
+/** A grant that was obtained otherwise may name no resource. */
+export type RefreshRequest = Omit<TokenRequest, 'resource'> & { readonly resource: string | null };
+
 /** Throws `OauthRefused`; its code is `invalid_grant` when the refresh token is worth nothing any more. */
 export async function tokensByRefresh(
-  request: TokenRequest,
+  request: RefreshRequest,
   refresh_token: string,
 ): Promise<TokenEndpointResponse> {
   const { as, authentication } = request;
@@ -93,11 +96,11 @@ export async function tokensByAssertion(
   });
 }
 
-function knownAs({ client }: TokenRequest) {
+function knownAs({ client }: RefreshRequest) {
   return { client_id: client.id };
 }
 
-function named({ resource }: TokenRequest): Record<string, string> {
+function named({ resource }: RefreshRequest): Record<string, string> {
   return resource === null ? {} : { resource };
 }
 
@@ -107,7 +110,7 @@ function parametersOf(request: TokenRequest, scopes: readonly string[]): Record<
 
 /** RFC 9449 §8: a server that wants its nonce in the proof refuses once, and is asked once more. */
 async function asked(
-  { network, proof }: TokenRequest,
+  { network, proof }: RefreshRequest,
   ask: (options: ReturnType<typeof through> & DPoPRequestOptions) => Promise<TokenEndpointResponse>,
 ): Promise<TokenEndpointResponse> {
   const options = { ...through(network), ...(proof === null ? {} : { DPoP: proof.handle }) };
