@@ -50,6 +50,7 @@ import { openKeyFile, openSecretKey } from '#identity/key-file.ts';
 import { createProvider } from '#identity/people/provider.ts';
 import { recordUses } from '#jobs/record-uses.ts';
 import { recoverIntents } from '#jobs/recover-intents.ts';
+import { revokeLeases } from '#jobs/revoke-leases.ts';
 import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
 import { appendEntry, logs } from '#store/ledger.ts';
@@ -209,6 +210,10 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     async close() {
       await app.close();
       await jobs.stop();
+      // What calls held should not outlive the broker; what cannot be revoked now is due at the next start.
+      await revokeLeases(world).catch((error: Error) =>
+        log.error('leases are left to the next start', { why: error.message }),
+      );
       await connectors.close();
       await sealing.close();
       // A store that cannot be written any more is closed all the same; the next start signs.

@@ -23,12 +23,24 @@ export function compileCredential(
   const provider = credential.provider as string;
   if (provider === 'static') return { provider, options: staticOptions(credential, root, wrong) };
   if (provider === 'oauth') return { provider, options: oauthOptions(value, credential, root, wrong) };
+  const misfit = whyMisfit(value, provider);
+  if (misfit !== null) wrong('/credential/provider', misfit);
   const { provider: _, ...options } = credential;
   const compiled = mapMarked(options, `#/$defs/${provider}`, '/credential', {
     reference: (text, pointer) => referenceOf(text, pointer, root, wrong),
     address: (text, pointer) => addressOf(text, pointer, wrong),
   });
   return { provider, options: compiled as JsonObject };
+}
+
+/** Why a connector cannot use what a provider mints, an HTTP header for a call; or null. */
+function whyMisfit({ kind, transport }: JsonObject, provider: string): string | null {
+  const overHttp = (transport as JsonObject | undefined)?.http !== undefined;
+  if (kind !== 'openapi' && kind !== 'handler' && !(kind === 'mcp' && overHttp))
+    return `provider ${provider} mints an HTTP header, which this connector does not send`;
+  if (kind === 'mcp' && ((scopeSchemaOf(provider)?.required ?? []) as readonly string[]).length > 0)
+    return `provider ${provider} mints for the scope of a call, and an MCP server is also asked for its tools`;
+  return null;
 }
 
 /** The part of the published schema that says what tools of such a connector fill `credential.scope` with, or null. */

@@ -4,6 +4,7 @@ import { problems } from '@countersign/contract/problem.ts';
 import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
 import { agentSchemas } from './agent-schemas.ts';
 import { alertAnswers } from './alert-answers.ts';
+import { connectorSchemas, credentialGrade } from './connector-schemas.ts';
 import { peopleAnswers } from './people-answers.ts';
 import { anything, closed, listOf, names, ref, time } from './schema-parts.ts';
 import { tokenAnswers } from './token-answers.ts';
@@ -34,7 +35,6 @@ const model: JsonObject = {
     { type: 'null' },
   ],
 };
-const grade = { type: 'string', enum: ['A', 'B', 'C', 'D'] } satisfies JsonObject;
 
 const runView = {
   run_id: { type: 'string' },
@@ -158,7 +158,7 @@ export const answerSchemas = {
       limits: { type: 'string' },
       effect: { type: 'string', enum: ['read', 'write', 'irreversible'] },
       credential_grade: {
-        ...grade,
+        ...credentialGrade,
         description: 'How narrow the credential is that the tool acts with; absent where it needs none.',
       },
       input_schema: anything,
@@ -221,44 +221,7 @@ export const answerSchemas = {
   HaltView: closed(haltView, ['target']),
   HaltList: listOf('halts', ref('HaltView')),
   ...agentSchemas,
-  ConnectorView: closed({
-    name: { type: 'string' },
-    kind: { type: 'string' },
-    credential: {
-      anyOf: [
-        closed({
-          provider: { type: 'string' },
-          grade: {
-            ...grade,
-            description:
-              'A: for the resources of one call, short, revocable. B: scoped and short. C: short, scope fixed beforehand. D: long-lived.',
-          },
-          why: { type: 'string', description: 'Why this grade and no better one.' },
-        }),
-        { type: 'null' },
-      ],
-    },
-    running: { type: 'integer', description: 'Attempts under way, of at most `concurrency`.' },
-    concurrency: { type: 'integer' },
-    waiting: { type: 'integer', description: 'Attempts that wait for their turn, of at most `queue`.' },
-    queue: { type: 'integer' },
-    rate_per_s: { type: ['number', 'null'] },
-    paused_until_ms: {
-      type: ['integer', 'null'],
-      description: 'The system asked to be left alone until then.',
-    },
-    breakers: {
-      type: 'array',
-      description: 'Those that are not closed without failures.',
-      items: closed({
-        operation: { type: 'string' },
-        state: { type: 'string', enum: ['closed', 'open', 'half_open'] },
-        failures: { type: 'integer', minimum: 0 },
-        retry_at_ms: { type: ['integer', 'null'] },
-      }),
-    },
-  }),
-  ConnectorList: listOf('connectors', ref('ConnectorView')),
+  ...connectorSchemas,
   QuotaView: closed({
     quota: { type: 'string' },
     of: { type: 'string', enum: ['calls', 'writes'] },

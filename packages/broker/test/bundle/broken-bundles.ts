@@ -839,8 +839,14 @@ credential:
     },
   ],
   [
-    'a provider that would be handed its secrets, or send what it signs in the clear',
+    'a provider that would be handed its secrets, or send what it signs in the clear, for what cannot use it',
     {
+      'connectors/desk.yaml': [
+        [
+          'rows_max: 50',
+          'rows_max: 50\ncredential: {provider: azure-federated, tenant_id: t, client_id: c, resources: [r], assertion: {token: ey.J.h}}',
+        ],
+      ],
       'connectors/files.yaml': `name: files
 kind: mcp
 owner: platform

@@ -80,8 +80,8 @@ test('a call carries the token that a person authorised, and the ledger names it
 });
 
 test('the list says who stands where, before and after', () => {
-  assert.match(said[0]!, /fixture +mcp +oauth +not authorised yet: log in/);
-  assert.match(said.at(-1)!, /fixture +mcp +oauth +authorised at http/);
+  assert.match(said[0]!, /fixture +mcp +oauth +C +not authorised yet: log in/);
+  assert.match(said.at(-1)!, /fixture +mcp +oauth +C +authorised at http/);
 });
 
 test('a login for what needs none is refused', async () => {

@@ -126,7 +126,10 @@ async function withExpiry(answer: Response): Promise<Response> {
   return new Response(body, { status: answer.status, headers: answer.headers });
 }
 
-/** How the client proves itself at the token endpoint. `key_id`: name of its key in an assertion's header. Throws `OauthRefused` when its secret cannot be read. */
+/**
+ * How the client proves itself at the token endpoint. `key_id`: name of its key in an assertion's header. Throws
+ * `OauthRefused` when its secret cannot be read.
+ */
 export async function authenticationOf(
   client: OauthClient,
   given: GivenClient | null,

@@ -39,25 +39,28 @@ export async function tokensByCode(
   redirect_uri: string,
   verifier: string,
 ): Promise<TokenEndpointResponse> {
-  const { as, authentication, resource } = request;
+  const { as, authentication } = request;
   const known = knownAs(request);
   const by = [callback, redirect_uri, verifier] as const;
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: named(resource) };
+    const more = { ...options, additionalParameters: named(request) };
     const answer = await authorizationCodeGrantRequest(as, known, authentication, ...by, more);
     return processAuthorizationCodeResponse(as, known, answer);
   });
 }
 
+/** A grant that was obtained otherwise may name no resource. */
+export type RefreshRequest = Omit<TokenRequest, 'resource'> & { readonly resource: string | null };
+
 /** Throws `OauthRefused`; its code is `invalid_grant` when the refresh token is worth nothing any more. */
 export async function tokensByRefresh(
-  request: TokenRequest,
+  request: RefreshRequest,
   refresh_token: string,
 ): Promise<TokenEndpointResponse> {
-  const { as, authentication, resource } = request;
+  const { as, authentication } = request;
   const known = knownAs(request);
   return asked(request, async (options) => {
-    const more = { ...options, additionalParameters: named(resource) };
+    const more = { ...options, additionalParameters: named(request) };
     const answer = await refreshTokenGrantRequest(as, known, authentication, refresh_token, more);
     return processRefreshTokenResponse(as, known, answer);
   });
@@ -93,17 +96,21 @@ export async function tokensByAssertion(
   });
 }
 
-function knownAs({ client }: TokenRequest) {
+function knownAs({ client }: RefreshRequest) {
   return { client_id: client.id };
 }
 
-function parametersOf({ resource }: TokenRequest, scopes: readonly string[]): Record<string, string> {
-  return { ...named(resource), ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
+function named({ resource }: RefreshRequest): Record<string, string> {
+  return resource === null ? {} : { resource };
+}
+
+function parametersOf(request: TokenRequest, scopes: readonly string[]): Record<string, string> {
+  return { ...named(request), ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }) };
 }
 
 /** RFC 9449 §8: a server that wants its nonce in the proof refuses once, and is asked once more. */
 async function asked(
-  { network, proof }: TokenRequest,
+  { network, proof }: RefreshRequest,
   ask: (options: ReturnType<typeof through> & DPoPRequestOptions) => Promise<TokenEndpointResponse>,
 ): Promise<TokenEndpointResponse> {
   const options = { ...through(network), ...(proof === null ? {} : { DPoP: proof.handle }) };
@@ -115,8 +122,4 @@ async function asked(
       return ask(options);
     }
   });
-}
-
-function named(resource: string | null): Record<string, string> {
-  return resource === null ? {} : { resource };
 }
