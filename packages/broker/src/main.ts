@@ -10,6 +10,7 @@ import { runInNewContext } from 'node:vm';
 import { noteSigner } from '@countersign/contract/note.ts';
 import { type Activation, recordActivation } from '#admin/bundle.ts';
 import type { Bundle, Mistake } from '#bundle/bundle.ts';
+import { variablesOf } from '#bundle/variables.ts';
 import { systemClock } from '#call/clock.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { HaltBoard } from '#call/halt-board.ts';
@@ -25,6 +26,7 @@ import { Signals } from '#call/signals.ts';
 import { StatusBoard } from '#call/status-board.ts';
 import { UseBoard } from '#call/use-board.ts';
 import type { World } from '#call/world.ts';
+import { CliFailure, EXIT } from '#cli/exit.ts';
 import { runProgram } from '#cli/program.ts';
 import { readBundle } from '#cli/read-bundle.ts';
 import { readInput } from '#cli/read-input.ts';
@@ -42,6 +44,7 @@ import { createFileVault } from '#credentials/oauth/vault.ts';
 import type { ProviderWorld } from '#credentials/provider.ts';
 import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
 import { SealedStore } from '#credentials/sealed/sealed-store.ts';
+import { createSealedVault } from '#credentials/sealed/sealed-vault.ts';
 import { mountBare } from '#http/bare-door.ts';
 import { createServer } from '#http/create-server.ts';
 import { createIdentity } from '#identity/create-identity.ts';
@@ -55,6 +58,7 @@ import { runJobs, signCheckpoints } from '#jobs/run-jobs.ts';
 import { createMcpDoor } from '#mcp/create-mcp-door.ts';
 import { appendEntry, logs } from '#store/ledger.ts';
 import { openSqlite } from '#store/sqlite.ts';
+import { crashCleanly, dumpOption } from '#telemetry/crash.ts';
 import { createLog, type Log } from '#telemetry/log.ts';
 
 export interface Broker {
@@ -63,6 +67,14 @@ export interface Broker {
   readonly world: World;
   /** Ends doors, jobs and connectors, signs a last checkpoint, closes the store. */
   close(): Promise<void>;
+}
+
+/** What a process that is nothing but a broker does for its secrets. */
+interface OwnProcess {
+  /** Learns of every secret that is read or minted. */
+  readonly held: HeldSecrets;
+  /** Told of each bundle before it is in force. */
+  readonly takes: (bundle: Bundle) => void;
 }
 
 /** The bundle at start is broken; `mistakes` says where. */
@@ -75,9 +87,13 @@ export class BundleRefused extends Error {
   }
 }
 
-/** Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken. */
-export async function startBroker(options: ServeOptions): Promise<Broker> {
-  const held = new HeldSecrets();
+/**
+ * Starts a broker on the bundle in a folder; resolves once it serves. Throws BundleRefused when that is broken.
+ */
+export async function startBroker(
+  options: ServeOptions,
+  { held, takes }: OwnProcess = { held: new HeldSecrets(), takes: () => undefined },
+): Promise<Broker> {
   const log = createLog(options.log_level, (line) => held.clean(line));
   const clock = systemClock;
   const random = pooledRandom();
@@ -92,6 +108,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     trust: { vkey: signer.vkey, held: options.checkpoints ?? [] },
   });
 
+  takes(loaded.bundle);
   let inForce = loaded.bundle;
   const statuses = new StatusBoard();
   const credentialsOf = new WeakMap<Bundle['connectors'], Credentials>();
@@ -99,8 +116,11 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     await store.close();
     throw error;
   });
+  const files = createFileVault(join(settings.data_dir, 'oauth'));
+  const vault = createSealedVault(files, sealing.keys, randomBytes);
   const sealed = new SealedStore({
     ...{ store, clock, keys: sealing.keys, random: randomBytes },
+    rewrapElsewhere: () => vault.rewrap(inForce.connectors.keys()),
     tenant: () => inForce.settings.tenants[0]!,
   });
   const readSecret = held.reading(async (reference) =>
@@ -120,7 +140,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
     }),
   );
   const oauth = new OauthTokens({
-    vault: createFileVault(join(settings.data_dir, 'oauth')),
+    vault: held.keeping(vault),
     network: createDiscoveredNetwork,
     readSecret,
     clock,
@@ -166,6 +186,7 @@ export async function startBroker(options: ServeOptions): Promise<Broker> {
   const activation: Activation = {
     load: () => readBundle(folder, clock.now()),
     prepare: async (bundle) => {
+      takes(bundle);
       const credentials = held.minting(createCredentials(bundle.connectors, providers));
       const prepared = await connectors.prepare(bundle, credentials);
       const commit = (): void => {
@@ -307,9 +328,25 @@ async function readPlain(reference: string): Promise<string> {
     reference.slice(reference.indexOf(':') + 1),
   ];
   const value =
-    kind === 'env' ? process.env[name] : kind === 'file' ? (await readFile(name, 'utf8')).trim() : undefined;
+    kind === 'env' ? variable(name) : kind === 'file' ? (await readFile(name, 'utf8')).trim() : undefined;
   if (value === undefined || value === '') throw new Error(`there is no secret at ${reference}`);
   return value;
+}
+
+/** Variables that hold secrets, taken out of the environment of the process. */
+const taken = new Map<string, string>();
+
+function variable(name: string): string | undefined {
+  return process.env[name] ?? taken.get(name);
+}
+
+/** Variables that the bundle refers to leave the environment: reports of Node about worker threads would print them. */
+function takeVariables(bundle: Bundle): void {
+  for (const name of variablesOf(bundle)) {
+    const value = process.env[name];
+    if (value !== undefined) taken.set(name, value);
+    delete process.env[name];
+  }
 }
 
 function connectorLog(log: Log, connector: string) {
@@ -320,7 +357,12 @@ function connectorLog(log: Log, connector: string) {
 
 /** `countersign serve`: until the process is told to end. */
 async function serve(options: ServeOptions): Promise<void> {
-  const broker = await startBroker(options);
+  const dump = dumpOption(`${process.execArgv.join(' ')} ${process.env.NODE_OPTIONS ?? ''}`);
+  if (dump !== null)
+    throw new CliFailure(EXIT.usage, `not started: ${dump} writes every secret in memory into a file`);
+  const held = new HeldSecrets();
+  crashCleanly((text) => held.clean(text));
+  const broker = await startBroker(options, { held, takes: takeVariables });
   const ended = new AbortController();
   const ends = ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: ended.signal }));
   if (options.until_input_ends) ends.push(once(process.stdin.resume(), 'close', { signal: ended.signal }));

@@ -5,6 +5,8 @@ import { scopeSchemaOf } from './connector-credential.ts';
 import type { Manifest } from './manifest.ts';
 import { hintFor, type Mistakes } from './mistake.ts';
 
+const STS_SHORTEST_MS = 900_000;
+
 /** Providers without a scope of their own take any: it is recorded, and changes nothing. */
 export function lintCredential(
   { tool, value, source }: Manifest,
@@ -12,6 +14,13 @@ export function lintCredential(
   mistakes: Mistakes,
 ): void {
   const provider = connectors.get(tool.connector)?.credential?.provider;
+  if (provider === 'aws-sts' && (tool.credential?.max_ttl_ms ?? 0) < STS_SHORTEST_MS)
+    mistakes.error(
+      source.file,
+      source.at(value.credential === undefined ? '' : '/credential'),
+      'a session of STS lasts 15 minutes at least',
+      'say credential.max_ttl: 15m',
+    );
   const schema = provider === undefined ? null : scopeSchemaOf(provider);
   if (schema === null) return;
   const wrong = (pointer: string, message: string, hint?: string): void =>

@@ -1,4 +1,5 @@
 // `countersign connectors`: what each connector connects with, and the login by which a person authorises one.
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ConnectorView } from '@countersign/contract/wire.ts';
@@ -10,12 +11,14 @@ import { beginLogin } from '#credentials/oauth/begin-login.ts';
 import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { actsForItself, oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault, VaultError } from '#credentials/oauth/vault.ts';
+import { createSealedVault } from '#credentials/sealed/sealed-vault.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { type LoopbackRedirect, openRedirect } from './loopback-redirect.ts';
 import { mistakeLine } from './mistakes.ts';
 import { printable, printableJson, printableTable, printableTime } from './printable.ts';
 import { readBundle } from './read-bundle.ts';
+import { openSealingKeys } from './sealing-keys.ts';
 
 /** An operation may be called by its whole statement. */
 const NAME_MAX = 60;
@@ -37,9 +40,9 @@ export function connectorsCommands(program: Command, world: CliWorld): void {
     .action((name: string, dir: string | undefined) => login(name, dir ?? '.', world));
 }
 
-async function list(dir: string, { terminal }: CliWorld): Promise<void> {
+async function list(dir: string, { terminal, environment }: CliWorld): Promise<void> {
   const bundle = await open(dir);
-  const vault = vaultOf(bundle);
+  const vault = await vaultOf(bundle, environment);
   const rows: string[][] = [];
   for (const spec of bundle.connectors.values())
     rows.push([
@@ -95,19 +98,14 @@ async function login(name: string, dir: string, { terminal, environment }: CliWo
   const options = oauthOptions(spec.credential.options);
   if (actsForItself(options))
     throw new CliFailure(EXIT.usage, `connector "${name}" acts for itself; nobody logs in for it`);
-  const vault = vaultOf(bundle);
+  const vault = await vaultOf(bundle, environment);
   const before = await kept(vault, name);
   await using opened = new AsyncDisposableStack();
   const redirect = await listen(options.redirect_port, before);
   opened.defer(() => redirect.close());
   const network = createDiscoveredNetwork(options.allow_private);
   opened.defer(() => network.close());
-  const readSecret = async (reference: string): Promise<string> => {
-    const named = reference.slice(reference.indexOf(':') + 1);
-    const value = reference.startsWith('env:') ? environment[named] : await readFile(named, 'utf8');
-    if (value === undefined || value === '') throw new Error(`there is no secret at ${reference}`);
-    return value;
-  };
+  const readSecret = readPlain(environment);
   const begun = await beginLogin({
     ...{ options, before, network, readSecret },
     redirect_uri: redirect.uri,
@@ -153,8 +151,25 @@ async function kept(vault: Vault, name: string): Promise<Grant | null> {
   }
 }
 
-function vaultOf({ settings }: Bundle): Vault {
-  return createFileVault(join(settings.data_dir, 'oauth'));
+/** Sealed as the broker seals it: by the same key, which whoever logs in on this machine can use as well. */
+async function vaultOf({ settings }: Bundle, environment: CliWorld['environment']): Promise<Vault> {
+  try {
+    const { keys } = await openSealingKeys(settings, readPlain(environment));
+    return createSealedVault(createFileVault(join(settings.data_dir, 'oauth')), keys, randomBytes);
+  } catch (error) {
+    throw new CliFailure(EXIT.no, `the key that seals grants cannot be had: ${(error as Error).message}`);
+  }
+}
+
+function readPlain(environment: CliWorld['environment']) {
+  return async (reference: string): Promise<string> => {
+    const named = reference.slice(reference.indexOf(':') + 1);
+    if (reference.startsWith('sealed:'))
+      throw new Error(`the secret ${named} is sealed, and only the broker opens it`);
+    const value = reference.startsWith('env:') ? environment[named] : await readFile(named, 'utf8');
+    if (value === undefined || value === '') throw new Error(`there is no secret at ${reference}`);
+    return value;
+  };
 }
 
 async function open(dir: string): Promise<Bundle> {

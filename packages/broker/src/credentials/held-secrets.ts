@@ -1,7 +1,9 @@
 // Remembers the secrets that the broker holds in memory, so that what it writes about itself can be cleaned of them.
+import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/json.ts';
 import type { Credential } from '#rules/credential.ts';
 import { createRedactor, type Redactor } from '#rules/redact-secrets.ts';
 import type { Credentials } from './create-credentials.ts';
+import type { Vault } from './oauth/vault.ts';
 
 /** More are not looked for: the oldest are minted ones of calls long over. */
 const HELD_MAX = 500;
@@ -34,6 +36,19 @@ export class HeldSecrets {
     };
   }
 
+  /** Keeps grants in `vault`, and holds the tokens and keys in them. */
+  keeping(vault: Vault): Vault {
+    const held = <R extends JsonObject | null>(record: R): R => {
+      this.hold(secretsIn(record, ''));
+      return record;
+    };
+    return {
+      ...vault,
+      take: async (connector) => held(await vault.take(connector)),
+      write: (connector, record) => vault.write(connector, held(record)),
+    };
+  }
+
   /** Mints through `credentials`, holds what comes, and cleans what is said where nothing does. */
   minting(credentials: Credentials): Credentials {
     const held = (credential: Credential | null): Credential | null => {
@@ -55,4 +70,13 @@ export class HeldSecrets {
       forConnection: async (spec) => held(await credentials.forConnection(spec)),
     };
   }
+}
+
+/** Members of a grant whose names say that they are secret; addresses and scopes stay readable. */
+const SECRET_MEMBER = /token$|secret|^d$|^k$/i;
+
+function secretsIn(value: Json, name: string): string[] {
+  if (typeof value === 'string') return SECRET_MEMBER.test(name) ? [value] : [];
+  if (Array.isArray(value)) return value.flatMap((each: Json) => secretsIn(each, name));
+  return isJsonObject(value) ? Object.entries(value).flatMap(([key, each]) => secretsIn(each!, key)) : [];
 }

@@ -22,6 +22,8 @@ export interface Credential {
   readonly inject: {
     readonly headers?: Readonly<Record<string, string>>;
     readonly env?: Readonly<Record<string, string>>;
+    /** Signs a request over HTTP as it leaves; answers headers to add to it. Never rejects with a secret. */
+    readonly sign?: (request: RequestToSign) => Promise<Readonly<Record<string, string>>>;
   };
   /** Of a token that is bound to a key: goes with every request that carries it, made anew each time. */
   readonly proof?: RequestProof;
@@ -32,6 +34,14 @@ export interface Credential {
    * credential before its time.
    */
   readonly handle?: Json;
+}
+
+export interface RequestToSign {
+  readonly method: string;
+  readonly url: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array | null;
 }
 
 /** What a credential is minted for: the deed, reads before or after it, or the connector's own connection. */

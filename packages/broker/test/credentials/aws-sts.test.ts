@@ -1,11 +1,15 @@
 // Provider aws-sts against moto, which checks our signature as botocore computes it; and against a wire that answers as AWS documents.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { after, before, type TestContext, test } from 'node:test';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { AwsClient } from 'aws4fetch';
+import { createConnector } from '#connectors/create-connector.ts';
 import { awsStsKind } from '#credentials/aws-sts/aws-sts-kind.ts';
 import type { MintRequest } from '#rules/credential.ts';
-import { listen } from '../connectors/fixture.ts';
+import { attemptOf, listen, testDeps, withConnector } from '../connectors/fixture.ts';
+import { openapiSpec, operationOf } from '../connectors/openapi-fixture.ts';
 import { type Moto, startMoto } from '../standins/moto.ts';
 import { providerWorld } from './provider-world.ts';
 
@@ -85,6 +89,50 @@ given('a session is assumed with a signature that AWS’s own library accepts, a
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const who = await (await session.fetch(moto.url, { method: 'POST', headers, body })).text();
   assert.match(who, /assumed-role\/countersign-billing\/call_01k9/);
+});
+
+given(
+  'requests of a connector are signed so that AWS’s own library accepts them, and the keys are not in them',
+  async () => {
+    const told = await provider(moto.url, { secret: keys.secret, id: keys.id }, { service: 'sts' }).mint(
+      request(POLICY),
+    );
+    assert.ok(told.ok, JSON.stringify(told));
+    const { inject, secrets } = told.credential;
+    assert.deepEqual([inject.env, inject.headers], [undefined, undefined]);
+    const body = 'Action=GetCallerIdentity&Version=2011-06-15';
+    const own = { 'content-type': 'application/x-www-form-urlencoded', 'user-agent': 'countersign' };
+    const url = `${moto.url}/`;
+    const signed = await inject.sign!({ method: 'POST', url, headers: own, body });
+    const ask = (headers: Record<string, string>, sent = body) =>
+      fetch(url, { method: 'POST', headers: { ...own, ...headers }, body: sent });
+    assert.match(await (await ask(signed)).text(), /assumed-role\/countersign-billing\/call_01k9/);
+    const other = await ask({ ...signed, 'x-amz-date': '20200101T000000Z' });
+    assert.equal(other.status, 403, 'control: a changed header is noticed');
+    assert.ok(!JSON.stringify(signed).includes(secrets[0]!), 'the secret key is not in the request');
+  },
+);
+
+test('an openapi connector signs what it sends, whole', async () => {
+  await using wire = await answering([
+    session(),
+    { status: 200, body: '{"id":"t1"}', type: 'application/json' },
+  ]);
+  const told = await provider(wire.url, {}, { service: 'execute-api' }).mint(request(POLICY));
+  assert.ok(told.ok, JSON.stringify(told));
+  const inputs = { path: { owner: 'ann' }, body: { title: 'x' } };
+  const more = { mode: 'write', credential: told.credential } as const;
+  const attempt = attemptOf(operationOf('things/create'), inputs, more);
+  await withConnector(await createConnector(openapiSpec(wire.url), testDeps()), async (connector) => {
+    assert.equal((await connector.attempt(attempt)).kind, 'ok');
+  });
+  const sent = wire.headers[1]!;
+  assert.match(
+    String(sent.authorization),
+    /^AWS4-HMAC-SHA256 Credential=ASIAIOSFODNN7EXAMPLE\/\d{8}\/eu-central-1\/execute-api\/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=[0-9a-f]{64}$/,
+  );
+  assert.equal(sent['x-amz-content-sha256'], createHash('sha256').update('{"title":"x"}').digest('hex'));
+  assert.equal(sent['x-amz-security-token'], told.credential.secrets[1]);
 });
 
 given(
@@ -228,10 +276,14 @@ function provider(
   { id = 'AKIAIOSFODNN7EXAMPLE', secret = 'secret-key-canary' } = {},
   over: JsonObject = {},
 ) {
-  const secrets: Record<string, string> = { 'sealed:aws': secret, 'file:/token': 'projected-token\n' };
+  const secrets: Record<string, string> = {
+    'sealed:aws-id': id,
+    'sealed:aws': secret,
+    'file:/token': 'projected-token\n',
+  };
   const options = {
     ...{ role_arn: ROLE, region: REGION, endpoint, external_id: 'external-1', allow_private: true },
-    keys: { access_key_id: id, secret: 'sealed:aws' },
+    keys: { access_key_id: 'sealed:aws-id', secret: 'sealed:aws' },
     ...over,
   };
   assert.deepEqual(awsStsKind.mistakes!(options), []);
@@ -243,20 +295,23 @@ interface Wire extends AsyncDisposable {
   readonly url: string;
   readonly asked: Record<string, string>[];
   readonly authorization: (string | undefined)[];
+  readonly headers: IncomingHttpHeaders[];
 }
 
-async function answering(answers: readonly { status: number; body: string }[]): Promise<Wire> {
+async function answering(answers: readonly { status: number; body: string; type?: string }[]): Promise<Wire> {
   const asked: Record<string, string>[] = [];
   const authorization: (string | undefined)[] = [];
+  const headers: IncomingHttpHeaders[] = [];
   const left = [...answers];
   const server = await listen((request, response) => {
     void (async () => {
       const text = (await request.toArray()).map(String).join('');
       asked.push(Object.fromEntries(new URLSearchParams(text)));
       authorization.push(request.headers.authorization);
-      const { status, body } = left.shift()!;
-      response.writeHead(status, { 'content-type': 'text/xml' }).end(body);
+      headers.push(request.headers);
+      const { status, body, type = 'text/xml' } = left.shift()!;
+      response.writeHead(status, { 'content-type': type }).end(body);
     })();
   });
-  return { url: server.url, asked, authorization, [Symbol.asyncDispose]: () => server.close() };
+  return { url: server.url, asked, authorization, headers, [Symbol.asyncDispose]: () => server.close() };
 }

@@ -97,10 +97,13 @@ export class GuardedFetch {
     const changes = !SAFE_METHODS.includes(method);
     if (changes) this.#changes++;
     try {
+      const { headers: fixed, sign } = this.#credential?.inject ?? {};
+      const sent = { ...headers, ...fixed };
+      const signed = await sign?.({ method, url: url.href, headers: sent, body });
       const response = await request(url, {
         dispatcher: this.#agent,
         method: method as 'GET',
-        headers: { ...headers, ...this.#credential?.inject.headers },
+        headers: { ...sent, ...signed },
         body,
         signal: this.#signal,
       });

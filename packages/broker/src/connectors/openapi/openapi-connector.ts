@@ -15,6 +15,7 @@ import { exchange } from './exchange.ts';
 import { keepDescribed } from './keep-described.ts';
 import { type OpenapiOptions, readOpenapiOptions } from './options.ts';
 import { type Answer, readAnswer, useless, vendorMessage } from './read-answer.ts';
+import { signed } from './sign-request.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Room for an origin's answer headers. */
@@ -86,7 +87,8 @@ class OpenapiConnector implements Connector {
       credential: attempt.credential?.inject.headers ?? {},
     });
     if (!built.ok) return { kind: 'not_sent', held_back: 'broker', reason: built.reason };
-    const exchanged = await exchange(server.pool, built.request, {
+    const request = await signed(built.request, server.base, attempt.credential);
+    const exchanged = await exchange(server.pool, request, {
       timeout_ms: attempt.timeout_ms,
       signal: attempt.signal,
       response_bytes: this.#deps.response_bytes ?? DEFAULT_RESPONSE_BYTES,

@@ -2,6 +2,7 @@
 import { AwsV4Signer } from 'aws4fetch';
 import type { ProviderWorld } from '../provider.ts';
 import type { AwsOptions, SessionParameters } from './session.ts';
+import { amzDate } from './sign-request.ts';
 
 export interface Assumed {
   readonly access_key_id: string;
@@ -84,11 +85,10 @@ async function signed(
     return { headers, body: form('AssumeRoleWithWebIdentity', { WebIdentityToken: token }) };
   }
   const body = form('AssumeRole');
-  const now = new Date(world.clock.now()).toISOString();
   const signer = new AwsV4Signer({
     ...{ method: 'POST', url, headers, body, region, service: 'sts' },
-    datetime: now.replace(/[:-]|\.\d{3}/g, ''),
-    accessKeyId: keys.access_key_id,
+    datetime: amzDate(world.clock.now()),
+    accessKeyId: await read(keys.access_key_id),
     secretAccessKey: await read(keys.secret),
     ...(keys.session_token === undefined ? {} : { sessionToken: await read(keys.session_token) }),
   });

@@ -1,7 +1,9 @@
 // Provider `aws-sts`: a session of an IAM role for one call, cut down by a session policy filled from the call.
-import type { ProviderKind } from '../provider.ts';
-import { assumeRole } from './assume-role.ts';
+import type { Credential } from '#rules/credential.ts';
+import type { ProviderKind, ProviderWorld } from '../provider.ts';
+import { type Assumed, assumeRole } from './assume-role.ts';
 import { type AwsOptions, sessionOf } from './session.ts';
+import { signingWith } from './sign-request.ts';
 
 export const awsStsKind: ProviderKind = {
   grade: () => ({
@@ -30,15 +32,7 @@ export const awsStsKind: ProviderKind = {
             id: `aws-sts:${access_key_id}`,
             expires_at_ms,
             scope: request.scope,
-            inject: {
-              env: {
-                AWS_ACCESS_KEY_ID: access_key_id,
-                AWS_SECRET_ACCESS_KEY: secret_access_key,
-                AWS_SESSION_TOKEN: session_token,
-                AWS_REGION: settings.region,
-                AWS_DEFAULT_REGION: settings.region,
-              },
-            },
+            inject: injectionOf(settings, assumed.value, world),
             secrets: [secret_access_key, session_token],
           },
         };
@@ -46,3 +40,21 @@ export const awsStsKind: ProviderKind = {
     };
   },
 };
+
+/** A connector over HTTP has its requests signed for `service`; a program has the keys in its environment. */
+function injectionOf(
+  { service, region }: AwsOptions,
+  session: Assumed,
+  { clock }: ProviderWorld,
+): Credential['inject'] {
+  if (service !== undefined) return { sign: signingWith(session, { service, region }, clock) };
+  return {
+    env: {
+      AWS_ACCESS_KEY_ID: session.access_key_id,
+      AWS_SECRET_ACCESS_KEY: session.secret_access_key,
+      AWS_SESSION_TOKEN: session.session_token,
+      AWS_REGION: region,
+      AWS_DEFAULT_REGION: region,
+    },
+  };
+}

@@ -5,10 +5,12 @@ import type { MintRequest } from '#rules/credential.ts';
 export interface AwsOptions {
   readonly role_arn: string;
   readonly region: string;
+  /** Whose requests are signed, e.g. s3 or execute-api; absent: the keys go into an environment. */
+  readonly service?: string;
   /** Default: STS of the region. */
   readonly endpoint?: string;
   readonly external_id?: string;
-  /** Long-lived keys of the broker's own principal. */
+  /** References to the keys of the broker's own principal. */
   readonly keys?: {
     readonly access_key_id: string;
     readonly secret: string;

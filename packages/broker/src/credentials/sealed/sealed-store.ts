@@ -24,6 +24,8 @@ export interface SealedStoreDeps {
   readonly keys: KeyEncryption;
   readonly clock: { now(): number };
   readonly random: (bytes: number) => Uint8Array;
+  /** Wraps with the current key what lies elsewhere under the same keys; answers which others are still needed. */
+  readonly rewrapElsewhere?: () => Promise<readonly string[]>;
   /** Whose secrets the references of the bundle mean: connectors and webhooks belong to no tenant. */
   readonly tenant: () => string;
 }
@@ -173,8 +175,9 @@ export class SealedStore {
         else await store.write((tx) => rewrap(tx, row, again));
       }
     }
+    const elsewhere = (await this.#deps.rewrapElsewhere?.()) ?? [];
     // What cannot be opened now may be opened one day: its key stays.
-    await keys.forget(await store.read((tx) => keysInUse(tx)));
+    await keys.forget([...(await store.read((tx) => keysInUse(tx))), ...elsewhere]);
     return { key_id, rewrapped: tried.size - failed.length, failed };
   }
 

@@ -93,7 +93,8 @@ async function mint(
       id: `vault-dynamic:${lease ?? `${path}:${Buffer.from(world.random(9)).toString('base64url')}`}`,
       expires_at_ms: lease === null ? null : world.clock.now() + shortened.lasts_ms,
       scope,
-      ...injected,
+      inject: injected.inject,
+      secrets: login.own ? [...injected.secrets, token] : injected.secrets,
       handle,
     },
   };
