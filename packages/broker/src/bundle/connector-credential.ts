@@ -33,8 +33,13 @@ export function compileCredential(
   return { provider, options: compiled as JsonObject };
 }
 
-/** Why a connector cannot use what a provider mints, an HTTP header for a call; or null. */
-function whyMisfit({ kind, transport }: JsonObject, provider: string): string | null {
+/** Why a connector cannot use what a provider mints for a call, a variable of a command or an HTTP header; or null. */
+function whyMisfit({ kind, transport, credential }: JsonObject, provider: string): string | null {
+  const { env, service } = credential as JsonObject;
+  if (env !== undefined || (provider === 'aws-sts' && service === undefined))
+    return kind === 'command'
+      ? null
+      : `provider ${provider} fills variables here, which only a command connector has`;
   const overHttp = (transport as JsonObject | undefined)?.http !== undefined;
   if (kind !== 'openapi' && kind !== 'handler' && !(kind === 'mcp' && overHttp))
     return `provider ${provider} mints an HTTP header, which this connector does not send`;

@@ -72,7 +72,8 @@ test('a call carries the token that a person authorised, and the ledger names it
   assert.match(text, /credential_scopes/);
   const { data_dir } = governed.world.bundle().settings;
   const kept = join(data_dir, 'oauth', 'fixture.json');
-  assert.ok(readFileSync(kept, 'utf8').includes(token), 'control: the vault holds it');
+  assert.match(readFileSync(kept, 'utf8'), /"sealed":/, 'control: the vault holds it, sealed');
+  assert.ok(!readFileSync(kept, 'utf8').includes(token));
   assert.equal(statSync(kept).mode & 0o777, 0o600);
   for (const name of readdirSync(data_dir).filter((each) => each.startsWith('countersign.db')))
     assert.ok(!readFileSync(join(data_dir, name)).includes(token), name);

@@ -1,15 +1,8 @@
 // Asks STS for a session, signed with the broker's own keys or with a token that the role trusts, and reads the answer.
 import { AwsV4Signer } from 'aws4fetch';
 import type { ProviderWorld } from '../provider.ts';
-import type { AwsOptions, SessionParameters } from './session.ts';
+import type { Assumed, AwsOptions, SessionParameters } from './session.ts';
 import { amzDate } from './sign-request.ts';
-
-export interface Assumed {
-  readonly access_key_id: string;
-  readonly secret_access_key: string;
-  readonly session_token: string;
-  readonly expires_at_ms: number;
-}
 
 type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 

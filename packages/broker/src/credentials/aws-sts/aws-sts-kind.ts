@@ -1,8 +1,8 @@
 // Provider `aws-sts`: a session of an IAM role for one call, cut down by a session policy filled from the call.
 import type { Credential } from '#rules/credential.ts';
 import type { ProviderKind, ProviderWorld } from '../provider.ts';
-import { type Assumed, assumeRole } from './assume-role.ts';
-import { type AwsOptions, sessionOf } from './session.ts';
+import { assumeRole } from './assume-role.ts';
+import { type Assumed, type AwsOptions, sessionOf } from './session.ts';
 import { signingWith } from './sign-request.ts';
 
 export const awsStsKind: ProviderKind = {

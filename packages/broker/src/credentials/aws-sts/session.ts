@@ -23,6 +23,14 @@ export interface AwsOptions {
   readonly allow_private?: boolean | readonly string[];
 }
 
+/** What STS answers: the keys of a session. */
+export interface Assumed {
+  readonly access_key_id: string;
+  readonly secret_access_key: string;
+  readonly session_token: string;
+  readonly expires_at_ms: number;
+}
+
 /** Parameters of AssumeRole that do not depend on how the broker shows who it is; `optional` go where STS has no room. */
 export interface SessionParameters {
   readonly required: Readonly<Record<string, string>>;

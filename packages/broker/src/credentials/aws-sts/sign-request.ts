@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { AwsV4Signer } from 'aws4fetch';
 import type { RequestToSign } from '#rules/credential.ts';
-import type { Assumed } from './assume-role.ts';
+import type { Assumed } from './session.ts';
 
 /** What the signature itself is made of; other headers of the request stay outside of it. */
 const ADDED = ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'];

@@ -26,7 +26,7 @@ export interface EnterpriseFacts {
  * alone (draft-ietf-oauth-identity-assertion-authz-grant §4.3). Throws `OauthRefused`.
  */
 export async function requestIdJag(
-  { as, client: at, resource }: TokenRequest & { readonly resource: string },
+  { as, client: at, resource }: TokenRequest,
   scopes: readonly string[],
   { options, network, readSecret, now_ms }: EnterpriseFacts,
 ): Promise<string> {

@@ -50,13 +50,12 @@ export async function refreshGrant(grant: Grant, renewal: Renewal): Promise<Rene
 }
 
 type ByItself = Exclude<OauthGrant, 'authorization_code'>;
-type ResourceRequest = TokenRequest & { readonly resource: string };
 
 /** How the broker is authorised without a person. Listed nowhere else. */
 const WAYS: Readonly<
   Record<
     ByItself,
-    (request: ResourceRequest, scopes: readonly string[], renewal: Renewal) => Promise<TokenEndpointResponse>
+    (request: TokenRequest, scopes: readonly string[], renewal: Renewal) => Promise<TokenEndpointResponse>
   >
 > = {
   client_credentials: (request, scopes) => tokensByCredentials(request, scopes),

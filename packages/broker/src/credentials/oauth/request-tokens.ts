@@ -25,8 +25,8 @@ export interface TokenRequest {
   readonly as: AuthorizationServer;
   readonly client: OauthClient;
   readonly authentication: ClientAuth;
-  /** RFC 8707: sent with every request, so that the token is for this server and no other; null: none is named. */
-  readonly resource: string | null;
+  /** RFC 8707: sent with every request, so that the token is for this server and no other. */
+  readonly resource: string;
   readonly network: OauthNetwork;
   /** What the token shall be bound to; null: a bearer token. */
   readonly proof: ProofKey | null;
