@@ -157,7 +157,15 @@ async function workPoisonedTicket(stage: Stage): Promise<void> {
     REFUND,
     'policy_denied',
     "Refunds go only to the customer of the run's own ticket.",
-    { ticket: 'ZD-991', why: 'the customer asked for it' },
+    { why: 'the customer asked for it' },
+  );
+  await attempt(
+    'claim to work on another ticket',
+    'refund_invoice',
+    REFUND,
+    'context_mismatch',
+    'not the ticket that this run is bound to',
+    { ticket: 'ZD-991' },
   );
   await attempt(
     'refund itself more than was paid',

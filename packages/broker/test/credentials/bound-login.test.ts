@@ -61,7 +61,7 @@ test('the broker proves what the login bound, with the nonce that the server wan
   assert.equal(new Set(server.proofs).size, server.carried.length);
 });
 
-test('the data folder holds the tokens and not the key', () => {
+test('the data folder holds the tokens, sealed, and not the key', () => {
   const { data_dir } = governed.world.bundle().settings;
   const text = readdirSync(data_dir, { recursive: true, encoding: 'utf8' })
     .map((name) => join(data_dir, name))
@@ -69,6 +69,7 @@ test('the data folder holds the tokens and not the key', () => {
     .map((path) => readFileSync(path, 'latin1'))
     .join();
   const token = server.carried[0]!.replace('DPoP ', '');
-  assert.ok(text.includes(token), 'control: the token is there');
+  assert.match(text, /"sealed":/, 'control: the grant is there');
+  assert.ok(!text.includes(token));
   assert.ok(!text.includes(pem.split('\n')[1]!));
 });

@@ -14,7 +14,7 @@ import { type HttpBroker, startHttpBroker } from './http-broker.ts';
 
 const INSECURE = { [oauth.allowInsecureRequests]: true } as const;
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const ACCESS = 'urn:ietf:params:oauth:token-type:access_token';
 const META = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -63,7 +63,11 @@ async function request(
 
 test('oauth4webapi: the metadata is that of RFC 8414 and RFC 9728, and names what is there', async () => {
   const as = await server();
-  assert.deepEqual(as.grant_types_supported, ['client_credentials', JWT_BEARER, EXCHANGE]);
+  assert.deepEqual(
+    as.grant_types_supported,
+    ['client_credentials', EXCHANGE, DEVICE],
+    'no issuer is trusted here',
+  );
   assert.ok(as.dpop_signing_alg_values_supported?.includes('ES256'));
   assert.deepEqual(as.authorization_details_types_supported, [
     'urn:countersign:tools',

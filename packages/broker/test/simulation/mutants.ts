@@ -81,7 +81,7 @@ export const mutants: readonly Mutant[] = [
     'a write goes on before its intent is on disk',
     edit(
       'call/admit.ts',
-      `if (call.tool.effect === 'read' && call.approval === null && claims.length === 0) {`,
+      `if (call.tool.effect === 'read' && !once && claims.length === 0) {`,
       'if (call.approval === null) {',
     ),
   ),

@@ -1,5 +1,5 @@
 // Every issuer and the upstream in one server: hands out recognisable secrets, and gives back what it was sent in every spelling.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { listen } from '../../connectors/fixture.ts';
@@ -93,7 +93,7 @@ function grant(path: string, form: URLSearchParams, mint: (name: string) => stri
   if (path.endsWith('/login')) return { auth: { client_token: mint('vault-dynamic login') } };
   if (path.includes('/database/creds/'))
     return {
-      ...{ lease_id: 'database/creds/read/1', lease_duration: 600 },
+      ...{ lease_id: `database/creds/read/${randomUUID()}`, lease_duration: 600 },
       data: { username: 'v-user', password: mint('vault-dynamic') },
     };
   if (path.endsWith('/renew')) return { lease_duration: 200 };
