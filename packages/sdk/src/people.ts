@@ -326,9 +326,11 @@ export class People {
     return this.#session.request('POST', `/v1/people/${encodeURIComponent(name)}/passkeys`);
   }
 
-  /** One's own passkeys. */
-  async listPasskeys(): Promise<readonly PasskeyView[]> {
-    return (await this.#session.request<{ passkeys: PasskeyView[] }>('GET', '/v1/passkeys')).passkeys;
+  /** Passkeys: one's own, or as an admin those of `person`. */
+  async listPasskeys(person?: string): Promise<readonly PasskeyView[]> {
+    return (
+      await this.#session.request<{ passkeys: PasskeyView[] }>('GET', '/v1/passkeys', { query: { person } })
+    ).passkeys;
   }
 
   /** Removes a passkey: an own one, or as an admin one of `person`. */

@@ -196,8 +196,15 @@ export async function endPasskeyLogin(
 
 const REFUSED = fail('unauthenticated', 'The passkey was not accepted. Begin again.');
 
-export async function listPasskeys(world: World, person: Person): Promise<Result<readonly StoredPasskey[]>> {
-  return ok(await world.store.read((tx) => listRows(tx, person.tenant, person.name)));
+/** Own passkeys; for an admin, those of somebody else. */
+export async function listPasskeys(
+  world: World,
+  person: Person,
+  whose = person.name,
+): Promise<Result<readonly StoredPasskey[]>> {
+  if (whose !== person.name && !hasRole(person, 'admin'))
+    return fail('forbidden', 'Only admins see passkeys of others.');
+  return ok(await world.store.read((tx) => listRows(tx, person.tenant, whose)));
 }
 
 /** Removes an own passkey; an admin, one of somebody else. */

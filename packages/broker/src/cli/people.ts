@@ -1,4 +1,4 @@
-// `countersign people`: adds somebody to the bundle, lists people, invites to a passkey, ends sessions.
+// `countersign people`: adds somebody to the bundle, lists people, invites to passkeys and removes them, ends sessions.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -44,14 +44,15 @@ export function peopleCommands(program: Command, world: CliWorld): void {
     .option('--display-name <text>', 'how people know them')
     .requiredOption('--out <file>', 'where the private key goes (mode 0600); never overwritten')
     .action((name: string, options: AddOptions) => add(name, options, world));
-  withConnection(group.command('list').description('people of your tenant, with the roles held now')).action(
-    (options: ConnectionOptions) => list(options, world),
-  );
+  withConnection(
+    group.command('list', { isDefault: true }).description('people of your tenant, with the roles held now'),
+  ).action((options: ConnectionOptions) => list(options, world));
   withConnection(
     group
       .command('invite <name>')
       .description('a link with which a passkey is registered, once: your own; as an admin, anybody’s'),
   ).action((name: string, options: ConnectionOptions) => invite(name, options, world));
+  passkeyCommands(group, world);
   withConnection(group.command('sessions [name]').description('sessions in use')).action(
     (name: string | undefined, options: ConnectionOptions) => sessions(name, options, world),
   );
@@ -63,6 +64,23 @@ export function peopleCommands(program: Command, world: CliWorld): void {
       );
     },
   );
+}
+
+function passkeyCommands(people: Command, world: CliWorld): void {
+  const group = people.command('passkeys').description('which there are, and removing one that was lost');
+  withConnection(
+    group
+      .command('list [name]', { isDefault: true })
+      .description('your own; as an admin, those of somebody else'),
+  ).action((name: string | undefined, options: ConnectionOptions) => passkeys(name, options, world));
+  withConnection(group.command('remove <id>').description('it opens nothing from then on'))
+    .option('--person <name>', 'whose it is; by default yours')
+    .action(async (id: string, options: ConnectionOptions & { readonly person?: string }) => {
+      await connect(options, world).removePasskey(id, options.person);
+      world.terminal.out(
+        options.json ? printableJson({ credential_id: id }) : printable(`${id} is removed.`),
+      );
+    });
 }
 
 function add(name: string, options: AddOptions, world: CliWorld): void {
@@ -118,6 +136,21 @@ async function invite(name: string, options: ConnectionOptions, world: CliWorld)
     printable(`For ${name} alone, once, until ${printableTime(invitation.expires_at_ms)} UTC:`),
   );
   world.terminal.out(printable(invitation.url));
+}
+
+async function passkeys(
+  name: string | undefined,
+  options: ConnectionOptions,
+  world: CliWorld,
+): Promise<void> {
+  const known = await connect(options, world).listPasskeys(name);
+  if (options.json) return world.terminal.out(printableJson(known));
+  if (known.length === 0) return world.terminal.out('No passkey is registered.');
+  const rows = known.map(({ credential_id, label, created_at_ms, last_used_at_ms }) => [
+    ...[credential_id, label, printableTime(created_at_ms)],
+    last_used_at_ms === undefined ? 'never' : printableTime(last_used_at_ms),
+  ]);
+  world.terminal.out(printableTable(['PASSKEY', 'LABEL', 'SINCE (UTC)', 'LAST USED (UTC)'], rows));
 }
 
 async function sessions(

@@ -10,7 +10,9 @@ export function secretsCommands(program: Command, world: CliWorld): void {
     .command('secrets')
     .description('the sealed store: what connectors need and nobody can mint');
   withConnection(
-    group.command('list').description('names, versions, who set them, where they are used'),
+    group
+      .command('list', { isDefault: true })
+      .description('names, versions, who set them, where they are used'),
   ).action((options: ConnectionOptions) => list(options, world));
   withConnection(
     group

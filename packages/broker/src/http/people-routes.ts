@@ -117,11 +117,14 @@ const passkeyRoutes: readonly Route[] = [
     id: 'listPasskeys',
     method: 'GET',
     path: '/v1/passkeys',
-    summary: 'Your passkeys.',
+    summary: 'Passkeys: your own; for admins those of anybody in the tenant.',
     who: ONE_OF_US,
+    query: { person },
     answers: { 200: 'PasskeyList' },
     async handle(asking) {
-      return answer(await listPasskeys(asking.reach.world, personOf(asking)), (keys) => ({
+      const asker = personOf(asking);
+      const whose = String(asking.query.person ?? asker.name);
+      return answer(await listPasskeys(asking.reach.world, asker, whose), (keys) => ({
         passkeys: keys.map(passkeyView),
       }));
     },

@@ -87,3 +87,23 @@ test('one log-in a broker is kept, and a file that others could read is refused'
   mkdirSync(join(folder, 'none'));
   assert.deepEqual(readLogins({ COUNTERSIGN_LOGINS: join(folder, 'none/logins.json') }), []);
 });
+
+test('people lists by itself; passkeys are listed and removed, one’s own and as an admin those of somebody', async () => {
+  const speak = (...argv: string[]) => run(['people', ...argv], { environment: environment() });
+  keepLogin(environment(), broker.url, login());
+  broker.answer = () => ({ body: { people: [] } });
+  assert.equal((await speak()).code, 0);
+  assert.equal(broker.asked.at(-1)!.path, '/v1/people');
+  broker.answer = () => ({
+    body: { passkeys: [{ credential_id: 'a-b', label: 'phone', created_at_ms: 0 }] },
+  });
+  const listed = await speak('passkeys', 'ana');
+  assert.match(listed.out, /a-b +phone .*never/);
+  assert.equal(broker.asked.at(-1)!.query.get('person'), 'ana');
+  await speak('passkeys');
+  assert.equal(broker.asked.at(-1)!.query.get('person'), null);
+  broker.answer = () => ({ body: { credential_id: 'a-b' } });
+  assert.match((await speak('passkeys', 'remove', 'a-b', '--person', 'ana')).out, /a-b is removed/);
+  const { method, path, query } = broker.asked.at(-1)!;
+  assert.deepEqual([method, path, query.get('person')], ['DELETE', '/v1/passkeys/a-b', 'ana']);
+});
