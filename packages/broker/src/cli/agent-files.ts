@@ -25,8 +25,8 @@ interface NewOptions extends FileOptions {
   readonly mode: 'observe' | 'suggest' | 'act';
   readonly role: readonly string[];
   readonly tenant?: string;
-  /** False with `--no-key`, true where nothing was said. */
-  readonly key: string | boolean;
+  /** False with `--no-key`; absent where nothing was said. */
+  readonly key?: string | false;
   readonly issuer?: string;
   readonly claims?: string;
 }
@@ -85,7 +85,7 @@ async function create(name: string, options: NewOptions, world: CliWorld): Promi
   const file = `agents/${name}.yaml`;
   if (bundle.texts.has(file)) throw new CliFailure(EXIT.usage, printable(`${file} is there already`));
   const identity = identityOf(options);
-  const keyless = options.key === false || (options.key === true && identity !== null);
+  const keyless = typeof options.key !== 'string' && (options.key === false || identity !== null);
   const pair = keyless ? null : newPair(name, bundle);
   const { owner, purpose, mode, role, tenant } = options;
   const value = {

@@ -100,6 +100,7 @@ test('a new agent may have an identity of its platform instead of a key; check s
     inBundle('agents/cloud-bot.yaml'),
     /identities:\n {2}- issuer: okta\n {4}claims:\n {6}cid: 0oa1/,
   );
+  assert.doesNotMatch(inBundle('agents/cloud-bot.yaml'), /keys:/, 'it needs no key of ours');
   rmSync(join(folder, 'agents/cloud-bot.yaml'));
 });
 
