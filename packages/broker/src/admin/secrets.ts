@@ -82,7 +82,7 @@ export async function rotateSealingKey(
 }
 
 /** Where a bundle refers to a secret of the sealed store. */
-export function usesOf(bundle: Bundle, name: string): string[] {
+function usesOf(bundle: Bundle, name: string): string[] {
   const reference = `sealed:${name}`;
   const connectors = [...bundle.connectors.values()]
     .filter(({ credential }) => credential != null && mentions(credential.options, reference))

@@ -110,7 +110,7 @@ function unboundedType(type: string | undefined, part: JsonObject): { message: s
 }
 
 /** Anchored at both ends, and no quantifier without an end outside of a character class. */
-export function isBoundedPattern(pattern: string): boolean {
+function isBoundedPattern(pattern: string): boolean {
   if (!pattern.startsWith('^') || !pattern.endsWith('$') || pattern.endsWith('\\$')) return false;
   const bare = pattern.replace(/\\./g, 'x').replace(/\[(?:\^?\]|\^)?[^\]]*\]/g, 'x');
   if (/[*+]|\{\d+,\}/.test(bare)) return false;

@@ -117,6 +117,6 @@ function uriSchema(uris: readonly string[]): JsonObject {
   return { type: 'string', maxLength: 2048, pattern: `^(${patterns.join('|')})$` };
 }
 
-export function isTemplate(uri: string): boolean {
+function isTemplate(uri: string): boolean {
   return uri.includes('{');
 }

@@ -82,10 +82,7 @@ export function compilePolicies(
 }
 
 /** For every action all groups above it and those given, as entity keys. */
-export function ancestorsOf(
-  tools: readonly Tool[],
-  groups: readonly string[] = [],
-): Map<string, Set<string>> {
+function ancestorsOf(tools: readonly Tool[], groups: readonly string[] = []): Map<string, Set<string>> {
   const key = (id: string): string => entityKey({ type: 'Action', id });
   return new Map(tools.map((tool) => [key(tool.name), new Set([...actionGroups(tool), ...groups].map(key))]));
 }

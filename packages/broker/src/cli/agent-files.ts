@@ -122,12 +122,13 @@ async function addKey(name: string, options: RotateOptions, world: CliWorld): Pr
   writePrivate(bundle, out, pair.privateJwk);
   writeNew(bundle, pair.path);
   replaceFile(join(bundle.root, file), bundle.texts.get(file)!);
-  world.terminal.out(
-    printable(`Added a key to ${file}; its private half is in ${out}.
-1. ${ACTIVATE}
-2. Give ${out} to ${name} in place of its old key, and start it again.
-3. Once it has got a token with it: countersign agents rotate-key ${name} --drop-old`),
-  );
+  for (const line of [
+    `Added a key to ${file}; its private half is in ${out}.`,
+    `1. ${ACTIVATE}`,
+    `2. Give ${out} to ${name} in place of its old key, and start it again.`,
+    `3. Once it has got a token with it: countersign agents rotate-key ${name} --drop-old`,
+  ])
+    world.terminal.out(printable(line));
 }
 
 /** Only once the new one was seen in use: dropping the old one earlier would lock the agent out. */
@@ -159,7 +160,8 @@ async function dropOld(name: string, options: RotateOptions, world: CliWorld): P
   judge(bundle);
   replaceFile(join(bundle.root, file), bundle.texts.get(file)!);
   for (const path of unneeded) unlinkSync(join(bundle.root, path));
-  world.terminal.out(printable(`${file} has one key now: ${newest}.\n${ACTIVATE}`));
+  world.terminal.out(printable(`${file} has one key now: ${newest}.`));
+  world.terminal.out(ACTIVATE);
 }
 
 async function setOwner(name: string, person: string, options: FileOptions, world: CliWorld): Promise<void> {
@@ -170,7 +172,8 @@ async function setOwner(name: string, person: string, options: FileOptions, worl
   bundle.texts.set(file, document.toString({ lineWidth: 0 }));
   for (const line of judge(bundle)) world.terminal.err(line);
   replaceFile(join(bundle.root, file), bundle.texts.get(file)!);
-  world.terminal.out(printable(`${person} answers for ${name} now.\n${ACTIVATE}`));
+  world.terminal.out(printable(`${person} answers for ${name} now.`));
+  world.terminal.out(ACTIVATE);
 }
 
 /** Whatever the claims are, `check` says whether they name this agent and nobody else. */

@@ -14,7 +14,7 @@ export interface Login {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `COUNTERSIGN_LOGINS`, or `countersign/logins.json` where programs of a user keep what is theirs. */
-export function loginsFile(environment: Environment): string | null {
+function loginsFile(environment: Environment): string | null {
   const { COUNTERSIGN_LOGINS: named, XDG_CONFIG_HOME: config, HOME: home } = environment;
   if (named !== undefined && named !== '') return named;
   if (config !== undefined && config !== '') return join(config, 'countersign/logins.json');

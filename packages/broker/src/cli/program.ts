@@ -55,7 +55,7 @@ export interface Commands {
 }
 
 /** The whole command; `exit` is told the code of a command that ran and has bad news. */
-export function buildProgram(commands: Commands, exit: (code: ExitCode) => void): Command {
+function buildProgram(commands: Commands, exit: (code: ExitCode) => void): Command {
   const { terminal, environment } = commands;
   const world: CliWorld = { terminal, environment, exit };
   const program = new Command('countersign')

@@ -11,31 +11,31 @@ import {
   type Revoked,
 } from '#rules/credential.ts';
 import { awsStsKind } from './aws-sts/aws-sts-kind.ts';
-import { azureFederated } from './azure-federated/azure-federated.ts';
+import { azureFederatedKind } from './azure-federated/azure-federated.ts';
 import { gcpImpersonateKind } from './gcp-impersonate/gcp-impersonate-kind.ts';
-import { githubApp } from './github-app/github-app.ts';
-import { jwtBearer } from './jwt-bearer/jwt-bearer.ts';
-import { k8sTokenRequest } from './k8s-token-request/k8s-token-request.ts';
+import { githubAppKind } from './github-app/github-app.ts';
+import { jwtBearerKind } from './jwt-bearer/jwt-bearer.ts';
+import { k8sTokenRequestKind } from './k8s-token-request/k8s-token-request.ts';
 import { oauthKind } from './oauth/oauth-kind.ts';
-import { oauthClientCredentials } from './oauth-client-credentials/oauth-client-credentials.ts';
-import { oauthRefresh } from './oauth-refresh/oauth-refresh.ts';
+import { oauthClientCredentialsKind } from './oauth-client-credentials/oauth-client-credentials.ts';
+import { oauthRefreshKind } from './oauth-refresh/oauth-refresh.ts';
 import type { ProviderKind, ProviderWorld } from './provider.ts';
 import { staticKind } from './static.ts';
 import { staticLeaseKind } from './static-lease/static-lease-kind.ts';
-import { tokenExchange } from './token-exchange/token-exchange.ts';
+import { tokenExchangeKind } from './token-exchange/token-exchange.ts';
 import { vaultDynamicKind } from './vault-dynamic/vault-dynamic-kind.ts';
 
 /** The kinds of provider. Listed nowhere else; their options are described in the schema of connector files. */
 export const PROVIDERS: Readonly<Record<string, ProviderKind>> = {
   static: staticKind,
   oauth: oauthKind,
-  'github-app': githubApp,
-  'oauth-client-credentials': oauthClientCredentials,
-  'oauth-refresh': oauthRefresh,
-  'jwt-bearer': jwtBearer,
-  'token-exchange': tokenExchange,
-  'k8s-token-request': k8sTokenRequest,
-  'azure-federated': azureFederated,
+  'github-app': githubAppKind,
+  'oauth-client-credentials': oauthClientCredentialsKind,
+  'oauth-refresh': oauthRefreshKind,
+  'jwt-bearer': jwtBearerKind,
+  'token-exchange': tokenExchangeKind,
+  'k8s-token-request': k8sTokenRequestKind,
+  'azure-federated': azureFederatedKind,
   'static-lease': staticLeaseKind,
   'aws-sts': awsStsKind,
   'gcp-impersonate': gcpImpersonateKind,

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
 
-export const URL_LENGTH_MAX = 2_048;
+const URL_LENGTH_MAX = 2_048;
 /** Headers that must have one meaning: Node would keep one of two, a proxy before us perhaps the other. */
 const ONCE: ReadonlySet<string> = new Set([
   'authorization',

@@ -13,7 +13,7 @@ export type ParsedApproval =
   | { readonly ok: false; readonly message: string };
 
 /** Whom an @approval can exclude: `owner` = the person who answers for the agent, or who asked for its undo. */
-export const exclusions = ['owner'] as const;
+const exclusions = ['owner'] as const;
 
 /** More people than this never agree in time; a larger number is a slip of the pen. */
 const QUORUM_MAX = 20;

@@ -81,7 +81,7 @@ export function isRecordValue(value: Value): value is RecordValue {
   return typeof value === 'object' && !Array.isArray(value) && !(value instanceof Opaque);
 }
 
-export function typeNameOf(value: Value): string {
+function typeNameOf(value: Value): string {
   switch (typeof value) {
     case 'boolean':
       return 'bool';

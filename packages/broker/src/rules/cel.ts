@@ -60,7 +60,7 @@ export type CompiledTemplate =
   | { readonly ok: false; readonly mistakes: readonly TemplateMistake[] };
 
 /** Longest source of one expression, in characters. */
-export const SOURCE_MAX = 1024;
+const SOURCE_MAX = 1024;
 const TEMPLATE_DEPTH_MAX = 16;
 
 const environment = new Environment({

@@ -71,7 +71,7 @@ export function claimRulesOf(claims: ClaimRules, path: readonly string[] = []): 
 }
 
 /** The claim at a path; undefined where the token has none. Only members of its own count. */
-export function claimAt(claims: JsonObject, path: readonly string[]): Json | undefined {
+function claimAt(claims: JsonObject, path: readonly string[]): Json | undefined {
   let at: Json | undefined = claims;
   for (const name of path) {
     if (typeof at !== 'object' || at === null || Array.isArray(at) || !Object.hasOwn(at, name))

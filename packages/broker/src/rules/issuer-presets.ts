@@ -2,7 +2,7 @@
 import type { PresetName } from './federation.ts';
 
 /** Every algorithm that a foreign token may be signed with (RFC 7518, RFC 8037): never `none`, never a shared secret. */
-export const FOREIGN_ALGORITHMS = [
+const FOREIGN_ALGORITHMS = [
   'ES256',
   'ES384',
   'ES512',

@@ -127,6 +127,7 @@ test('a key is rotated without a gap: both open until the new one was used, then
   assert.equal((await agents(['rotate-key', 'old-bot', '--drop-old', ...fresh, folder])).code, 2, 'one key');
   await activate();
   const added = await agents(['rotate-key', 'old-bot', '--out', at('old-bot-2.jwk'), ...fresh, folder]);
+  assert.match(added.out, /\n1\. Review the change.*\n2\. Give /);
   assert.equal(added.code, 0, added.err);
   assert.match(inBundle('agents/old-bot.yaml'), /^# Kept since 2026\.\n/, 'comments stay');
   const drop = () => agents(['rotate-key', 'old-bot', '--drop-old', ...fresh, folder]);
@@ -151,6 +152,7 @@ test('a key is rotated without a gap: both open until the new one was used, then
 test('another owner is one who is there; one who is not active is warned of', async () => {
   assert.equal((await agents(['set-owner', 'new-bot', 'nobody', ...fresh, folder])).code, 1);
   const set = await agents(['set-owner', 'new-bot', 'dora', ...fresh, folder]);
+  assert.match(set.out, /^dora answers for new-bot now\.\nReview the change/);
   assert.equal(set.code, 0, set.err);
   assert.match(inBundle('agents/new-bot.yaml'), /owner: dora/);
   desk.write({ 'people/dora.yaml': `${inBundle('people/dora.yaml')}status: suspended\n` });

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { createEmulator } from 'emulate';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { githubApp } from '#credentials/github-app/github-app.ts';
+import { githubAppKind } from '#credentials/github-app/github-app.ts';
 import type { Credential, MintRequest } from '#rules/credential.ts';
 import { freePort } from '../connectors/openapi-pack.ts';
 import { type Answer, openFront, type Seen } from './front.ts';
@@ -52,7 +52,7 @@ after(async () => {
 
 const world = providerWorld({ readSecret: async () => secret, clock: Date });
 const given = { app_id: 4_711, installation_id: 100, key: 'env:KEY', api: front.url, allow_private: true };
-const provider = githubApp.create('github', given, world);
+const provider = githubAppKind.create('github', given, world);
 const forScope = (scope: Json): MintRequest => ({ purpose: 'call', call: null, scope, max_ttl_ms: null });
 const SHOP = { repositories: ['shop'], permissions: { issues: 'write' } };
 
@@ -206,7 +206,7 @@ test('a scope that names no repository, or none that can be one, is not sent', a
 test('what GitHub refuses is told by its status, without the App’s proof', async () => {
   const reason = await whyNot({ repositories: ['nowhere'], permissions: { issues: 'read' } });
   assert.equal(reason, 'GitHub answered with HTTP status 422');
-  const keyless = githubApp.create('github', given, { ...world, readSecret: async () => 'no key' });
+  const keyless = githubAppKind.create('github', given, { ...world, readSecret: async () => 'no key' });
   const minted = await keyless.mint(forScope(SHOP));
   assert.match(minted.ok ? '' : minted.reason, /^the key behind env:KEY is not an RSA/);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 import type { Json } from '@countersign/contract/json.ts';
-import { k8sTokenRequest } from '#credentials/k8s-token-request/k8s-token-request.ts';
+import { k8sTokenRequestKind } from '#credentials/k8s-token-request/k8s-token-request.ts';
 import { type Answer, openFront, type Seen } from './front.ts';
 import { startPrism } from './prism.ts';
 import { providerWorld } from './provider-world.ts';
@@ -33,7 +33,7 @@ const options = {
   ...{ api: front.url, token: 'file:/token', namespace: 'tools', service_accounts: ['deployer', 'reader'] },
   ...{ audiences: ['https://kubernetes.default.svc'], allow_private: true },
 };
-const provider = k8sTokenRequest.create('cluster', options, world);
+const provider = k8sTokenRequestKind.create('cluster', options, world);
 const call = { id: 'call_1', run: 'run_1', tenant: 'default', agent: 'bot', tool: 'restart' };
 const SCOPE = { service_account: 'deployer' };
 
@@ -154,7 +154,7 @@ test('live: a token works, and does not once its object is deleted', {
 }, async () => {
   const given = JSON.parse(readFileSync(live!, 'utf8'));
   const readSecret = async (reference: string) => readFileSync(reference.slice('file:'.length), 'utf8');
-  const real = k8sTokenRequest.create('live', given, { ...world, readSecret, clock: Date });
+  const real = k8sTokenRequestKind.create('live', given, { ...world, readSecret, clock: Date });
   const scope = { service_account: given.service_accounts[0] };
   const minted = await real.mint({ purpose: 'call', call, scope, max_ttl_ms: null });
   assert.ok(minted.ok, minted.ok ? '' : minted.reason);

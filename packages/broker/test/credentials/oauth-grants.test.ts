@@ -12,8 +12,8 @@ import Provider from 'oidc-provider';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
-import { oauthClientCredentials } from '#credentials/oauth-client-credentials/oauth-client-credentials.ts';
-import { oauthRefresh } from '#credentials/oauth-refresh/oauth-refresh.ts';
+import { oauthClientCredentialsKind } from '#credentials/oauth-client-credentials/oauth-client-credentials.ts';
+import { oauthRefreshKind } from '#credentials/oauth-refresh/oauth-refresh.ts';
 import type { CredentialProvider, MintRequest } from '#rules/credential.ts';
 import { providerWorld } from './provider-world.ts';
 
@@ -119,7 +119,7 @@ async function whyNot(provider: CredentialProvider, scope: Json = null): Promise
 
 function clientOf(client: JsonObject, more: JsonObject = {}): CredentialProvider {
   const options = { token_endpoint: `${issuer}/token`, issuer, client, allow_private: true, ...more };
-  return oauthClientCredentials.create('desk', options, providerWorld({ readSecret, clock }));
+  return oauthClientCredentialsKind.create('desk', options, providerWorld({ readSecret, clock }));
 }
 
 const BASIC = { id: 'basic', secret: 'env:SECRET' };
@@ -206,7 +206,7 @@ function refreshing(folder: string): CredentialProvider {
     refresh_token: 'env:FIRST',
     allow_private: true,
   };
-  return oauthRefresh.create('desk', options, providerWorld({ readSecret, clock, oauth }));
+  return oauthRefreshKind.create('desk', options, providerWorld({ readSecret, clock, oauth }));
 }
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {

@@ -4,10 +4,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import { after, beforeEach, test } from 'node:test';
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import { calculateJwkThumbprint, type JWK, jwtVerify } from 'jose';
-import { azureFederated } from '#credentials/azure-federated/azure-federated.ts';
-import { jwtBearer } from '#credentials/jwt-bearer/jwt-bearer.ts';
+import { azureFederatedKind } from '#credentials/azure-federated/azure-federated.ts';
+import { jwtBearerKind } from '#credentials/jwt-bearer/jwt-bearer.ts';
 import type { ProviderKind } from '#credentials/provider.ts';
-import { tokenExchange } from '#credentials/token-exchange/token-exchange.ts';
+import { tokenExchangeKind } from '#credentials/token-exchange/token-exchange.ts';
 import type { CredentialProvider, Minted } from '#rules/credential.ts';
 import { type Answer, openFront } from './front.ts';
 import { providerWorld } from './provider-world.ts';
@@ -67,7 +67,7 @@ async function verified(assertion: string, audience: string) {
 
 test('Salesforce gets the assertion that its JWT bearer flow describes, and no scope', async () => {
   const audience = 'https://login.salesforce.com';
-  const salesforce = providerOf(jwtBearer, {
+  const salesforce = providerOf(jwtBearerKind, {
     ...{ token_endpoint: `${front.url}/services/oauth2/token`, issuer: '3MVG9consumer', audience },
     ...{ key: 'env:KEY', subject: 'billing-agent@example.com' },
   });
@@ -86,7 +86,7 @@ test('Salesforce gets the assertion that its JWT bearer flow describes, and no s
 });
 
 test('a token whose scope was fixed beforehand is shared, no longer than a tool allows', async () => {
-  const salesforce = providerOf(jwtBearer, {
+  const salesforce = providerOf(jwtBearerKind, {
     ...{ token_endpoint: `${front.url}/token`, issuer: 'key', key: 'env:KEY' },
   });
   answers.set('/token', { status: 200, body: { access_token: 'a-token', token_type: 'Bearer' } });
@@ -103,7 +103,7 @@ test('a token whose scope was fixed beforehand is shared, no longer than a tool 
 });
 
 test('a refusal is not remembered', async () => {
-  const salesforce = providerOf(jwtBearer, {
+  const salesforce = providerOf(jwtBearerKind, {
     ...{ token_endpoint: `${front.url}/token`, issuer: 'key', key: 'env:KEY' },
   });
   answers.set('/token', { status: 400, body: { error: 'invalid_grant', error_description: 'secret' } });
@@ -114,7 +114,7 @@ test('a refusal is not remembered', async () => {
 
 test('Google gets the user and the scopes as claims of the service account’s assertion', async () => {
   const token_endpoint = `${front.url}/token`;
-  const google = providerOf(jwtBearer, {
+  const google = providerOf(jwtBearerKind, {
     ...{ token_endpoint, issuer: 'mailer@project.iam.gserviceaccount.com', key: 'env:KEY', key_id: 'k1' },
     ...{ subjects: ['desk@example.com'], scopes_in: 'assertion' },
     scopes: ['https://www.googleapis.com/auth/gmail.send', 'https://www.googleapis.com/auth/drive.file'],
@@ -133,7 +133,7 @@ test('Google gets the user and the scopes as claims of the service account’s a
 });
 
 test('a tool acts for nobody whom the connector does not list', async () => {
-  const google = providerOf(jwtBearer, {
+  const google = providerOf(jwtBearerKind, {
     ...{ token_endpoint: `${front.url}/token`, issuer: 'mailer', key: 'env:KEY' },
     ...{ subjects: ['desk@example.com'], scopes: ['mail'] },
   });
@@ -143,7 +143,7 @@ test('a tool acts for nobody whom the connector does not list', async () => {
 });
 
 test('Entra gets the assertion as the client’s proof, and is asked for /.default of the resource', async () => {
-  const azure = providerOf(azureFederated, {
+  const azure = providerOf(azureFederatedKind, {
     ...{ tenant_id: 'tenant', client_id: 'app', authority: front.url },
     resources: ['https://management.azure.com'],
     assertion: { issuer: 'https://broker.example', subject: 'countersign', key: 'env:KEY' },
@@ -170,7 +170,7 @@ test('Entra gets the assertion as the client’s proof, and is asked for /.defau
 });
 
 test('Entra gets a projected token as it is kept', async () => {
-  const azure = providerOf(azureFederated, {
+  const azure = providerOf(azureFederatedKind, {
     ...{ tenant_id: 'tenant', client_id: 'app', authority: front.url, resources: ['r'] },
     assertion: { token: 'env:TOKEN' },
   });
@@ -179,7 +179,7 @@ test('Entra gets a projected token as it is kept', async () => {
 });
 
 test('a token exchange says what is shown, what is wanted and for whom', async () => {
-  const exchange = providerOf(tokenExchange, {
+  const exchange = providerOf(tokenExchangeKind, {
     ...{ token_endpoint: `${front.url}/token`, issuer: 'https://idp.example', audience: 'desk' },
     subject: { issuer: 'https://broker.example', subject: 'countersign', key: 'env:KEY' },
     client: { id: 'broker', secret: 'env:SECRET' },
@@ -222,7 +222,7 @@ test('an ID-JAG is exchanged at the other system, and nothing else is', async ()
     answers.set('/idp', { status: 200, body });
   };
   answered(idJag);
-  await mint(providerOf(tokenExchange, options), { scopes: ['chat.read'] });
+  await mint(providerOf(tokenExchangeKind, options), { scopes: ['chat.read'] });
   assert.deepEqual(
     front.seen.map(({ path }) => path),
     ['/idp', '/saas'],
@@ -234,19 +234,19 @@ test('an ID-JAG is exchanged at the other system, and nothing else is', async ()
     assertion: 'the.id.jag',
   });
   answered('urn:ietf:params:oauth:token-type:access_token');
-  assert.match(await whyNot(providerOf(tokenExchange, options), {}), /something else than an ID-JAG/);
+  assert.match(await whyNot(providerOf(tokenExchangeKind, options), {}), /something else than an ID-JAG/);
   assert.equal(front.seen.length, 3, 'it was not shown to the other system');
 });
 
 test('an answer that sends the broker elsewhere is not followed', async () => {
-  const azure = providerOf(azureFederated, {
+  const azure = providerOf(azureFederatedKind, {
     ...{ tenant_id: 'tenant', client_id: 'app', authority: front.url, resources: ['r'] },
     assertion: { token: 'env:TOKEN' },
   });
   answers.set('/tenant/oauth2/v2.0/token', { status: 302, headers: { location: `${front.url}/elsewhere` } });
   assert.ok((await whyNot(azure, { resource: 'r' })).length > 0);
   assert.equal(front.seen.length, 1);
-  const inside = azureFederated.create(
+  const inside = azureFederatedKind.create(
     'crm',
     {
       ...{ tenant_id: 'tenant', client_id: 'app', authority: front.url, resources: ['r'] },

@@ -13,7 +13,7 @@ export interface Limits {
   readonly file_mb: number;
 }
 
-export const PRLIMIT = '/usr/bin/prlimit';
+const PRLIMIT = '/usr/bin/prlimit';
 /**
  * Node reserves far more address space than it uses, so its data is what is counted. Before the first line of a
  * program that is about 576 MB, of which 512 MB are set aside for machine code and not used.

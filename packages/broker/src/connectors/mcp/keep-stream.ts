@@ -7,7 +7,7 @@ import type { EventMark } from './read-events.ts';
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 /** The longest that a timer of Node can wait. */
-export const FOREVER_MS = 2_147_483_647;
+const FOREVER_MS = 2_147_483_647;
 
 export interface KeptStream {
   /** Null once the stream is open for the first time; why not, when the server gives none. */

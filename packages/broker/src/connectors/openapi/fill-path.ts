@@ -32,7 +32,7 @@ export function fillPath(base: string, template: string, values: Readonly<Record
 }
 
 /** Why a value cannot be one segment of a path; null when it can. Names no value. */
-export function segmentFault(value: Json): string | null {
+function segmentFault(value: Json): string | null {
   if (typeof value === 'boolean') return null;
   if (typeof value === 'number') return Number.isSafeInteger(value) ? null : 'is not a whole number';
   if (typeof value !== 'string') return 'must be text or a number';

@@ -25,7 +25,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
  * RSA key whose public half is published at its issuer, is the client's proof. Entra gives `/.default` only, all that
  * the identity was assigned on the resource, and does not revoke: one identity for a tool, with a narrow role.
  */
-export const azureFederated: ProviderKind = {
+export const azureFederatedKind: ProviderKind = {
   grade: () => ({
     grade: 'C',
     why: 'A token of 60 to 90 minutes with all that the identity was assigned; it cannot be revoked.',

@@ -38,7 +38,7 @@ const JWT_LIFE_S = 540;
  * nothing else. GitHub says what it granted; more than was asked for is revoked and refused. A token lives an hour, and
  * is revoked when the call is over (`DELETE /installation/token`). Its form is GitHub's affair: any length, any prefix.
  */
-export const githubApp: ProviderKind = {
+export const githubAppKind: ProviderKind = {
   grade: () => ({
     grade: 'A',
     why: 'A token for the repositories and permissions of one call, revoked after it.',

@@ -34,7 +34,7 @@ const LIFE_S = 170;
  * assertion (`scopes_in: assertion`). Whom a tool may act for is listed in `subjects`: otherwise one that fills the
  * subject from an argument could be anybody.
  */
-export const jwtBearer: ProviderKind = {
+export const jwtBearerKind: ProviderKind = {
   grade: (given) =>
     isScoped(given as unknown as Options)
       ? { grade: 'B', why: 'A short token with the scopes of one call, for a user; not for a document.' }

@@ -39,7 +39,7 @@ const DEFAULT_S = 600;
  * `boundObjectRef` to an empty Secret made for this call: the API server takes the token only while that very object
  * exists (KEP-1205), so that deleting it revokes the token at once.
  */
-export const k8sTokenRequest: ProviderKind = {
+export const k8sTokenRequestKind: ProviderKind = {
   grade: () => ({
     grade: 'A',
     why: 'A token of a service account for the tool, bound to an object of one call that is deleted after it.',

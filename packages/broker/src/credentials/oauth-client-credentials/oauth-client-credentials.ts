@@ -25,7 +25,7 @@ const TAKEN = /^(grant_type|scope|resource|client_.*|assertion|code|refresh_toke
  * that it is for (RFC 8707). Where the server revokes (RFC 7009) the token is revoked after the call; of a token that
  * resource servers check by themselves they may not hear, so that the grade stays B.
  */
-export const oauthClientCredentials: ProviderKind = {
+export const oauthClientCredentialsKind: ProviderKind = {
   grade: () => ({
     grade: 'B',
     why: 'A short token with the scopes and the resource of one call; scopes name actions, not objects.',

@@ -19,7 +19,7 @@ interface Options {
  * reference holds is the beginning; once it was used the data folder has its successor, and another value there
  * begins anew.
  */
-export const oauthRefresh: ProviderKind = {
+export const oauthRefreshKind: ProviderKind = {
   grade: () => ({
     grade: 'C',
     why: 'A short token whose scopes are those that the refresh token was given for.',

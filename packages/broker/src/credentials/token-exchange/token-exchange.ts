@@ -33,7 +33,7 @@ const ID_JAG = 'urn:ietf:params:oauth:token-type:id-jag';
  * provider answers an ID-JAG for the other system's authorization server, which takes it as an assertion (RFC 7523)
  * and gives the access token.
  */
-export const tokenExchange: ProviderKind = {
+export const tokenExchangeKind: ProviderKind = {
   grade: () => ({
     grade: 'B',
     why: 'A short token with the scopes and the resource of one call; scopes name actions, not objects.',

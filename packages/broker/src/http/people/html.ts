@@ -18,7 +18,7 @@ function textOf(part: Part): string {
   return 'html' in part ? part.html : part.map((each) => each.html).join('');
 }
 
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`);
 }
 
