@@ -356,3 +356,29 @@ test('rotated keys: tokens of before stay good, are dropped when somebody else m
   const fresh = await tokenFor('other-bot', {});
   assert.equal((await ask(fresh, 'read_note', { note: 'N-2' })).status, 200);
 });
+
+test('a halt of an agent stops also what it does in the name of another one', async () => {
+  const token = await delegated('other-bot', { type: TOOLS });
+  const read = async (by: string) => (await ask(by, 'read_note', { note: 'N-2' })).body;
+  const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-7' });
+  const inRun = await delegated('other-bot', { type: TOOLS }, { run_token: run.run_token });
+  const held = await ask(inRun, 'refund', { account: 'AC-1', amount_minor: 9_000 });
+  const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  assert.equal((await read(token)).status, 'succeeded', 'control');
+  const halt = { scope: 'agent', target: 'other-bot', reason: 'test' };
+  const set = await desk.send('ben', 'POST', '/v1/halts', halt);
+  assert.equal((await read(token)).code, 'halted');
+  assert.equal(
+    (await read(await tokenFor('bot', {}))).status,
+    'succeeded',
+    'control: bot itself is not halted',
+  );
+  const before = desk.refunds();
+  await desk.vote('ana', approval, 'approve');
+  const waiting = await desk.show('bot', String(held.body.call_id), run.run_token, 0);
+  assert.deepEqual([waiting.body.status, waiting.body.halted], ['held', true]);
+  assert.equal(desk.refunds(), before);
+  await desk.send('ben', 'DELETE', `/v1/halts/${set.body.halt_id}`);
+  const settled = await desk.show('bot', String(held.body.call_id), run.run_token);
+  assert.equal(settled.body.status, 'succeeded', JSON.stringify(settled.body));
+});
