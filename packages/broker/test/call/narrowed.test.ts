@@ -382,3 +382,20 @@ test('a halt of an agent stops also what it does in the name of another one', as
   const settled = await desk.show('bot', String(held.body.call_id), run.run_token);
   assert.equal(settled.body.status, 'succeeded', JSON.stringify(settled.body));
 });
+
+test('the owner of an agent that acts for another one is excluded like the owner of that one', async () => {
+  desk.write({ 'agents/other-bot.yaml': agentFile('other-bot', 'act', 'acme', 'ana') });
+  assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
+  const asks = async (token: string, account: string) => {
+    const held = await ask(token, 'close_account', { account });
+    assert.equal(held.status, 202, JSON.stringify(held.body));
+    return (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  };
+  const own = await asks(await tokenFor('bot', {}), 'AC-1');
+  assert.equal((await desk.vote('ana', own, 'approve')).status, 200, 'control: ana is not the owner of bot');
+  const through = await asks(await delegated('other-bot', { type: TOOLS }), 'AC-1');
+  assert.equal((await desk.vote('ana', through, 'approve')).status, 403);
+  assert.equal((await desk.vote('ben', through, 'approve')).status, 403);
+  desk.write({ 'agents/other-bot.yaml': agentFile('other-bot', 'act') });
+  assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
+});
