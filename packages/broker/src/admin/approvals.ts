@@ -172,7 +172,9 @@ type Shown = Pick<
 
 /** Who is behind the call beside its agent's owner: as it was shown, so that people count as who they saw. */
 function behindOf({ shown }: StoredApproval): { readonly asker?: string; readonly act?: readonly string[] } {
-  const { undo, act = [] } = (shown ?? {}) as unknown as Partial<Shown> & { readonly act?: readonly string[] };
+  const { undo, act = [] } = (shown ?? {}) as unknown as Partial<Shown> & {
+    readonly act?: readonly string[];
+  };
   return { act, ...(undo === undefined ? {} : { asker: undo.by }) };
 }
 

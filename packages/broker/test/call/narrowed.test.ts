@@ -399,3 +399,24 @@ test('the owner of an agent that acts for another one is excluded like the owner
   desk.write({ 'agents/other-bot.yaml': agentFile('other-bot', 'act') });
   assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
 });
+
+test('a rejection stands for the run, whatever the next token carries', async () => {
+  const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-8' });
+  const args = { account: 'AC-1', amount_minor: 7_700 };
+  const more = { run_token: run.run_token };
+  const held = await ask(await tokenFor('bot', more), 'refund', args);
+  const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  await desk.vote('ana', approval, 'reject');
+  const { code } = (await ask(await tokenFor('bot', more), 'refund', args)).body;
+  assert.equal(code, 'approval_rejected', 'control: asked again with such a token');
+  const tokens = {
+    narrow: await tokenFor('bot', { ...more, ...carrying({ type: TOOLS, tools: ['refund'] }) }),
+    'for one call': await tokenFor('bot', {
+      ...more,
+      ...carrying({ type: CALL, tool: 'refund', args_digest: digestOf(args) }),
+    }),
+    'of another hand': await delegated('other-bot', { type: TOOLS }, more),
+  };
+  for (const [which, token] of Object.entries(tokens))
+    assert.equal((await ask(token, 'refund', args)).body.code, 'approval_rejected', which);
+});
