@@ -5,8 +5,10 @@ import { after, before, test } from 'node:test';
 import { digestOf } from '@countersign/contract/digest.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { SignJWT } from 'jose';
+import { showCall } from '#admin/calls.ts';
 import { readLedger } from '#admin/ledger.ts';
-import type { Sent } from '../harness.ts';
+import { bearer } from '#identity/identity.ts';
+import { assertion, type Sent } from '../harness.ts';
 import { agentFile, type Desk, startDesk } from './desk.ts';
 
 const TOOLS = 'urn:countersign:tools';
@@ -324,39 +326,6 @@ test('an agent in a stricter mode acts for another one in its own mode', async (
   );
 });
 
-test('revoked by an operator, the tokens of an agent end at once, and that is in the ledger', async () => {
-  const token = await tokenFor('bot', {});
-  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 200, 'control');
-  const revoked = await desk.send('ben', 'POST', '/v1/agents/bot/revocation', {
-    reason: 'a laptop was stolen',
-  });
-  assert.equal(revoked.status, 200, JSON.stringify(revoked.body));
-  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 401);
-  assert.equal(
-    (await entriesOf(String(revoked.body.until_ms))).some((each) => each.kind === 'tokens.revoked'),
-    true,
-  );
-});
-
-test('rotated keys: tokens of before stay good, are dropped when somebody else may have the key, and it is recorded', async () => {
-  const token = await tokenFor('other-bot', {});
-  const rotate = (body: JsonObject) => desk.send('ben', 'POST', '/v1/keys/rotation', body);
-  const rotated = await rotate({ reason: 'as planned' });
-  assert.equal(rotated.status, 200, JSON.stringify(rotated.body));
-  const { keys } = (await desk.send(null, 'GET', '/.well-known/jwks.json')).body as unknown as {
-    keys: JsonObject[];
-  };
-  assert.equal(keys.length, 2);
-  assert.equal(keys[0]!.kid, rotated.body.kid);
-  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 200, 'control');
-  const dropped = await rotate({ reason: 'a backup was lost', drop: true });
-  assert.equal((dropped.body.retired as string[]).length, 2);
-  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 401);
-  await desk.restart();
-  const fresh = await tokenFor('other-bot', {});
-  assert.equal((await ask(fresh, 'read_note', { note: 'N-2' })).status, 200);
-});
-
 test('a halt of an agent stops also what it does in the name of another one', async () => {
   const token = await delegated('other-bot', { type: TOOLS });
   const read = async (by: string) => (await ask(by, 'read_note', { note: 'N-2' })).body;
@@ -419,4 +388,75 @@ test('a rejection stands for the run, whatever the next token carries', async ()
   };
   for (const [which, token] of Object.entries(tokens))
     assert.equal((await ask(token, 'refund', args)).body.code, 'approval_rejected', which);
+});
+
+test('who revokes a token of a person leaves no name of a person in the entry', async () => {
+  const revoke = async (as: string) => {
+    const response = await fetch(`${desk.url}/oauth/revoke`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        token: await tokenFor(as, {}),
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: await assertion(as, desk.key(as), desk.url),
+      }),
+    });
+    assert.equal(response.status, 200);
+    return (await entriesOf('tokens.revoked')).at(-1)!;
+  };
+  assert.ok(JSON.stringify(await revoke('bot')).includes('"bot"'), 'control: names of agents are in it');
+  assert.ok(!JSON.stringify(await revoke('ana')).includes('"ana"'));
+});
+
+test('suspended while it waits for a call, an agent is told that, and nothing of the call', async () => {
+  const { world } = desk.broker;
+  const wait = async (during: () => Promise<unknown>) => {
+    const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-9' });
+    const token = await delegated('other-bot', { type: TOOLS }, { run_token: run.run_token });
+    const held = await ask(token, 'refund', { account: 'AC-1', amount_minor: 5_900 });
+    const seen = world.identity.authenticate(bearer(token), 'v1');
+    assert.ok(seen.ok && held.status === 202);
+    const waiting = showCall(world, seen.caller, String(held.body.call_id), 60_000);
+    await during();
+    const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+    await desk.vote('ana', approval, 'reject');
+    const shown = await waiting;
+    return shown.ok ? shown.value.status : shown.problem.code;
+  };
+  const set = (verb: string) => desk.send('ben', 'POST', `/v1/agents/other-bot/${verb}`, { reason: 'test' });
+  assert.equal(await wait(async () => undefined), 'refused', 'control');
+  assert.equal(await wait(() => set('suspend')), 'agent_suspended');
+  await set('resume');
+});
+
+test('revoked by an operator, the tokens of an agent end at once, and that is in the ledger', async () => {
+  const token = await tokenFor('bot', {});
+  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 200, 'control');
+  const revoked = await desk.send('ben', 'POST', '/v1/agents/bot/revocation', {
+    reason: 'a laptop was stolen',
+  });
+  assert.equal(revoked.status, 200, JSON.stringify(revoked.body));
+  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 401);
+  assert.equal(
+    (await entriesOf(String(revoked.body.until_ms))).some((each) => each.kind === 'tokens.revoked'),
+    true,
+  );
+});
+
+test('rotated keys: tokens of before stay good, are dropped when somebody else may have the key, and it is recorded', async () => {
+  const token = await tokenFor('other-bot', {});
+  const rotate = (body: JsonObject) => desk.send('ben', 'POST', '/v1/keys/rotation', body);
+  const rotated = await rotate({ reason: 'as planned' });
+  assert.equal(rotated.status, 200, JSON.stringify(rotated.body));
+  const { keys } = (await desk.send(null, 'GET', '/.well-known/jwks.json')).body as unknown as {
+    keys: JsonObject[];
+  };
+  assert.equal(keys.length, 2);
+  assert.equal(keys[0]!.kid, rotated.body.kid);
+  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 200, 'control');
+  const dropped = await rotate({ reason: 'a backup was lost', drop: true });
+  assert.equal((dropped.body.retired as string[]).length, 2);
+  assert.equal((await ask(token, 'read_note', { note: 'N-2' })).status, 401);
+  await desk.restart();
+  const fresh = await tokenFor('other-bot', {});
+  assert.equal((await ask(fresh, 'read_note', { note: 'N-2' })).status, 200);
 });
