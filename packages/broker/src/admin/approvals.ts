@@ -79,7 +79,7 @@ export async function vote(
     const refused = refuseVote(world, person, row, request);
     if (refused !== null) return refused;
     const now = world.clock.now();
-    const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row));
+    const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, behindOf(row));
     const rules = row.asks.filter((ask) => isEntitled(ask, person.name, electorate));
     if (rules.length === 0) {
       const groups = [...new Set(row.asks.map((ask) => ask.group))].join(', ');
@@ -150,7 +150,7 @@ async function closeIfDecided(
   const { satisfied } = countVotes(
     row.asks,
     await votesOf(tx, row.id),
-    electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row)),
+    electorateOf(world, world.bundle(), row.tenant, row.agent, behindOf(row)),
   );
   const complete = row.asks.every((ask) => satisfied.has(ask.rule));
   const closed = verdict === 'reject' ? 'rejected' : complete ? 'approved' : null;
@@ -170,8 +170,12 @@ type Shown = Pick<
   'summary' | 'args' | 'claimed' | 'bound' | 'prepared' | 'labels' | 'cost' | 'resources' | 'undo'
 >;
 
-function askerOf({ shown }: StoredApproval): string | undefined {
-  return (shown as unknown as Shown | null)?.undo?.by;
+/** Who is behind the call beside its agent's owner: as it was shown, so that people count as who they saw. */
+function behindOf({ shown }: StoredApproval): { readonly asker?: string; readonly act?: readonly string[] } {
+  const { undo, act = [] } = (shown ?? {}) as unknown as Partial<Shown> & {
+    readonly act?: readonly string[];
+  };
+  return { act, ...(undo === undefined ? {} : { asker: undo.by }) };
 }
 
 /** What is left of what was shown once its payload was erased. */
@@ -185,7 +189,7 @@ async function viewOf(tx: Tx, row: StoredApproval, world: World): Promise<Approv
   const counted = countVotes(
     row.asks,
     votes,
-    electorateOf(world, world.bundle(), row.tenant, row.agent, askerOf(row)),
+    electorateOf(world, world.bundle(), row.tenant, row.agent, behindOf(row)),
   );
   const run = await getRun(tx, row.tenant, row.run);
   const shown = (row.shown ?? ERASED) as unknown as Shown;

@@ -19,7 +19,7 @@ export type Viewer = Pick<Caller, 'principal' | 'run_id'>;
 /**
  * Waits up to `wait_ms` for the call to leave `held` and `running`. An agent sees the calls of its own run only:
  * what another run has read must not enter this one without its labels. With a narrowed token it sees those alone that
- * such a token asked for.
+ * such a token asked for. Suspended while it waits, it is told that and nothing of the call.
  */
 export async function showCall(
   world: World,
@@ -28,11 +28,17 @@ export async function showCall(
   wait_ms: number,
 ): Promise<Result<CallAnswer>> {
   const until_ms = world.clock.now() + wait_ms;
-  for (;;) {
+  const { principal } = viewer;
+  for (let waited = false; ; waited = true) {
     // Listening before looking, so that a change between the two is not missed.
     const listening = new AbortController();
     const changed = world.signals.wait(id, Math.max(0, until_ms - world.clock.now()), listening.signal);
     const row = await world.store.read((tx) => getCall(tx, viewer.principal.tenant, id));
+    const stopped = waited && principal.kind === 'agent' ? stopOf(world, principal) : null;
+    if (stopped !== null) {
+      listening.abort();
+      return stopped;
+    }
     const known = row !== undefined && (await maySee(world, viewer, row));
     if (!known || !UNFINISHED.includes(row.status) || world.clock.now() >= until_ms) {
       listening.abort();
@@ -42,6 +48,11 @@ export async function showCall(
     }
     await changed;
   }
+}
+
+function stopOf(world: World, { tenant, name, narrowed }: Agent): Result<never> | null {
+  const now = world.identity.recallAgent(tenant, name, narrowed ?? null);
+  return now.ok ? null : { ok: false, problem: now.problem };
 }
 
 export interface CallFilter {

@@ -22,14 +22,18 @@ export async function revokeByForm(
   if (!found.ok) return found;
   const { token, by } = found;
   if (token === null) return { ok: true };
+  const of = token.principals[0]!;
+  // Names of people are personal data: they stay out of the entry.
+  const kind = world.bundle().principals.get(of)?.kind;
+  const named = kind === 'agent' || kind === 'orchestrator';
   await world.store.write(async (tx) => {
     await revokeToken(tx, token);
     await appendEntry(tx, {
       log: tenantLog(token.tenant),
       at_ms: world.clock.now(),
       kind: 'tokens.revoked',
-      facts: { agent: token.principals[0]!, token: token.token_id },
-      payload: { by: by.name },
+      facts: { ...(named ? { [kind]: of } : {}), token: token.token_id },
+      payload: { by: by.name, ...(named ? {} : { of }) },
     });
   });
   await refreshRevoked(world, tokens);

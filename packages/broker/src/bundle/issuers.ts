@@ -16,6 +16,8 @@ export interface IssuerWorld {
   readonly tenants: readonly string[];
   /** Keys of bound context that the file declares. */
   readonly context: readonly string[];
+  /** Those of them that a read has to confirm before a run is opened with them. */
+  readonly verified: readonly string[];
 }
 
 /** `issuers` has the shape of the schema. What is wrong with addresses is asked of the floor that knows. */
@@ -109,7 +111,7 @@ function tenantsOf(value: JsonObject, { tenants }: IssuerWorld, wrong: Wrong): r
 function userContextOf(
   value: JsonObject,
   preset: PresetName,
-  { context }: IssuerWorld,
+  { context, verified }: IssuerWorld,
   wrong: Wrong,
 ): string | null {
   const key = value.user_context as string | undefined;
@@ -117,5 +119,8 @@ function userContextOf(
   if (preset !== 'id-jag') wrong('/user_context', 'only the tokens of preset id-jag name a user to bind');
   else if (!context.includes(key))
     wrong('/user_context', `no declared context key "${key}"`, hintFor(key, context));
+  // A grant opens its run at the token endpoint, where nothing is read: bound there, the value would pass unconfirmed.
+  else if (verified.includes(key))
+    wrong('/user_context', `"${key}" has a verifier, which no grant waits for; bind a key without one`);
   return key;
 }

@@ -118,7 +118,7 @@ export function compileSettings(
       tenants,
       issuers: issuersOf(
         (value.issuers ?? []) as readonly JsonObject[],
-        { tenants, context: Object.keys(value.context ?? {}) },
+        { tenants, ...contextKeys((value.context ?? {}) as JsonObject) },
         wrong,
       ),
       context: contextOf((value.context ?? {}) as JsonObject, wrong),
@@ -228,4 +228,10 @@ function waiversOf(waivers: Settings['waivers'], wrong: Wrong): Settings['waiver
     if (!real) wrong(`${pointer}/expires`, `"${waiver.expires}" is not a day`, 'write YYYY-MM-DD');
     return known && real;
   });
+}
+
+function contextKeys(context: JsonObject): { readonly context: string[]; readonly verified: string[] } {
+  const keys = Object.keys(context);
+  const isVerified = (key: string): boolean => (context[key] as JsonObject | null)?.verify !== undefined;
+  return { context: keys, verified: keys.filter(isVerified) };
 }

@@ -84,6 +84,7 @@ function askingOf(call: Decided, claims: readonly Claim[], now: number): Asking 
   const revision = call.bundle.revision;
   return {
     run: { id, tenant, agent, ambient },
+    hands: undoingOf(call) === null ? (call.agent.narrowed?.act ?? []) : [],
     tool: call.tool.name,
     connector: call.tool.connector,
     seen: { labels_version: call.labelsVersion, revision },
@@ -167,7 +168,7 @@ function stepOf(call: Decided, refused: Refused): Extract<Admittance, { ok: fals
     case 'halted':
       return stop(problem('halted', 'Stopped by an operator. Do not retry; hand over to a person.'));
     case 'agent_suspended':
-      return stop(inactiveProblem({ name: call.agent.name, status: refused.status }));
+      return stop(inactiveProblem({ name: refused.agent ?? call.agent.name, status: refused.status }));
     case 'quota_exceeded':
       return stop(quotaProblem(call, refused.full));
     case 'approval_gone':

@@ -7,6 +7,7 @@ import { readPayload } from '#store/ledger.ts';
 import type { Tx } from '#store/tx.ts';
 import { electorateOf } from './electorate.ts';
 import { haltOfRow } from './halted.ts';
+import { narrowedOfRow } from './narrowed.ts';
 import { undoingOfRow } from './undoing.ts';
 import type { World } from './world.ts';
 
@@ -32,7 +33,10 @@ export async function answerOf(tx: Tx, row: StoredCall, world: World): Promise<C
     const halted = haltOfRow(row, world) === undefined ? {} : ({ halted: true } as const);
     const approval = await getApproval(tx, row.tenant, row.approval_id);
     if (approval !== undefined) {
-      const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, undoingOfRow(row)?.by);
+      const electorate = electorateOf(world, world.bundle(), row.tenant, row.agent, {
+        asker: undoingOfRow(row)?.by,
+        act: narrowedOfRow(row)?.act,
+      });
       const { asks } = countVotes(approval.asks, await votesOf(tx, approval.id), electorate);
       return { ...open, ...halted, approval: approvalRef(approval.id, asks, approval.expires_at_ms, world) };
     }

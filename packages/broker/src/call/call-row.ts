@@ -63,11 +63,12 @@ export function admittedDeedOf(call: Decided, admitted_at_ms: number): string {
   });
 }
 
-/** What stays the same when a model asks again with another reason: tool and arguments, in this run, with such a token. */
+/**
+ * What stays the same when a model asks again with another reason: tool and arguments, in this run. Not what its token
+ * carries: it could ask again with another one for what people have rejected.
+ */
 export function argsDigest(call: Validated): string {
-  const narrowed = narrowedText(call.agent);
-  const asked = { tool: call.tool.name, args: call.input.args };
-  return sha256Hex(canonicalize(narrowed === null ? asked : { ...asked, narrowed }));
+  return sha256Hex(canonicalize({ tool: call.tool.name, args: call.input.args }));
 }
 
 /** Older keys than this are free again. */

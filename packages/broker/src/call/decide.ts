@@ -116,7 +116,10 @@ function askPeople(
   const deedDigest = digestUntil(expiresAt_ms);
   const votes = same ? grants.votes.filter((vote) => vote.deed_digest === deedDigest) : [];
   const { tenant, name } = call.agent;
-  const electorate = electorateOf(world, bundle, tenant, name, undoingOf(call)?.by);
+  const electorate = electorateOf(world, bundle, tenant, name, {
+    asker: undoingOf(call)?.by,
+    act: call.agent.narrowed?.act,
+  });
   const counted = countVotes(rules, votes, electorate);
   return { deed, approval: { deedDigest, asks: counted.asks, expiresAt_ms }, satisfied: counted.satisfied };
 }

@@ -4,7 +4,8 @@ import type { Electorate } from '#rules/approval.ts';
 import type { World } from './world.ts';
 
 /**
- * Active approvers of the tenant, by group, and whom rules may exclude: the owner, and who asked for an undo. People
+ * Active approvers of the tenant, by group, and whom rules may exclude: the owner, the owners of
+ * agents that act for it, and who asked for an undo. People
  * whom only the identity provider knows count while its word of their last log-in holds.
  */
 export function electorateOf(
@@ -12,12 +13,13 @@ export function electorateOf(
   bundle: Bundle,
   tenant: string,
   agent: string,
-  asker: string | undefined,
+  { asker, act = [] }: { readonly asker?: string | undefined; readonly act?: readonly string[] | undefined },
 ): Electorate {
   const now_ms = clock.now();
   return {
     owner: bundle.agents.get(agent)?.owner ?? '',
     ...(asker === undefined ? {} : { asker }),
+    hand_owners: act.flatMap((hand) => bundle.agents.get(hand)?.owner ?? []),
     members: (group) => people.members(bundle, tenant, group, now_ms),
     mayApprove: (name) => {
       const person = people.find(bundle, tenant, name, now_ms);

@@ -18,6 +18,8 @@ export interface ActiveHalt {
 export interface Haltable {
   readonly tenant: string;
   readonly agent: string;
+  /** Agents that act for it: whoever stops one of them stops what it does in another's name. */
+  readonly hands?: readonly string[];
   readonly tool: string;
   readonly connector: string;
   readonly run: string;
@@ -121,10 +123,12 @@ export class HaltBoard {
     return this.matching(of) !== undefined || this.inactive(of) !== undefined;
   }
 
-  /** The agent of this call, where it is suspended or retired. */
-  inactive({ tenant, agent }: Haltable): Agent | undefined {
-    const known = this.#inactive.get(agent);
-    return known?.tenant === tenant ? known : undefined;
+  /** The agent of this call, or one that acts for it, where it is suspended or retired. */
+  inactive({ tenant, agent, hands = [] }: Haltable): Agent | undefined {
+    if (this.#inactive.size === 0) return undefined;
+    return [agent, ...hands]
+      .map((name) => this.#inactive.get(name))
+      .find((known) => known?.tenant === tenant);
   }
 
   /** The halt that stops this call now, if any. */
@@ -142,6 +146,7 @@ function covers(halt: ActiveHalt, of: Haltable): boolean {
     case 'run':
       return halt.target === of.run || halt.runs?.includes(of.run) === true;
     case 'agent':
+      return halt.target === of.agent || of.hands?.some((hand) => hand === halt.target) === true;
     case 'tool':
     case 'connector':
       return halt.target === of[halt.scope];

@@ -17,7 +17,7 @@ import { answerOf, approvalRef } from './answer.ts';
 import type { Decided } from './call.ts';
 import { argsDigest, callRow, deedOf, keysSince } from './call-row.ts';
 import { tenantLog } from './logs.ts';
-import { handFacts } from './narrowed.ts';
+import { handFacts, narrowedText } from './narrowed.ts';
 import { undoFacts, undoingOf } from './undoing.ts';
 import type { World } from './world.ts';
 
@@ -107,7 +107,9 @@ async function earlierAnswer(tx: WriteTx, call: Decided, world: World): Promise<
     return barred === null ? null : { stop: UNDONE };
   }
   const digest = argsDigest(call);
-  const twin = isItsOwn(call) ? undefined : await findHeldTwin(tx, tenant, name, call.run.id, digest);
+  const twin = isItsOwn(call)
+    ? undefined
+    : await findHeldTwin(tx, tenant, name, call.run.id, digest, narrowedText(call.agent));
   if (twin !== undefined) return { answer: { ...(await answerOf(tx, twin, world)), replayed: true } };
   if (await wasRejected(tx, tenant, name, call.run.id, digest)) {
     const detail = 'A person rejected this very call in this run. Do not ask again; do something else.';

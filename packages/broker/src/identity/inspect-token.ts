@@ -83,8 +83,8 @@ export function revocableOf(claims: AccessClaims): Revocable {
 /** Those that the token is of, and the people who watch over the tenant. */
 function maySee(client: Principal, { tenant, principals }: Revocable): boolean {
   if (client.tenant !== tenant) return false;
-  if (client.kind === 'person') return client.roles.includes('operator') || client.roles.includes('admin');
-  return principals.includes(client.name);
+  if (principals.includes(client.name)) return true;
+  return client.kind === 'person' && (client.roles.includes('operator') || client.roles.includes('admin'));
 }
 
 function describe(claims: AccessClaims): JsonObject {

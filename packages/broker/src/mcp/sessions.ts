@@ -9,6 +9,8 @@ import type { RequestId } from './wire.ts';
 export interface Session {
   readonly id: string;
   readonly version: string;
+  /** What the token that began it carried less than its agent may: others find no such session. */
+  readonly narrowed: string | null;
   /** What the client says that it can be asked. */
   readonly capabilities: JsonObject;
   /** Least level of log lines; null until the client sets one. */
@@ -28,7 +30,7 @@ const ID_BYTES = 24;
 
 export class Sessions {
   readonly #world: World;
-  /** By tenant, agent and what its token carries, then by id, the least recently used first. */
+  /** By tenant and agent, whatever their tokens carry, since an agent makes as many of these as it likes; then by id. */
   readonly #byAgent = new Map<string, Map<string, Session>>();
 
   constructor(world: World) {
@@ -44,6 +46,7 @@ export class Sessions {
     const session: Session = {
       id: Buffer.from(this.#world.random(ID_BYTES)).toString('base64url'),
       version,
+      narrowed: narrowedText(agent),
       capabilities,
       log_level: null,
       seen_ms: now,
@@ -59,7 +62,7 @@ export class Sessions {
   find(agent: Agent, id: string): Session | undefined {
     const own = this.#of(agent);
     const session = own.get(id);
-    if (session === undefined) return undefined;
+    if (session === undefined || session.narrowed !== narrowedText(agent)) return undefined;
     const now = this.#world.clock.now();
     if (now - session.seen_ms > IDLE_MS) {
       this.end(agent, session);
@@ -84,7 +87,7 @@ export class Sessions {
   }
 
   #of(agent: Agent): Map<string, Session> {
-    const key = JSON.stringify([agent.tenant, agent.name, narrowedText(agent)]);
+    const key = JSON.stringify([agent.tenant, agent.name]);
     let own = this.#byAgent.get(key);
     if (own === undefined) {
       own = new Map();

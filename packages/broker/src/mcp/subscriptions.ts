@@ -1,5 +1,6 @@
 // resources/subscribe in a session: a governed read that goes on as a watch, and its changes on the session's stream.
 import type { PassedRead } from '#admin/passed.ts';
+import { handsOf } from '#call/halted.ts';
 import type { World } from '#call/world.ts';
 import type { Watching } from '#connectors/connector.ts';
 import type { Caller, Presented } from '#identity/identity.ts';
@@ -121,5 +122,6 @@ function isHalted({ tool, connector }: PassedRead, { principal, run_id }: Caller
   const { tenant, name: agent } = principal;
   const idle_ms = world.bundle().settings.runs.ambient_idle_ms;
   const run = run_id ?? world.runs.ambient(tenant, agent, world.clock.now(), idle_ms)?.id ?? '';
-  return world.halts.matching({ tenant, agent, tool, connector, run }) !== undefined;
+  const hands = principal.kind === 'agent' ? handsOf(principal.narrowed) : {};
+  return world.halts.matching({ tenant, agent, tool, connector, run, ...hands }) !== undefined;
 }

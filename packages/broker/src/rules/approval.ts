@@ -12,7 +12,7 @@ export type ParsedApproval =
   | { readonly ok: true; readonly approval: ApprovalText }
   | { readonly ok: false; readonly message: string };
 
-/** Whom an @approval can exclude: `owner` = the person who answers for the agent, or who asked for its undo. */
+/** Whom an @approval can exclude: `owner` = the person who answers for the agent, or acts for it, or who asked for its undo. */
 const exclusions = ['owner'] as const;
 
 /** More people than this never agree in time; a larger number is a slip of the pen. */
@@ -54,6 +54,8 @@ export interface Electorate {
   readonly owner: string;
   /** Of an undo: the operator who asked for it, and answers for it beside the owner. */
   readonly asker?: string;
+  /** Of a call that other agents make for the agent: their owners, who answer for it too. */
+  readonly hand_owners?: readonly string[];
   /** Names of the people in a group; a group that no longer exists has none. */
   readonly members: (group: string) => ReadonlySet<string>;
   /** Whether the person is active and may approve at all. */
@@ -71,7 +73,8 @@ export interface VoteCount {
 /** Whether a person's vote counts for a rule now. */
 export function isEntitled(ask: ApprovalText, person: string, electorate: Electorate): boolean {
   if (!electorate.members(ask.group).has(person) || !electorate.mayApprove(person)) return false;
-  return !(ask.excluding.includes('owner') && [electorate.owner, electorate.asker].includes(person));
+  const { owner, asker, hand_owners = [] } = electorate;
+  return !(ask.excluding.includes('owner') && [owner, asker, ...hand_owners].includes(person));
 }
 
 /**

@@ -15,6 +15,8 @@ import { whyNotUndo } from './undos.ts';
 
 export interface Admission {
   readonly run: Pick<Run, 'id' | 'tenant' | 'agent' | 'ambient'>;
+  /** Agents that act for the run's agent in this call. */
+  readonly hands: readonly string[];
   readonly tool: string;
   readonly connector: string;
   /** What the call was judged by. */
@@ -53,11 +55,18 @@ export type NotAdmitted =
   | 'token_spent'
   | 'undone';
 
+/** `agent`: the one that acts for the run's agent, where it is that one. */
+interface Suspended {
+  readonly why: 'agent_suspended';
+  readonly status: StoredStatus['status'];
+  readonly agent?: string;
+}
+
 /** `grown`: ids of the runs whose labels grew. */
 export type AdmittedAs =
   | { readonly ok: true; readonly seq: number; readonly grown: readonly string[] }
   | { readonly ok: false; readonly why: NotAdmitted }
-  | { readonly ok: false; readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] }
+  | ({ readonly ok: false } & Suspended)
   | { readonly ok: false; readonly why: 'quota_exceeded'; readonly full: Claim };
 
 /**
@@ -103,17 +112,20 @@ async function isRepeat(tx: WriteTx, { call, keys_since_ms }: Admission): Promis
 
 async function changedSince(
   tx: WriteTx,
-  { run, tool, connector, seen, approval, call, now_ms, undo_of }: Admission,
+  { run, hands, tool, connector, seen, approval, call, now_ms, undo_of }: Admission,
   standings: Standings,
-): Promise<
-  NotAdmitted | { readonly why: 'agent_suspended'; readonly status: StoredStatus['status'] } | null
-> {
+): Promise<NotAdmitted | Suspended | null> {
   const { tenant, agent, id } = run;
   const undo = undo_of !== null;
   const standing = await standings.of(tx, { tenant, run: id, agent, tool, connector, undo });
   if (standing === undefined || (standing.ended_at_ms !== null && !undo)) return 'run_ended';
   if (standing.halt !== null) return 'halted';
   if (standing.agent_status !== null) return { why: 'agent_suspended', status: standing.agent_status };
+  for (const hand of hands) {
+    const of = await standings.of(tx, { tenant, run: id, agent: hand, tool, connector, undo });
+    if (of?.halt != null) return 'halted';
+    if (of?.agent_status != null) return { why: 'agent_suspended', status: of.agent_status, agent: hand };
+  }
   if (standing.revision !== null && standing.revision !== seen.revision) return 'bundle_changed';
   if (standing.labels_version !== seen.labels_version) return 'labels_changed';
   if (approval !== null) {

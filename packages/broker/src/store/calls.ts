@@ -118,18 +118,19 @@ export async function findByKey(
   );
 }
 
-/** The held call of the same run that asks for the very same: a repeat joins it. An operator's undo is none of it. */
+/** The held call of the same run, with such a token, that asks for the very same: a repeat joins it. An operator's undo is none of it. */
 export async function findHeldTwin(
   tx: Tx,
   tenant: string,
   agent: string,
   run: string,
   args_digest: string,
+  narrowed: string | null,
 ): Promise<StoredCall | undefined> {
   return tx.get<StoredCall>(
     `${SELECT} where status = 'held' and tenant = ? and agent = ? and args_digest = ? and run = ?
-       and undo_of is null order by id limit 1`,
-    ...[tenant, agent, args_digest, run],
+       and undo_of is null and coalesce(narrowed, '') = ? order by id limit 1`,
+    ...[tenant, agent, args_digest, run, narrowed ?? ''],
   );
 }
 

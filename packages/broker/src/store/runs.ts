@@ -116,10 +116,10 @@ async function labelsOfLiveRuns(
 }
 
 const OF_TRIGGER = `${SELECT} where tenant = ? and agent = ? and trigger_ref = ? and ambient = 0
-  and ended_at_ms is null`;
+  and ended_at_ms is null and opened_by is null and bound = ?`;
 
 /**
- * The live run of `fresh.agent` for the same trigger, or `fresh` once an idle one has been ended: for runs that the
+ * The live run of `fresh.agent` for the same trigger, bound to the same and opened in the same way, or `fresh` once an idle one has been ended: for runs that the
  * agent itself can ask for, as one for each user it acts for. Like an ambient run it starts with what the agent's live
  * runs have read, so that asking again sheds nothing.
  */
@@ -129,16 +129,17 @@ export async function openTriggeredRun(
   times: { readonly idle_ms: number; readonly usable_ms: number },
 ): Promise<{ run: StoredRun; opened: boolean }> {
   const { tenant, agent, trigger, opened_at_ms: now } = fresh;
+  const bound = canonicalize(fresh.bound);
   const live = await tx.get<RunRow>(
     `${OF_TRIGGER} and ${IN_USE} order by id desc`,
-    ...[tenant, agent, trigger, now - times.idle_ms],
+    ...[tenant, agent, trigger, bound, now - times.idle_ms],
   );
   if (live !== undefined) {
     await touchRun(tx, live.id, now);
     return { run: fromRow(live), opened: false };
   }
   const run = { ...fresh, labels: await labelsOfLiveRuns(tx, fresh, times.usable_ms) };
-  for (const idle of await tx.all<RunRow>(OF_TRIGGER, tenant, agent, trigger)) await endRun(tx, idle.id, now);
+  for (const idle of await tx.all<RunRow>(OF_TRIGGER, tenant, agent, trigger, bound)) await endRun(tx, idle.id, now);
   await insertRun(tx, run);
   return { run, opened: true };
 }

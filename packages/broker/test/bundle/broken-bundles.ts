@@ -87,6 +87,21 @@ context:
     },
   ],
   [
+    'a grant that would bind what a read has to confirm first',
+    {
+      'countersign.yaml': [
+        [
+          'context:\n',
+          'issuers: [{name: grants, preset: id-jag, issuer: "https://idp.example", user_context: user}]\ncontext:\n',
+        ],
+        [
+          'user: {type: string, maxLength: 64',
+          'user: {type: string, maxLength: 64, verify: {tool: read_invoice, as: [watch-agent], args: {invoice: INV-1}, expect: ["response.open"]}',
+        ],
+      ],
+    },
+  ],
+  [
     'an issuer that is believed on a shared secret, or does not exist',
     {
       'countersign.yaml': [

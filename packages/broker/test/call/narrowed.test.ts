@@ -5,8 +5,10 @@ import { after, before, test } from 'node:test';
 import { digestOf } from '@countersign/contract/digest.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { SignJWT } from 'jose';
+import { showCall } from '#admin/calls.ts';
 import { readLedger } from '#admin/ledger.ts';
-import type { Sent } from '../harness.ts';
+import { bearer } from '#identity/identity.ts';
+import { assertion, type Sent } from '../harness.ts';
 import { agentFile, type Desk, startDesk } from './desk.ts';
 
 const TOOLS = 'urn:countersign:tools';
@@ -322,6 +324,108 @@ test('an agent in a stricter mode acts for another one in its own mode', async (
     200,
     'its own view is not narrowed by that',
   );
+});
+
+test('a halt of an agent stops also what it does in the name of another one', async () => {
+  const token = await delegated('other-bot', { type: TOOLS });
+  const read = async (by: string) => (await ask(by, 'read_note', { note: 'N-2' })).body;
+  const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-7' });
+  const inRun = await delegated('other-bot', { type: TOOLS }, { run_token: run.run_token });
+  const held = await ask(inRun, 'refund', { account: 'AC-1', amount_minor: 9_000 });
+  const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  assert.equal((await read(token)).status, 'succeeded', 'control');
+  const halt = { scope: 'agent', target: 'other-bot', reason: 'test' };
+  const set = await desk.send('ben', 'POST', '/v1/halts', halt);
+  assert.equal((await read(token)).code, 'halted');
+  assert.equal(
+    (await read(await tokenFor('bot', {}))).status,
+    'succeeded',
+    'control: bot itself is not halted',
+  );
+  const before = desk.refunds();
+  await desk.vote('ana', approval, 'approve');
+  const waiting = await desk.show('bot', String(held.body.call_id), run.run_token, 0);
+  assert.deepEqual([waiting.body.status, waiting.body.halted], ['held', true]);
+  assert.equal(desk.refunds(), before);
+  await desk.send('ben', 'DELETE', `/v1/halts/${set.body.halt_id}`);
+  const settled = await desk.show('bot', String(held.body.call_id), run.run_token);
+  assert.equal(settled.body.status, 'succeeded', JSON.stringify(settled.body));
+});
+
+test('the owner of an agent that acts for another one is excluded like the owner of that one', async () => {
+  desk.write({ 'agents/other-bot.yaml': agentFile('other-bot', 'act', 'acme', 'ana') });
+  assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
+  const asks = async (token: string, account: string) => {
+    const held = await ask(token, 'close_account', { account });
+    assert.equal(held.status, 202, JSON.stringify(held.body));
+    return (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  };
+  const own = await asks(await tokenFor('bot', {}), 'AC-1');
+  assert.equal((await desk.vote('ana', own, 'approve')).status, 200, 'control: ana is not the owner of bot');
+  const through = await asks(await delegated('other-bot', { type: TOOLS }), 'AC-1');
+  assert.equal((await desk.vote('ana', through, 'approve')).status, 403);
+  assert.equal((await desk.vote('ben', through, 'approve')).status, 403);
+  desk.write({ 'agents/other-bot.yaml': agentFile('other-bot', 'act') });
+  assert.equal((await desk.send('ben', 'POST', '/v1/bundle')).status, 200);
+});
+
+test('a rejection stands for the run, whatever the next token carries', async () => {
+  const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-8' });
+  const args = { account: 'AC-1', amount_minor: 7_700 };
+  const more = { run_token: run.run_token };
+  const held = await ask(await tokenFor('bot', more), 'refund', args);
+  const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+  await desk.vote('ana', approval, 'reject');
+  const { code } = (await ask(await tokenFor('bot', more), 'refund', args)).body;
+  assert.equal(code, 'approval_rejected', 'control: asked again with such a token');
+  const tokens = {
+    narrow: await tokenFor('bot', { ...more, ...carrying({ type: TOOLS, tools: ['refund'] }) }),
+    'for one call': await tokenFor('bot', {
+      ...more,
+      ...carrying({ type: CALL, tool: 'refund', args_digest: digestOf(args) }),
+    }),
+    'of another hand': await delegated('other-bot', { type: TOOLS }, more),
+  };
+  for (const [which, token] of Object.entries(tokens))
+    assert.equal((await ask(token, 'refund', args)).body.code, 'approval_rejected', which);
+});
+
+test('who revokes a token of a person leaves no name of a person in the entry', async () => {
+  const revoke = async (as: string) => {
+    const response = await fetch(`${desk.url}/oauth/revoke`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        token: await tokenFor(as, {}),
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: await assertion(as, desk.key(as), desk.url),
+      }),
+    });
+    assert.equal(response.status, 200);
+    return (await entriesOf('tokens.revoked')).at(-1)!;
+  };
+  assert.ok(JSON.stringify(await revoke('bot')).includes('"bot"'), 'control: names of agents are in it');
+  assert.ok(!JSON.stringify(await revoke('ana')).includes('"ana"'));
+});
+
+test('suspended while it waits for a call, an agent is told that, and nothing of the call', async () => {
+  const { world } = desk.broker;
+  const wait = async (during: () => Promise<unknown>) => {
+    const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-9' });
+    const token = await delegated('other-bot', { type: TOOLS }, { run_token: run.run_token });
+    const held = await ask(token, 'refund', { account: 'AC-1', amount_minor: 5_900 });
+    const seen = world.identity.authenticate(bearer(token), 'v1');
+    assert.ok(seen.ok && held.status === 202);
+    const waiting = showCall(world, seen.caller, String(held.body.call_id), 60_000);
+    await during();
+    const approval = (await desk.approvals('ana')).find((each) => each.call_id === held.body.call_id)!;
+    await desk.vote('ana', approval, 'reject');
+    const shown = await waiting;
+    return shown.ok ? shown.value.status : shown.problem.code;
+  };
+  const set = (verb: string) => desk.send('ben', 'POST', `/v1/agents/other-bot/${verb}`, { reason: 'test' });
+  assert.equal(await wait(async () => undefined), 'refused', 'control');
+  assert.equal(await wait(() => set('suspend')), 'agent_suspended');
+  await set('resume');
 });
 
 test('revoked by an operator, the tokens of an agent end at once, and that is in the ledger', async () => {

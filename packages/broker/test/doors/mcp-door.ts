@@ -133,10 +133,14 @@ export interface DoorSetup {
   readonly identity?: Pick<Identity, 'authenticate' | 'present'>;
 }
 
-/** `good` is the agent's token, `other` another agent's, `person` one of a person; every other one is unknown. */
+/** `good` is the agent's token, `good-` and a tool one that carries this tool alone, `other` another agent's, `person` one of a person; every other one is unknown. */
 function authenticate(token: string | null, resource: string, run_id: string | null): Authentication {
   if (resource === 'mcp' && token === 'good')
     return { ok: true, caller: { principal: agent, run_id, token_id: 't' } };
+  if (resource === 'mcp' && token?.startsWith('good-')) {
+    const narrowed = { act: [], tools: [token.slice('good-'.length)], resources: null, call: null };
+    return { ok: true, caller: { principal: { ...agent, narrowed }, run_id, token_id: token } };
+  }
   if (resource === 'mcp' && token === 'other')
     return { ok: true, caller: { principal: { ...agent, name: 'other-agent' }, run_id, token_id: 'o' } };
   if (resource === 'mcp' && token === 'person')

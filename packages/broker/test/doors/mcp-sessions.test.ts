@@ -110,6 +110,18 @@ test('a session that was idle for too long is gone, and so is the oldest of too 
   assert.equal((await say(oldest, { id: 2, method: 'ping' })).status, 404);
 });
 
+test('a session is of tokens that carry the same, and the oldest of too many goes whatever they carry', async () => {
+  const oldest = await begin();
+  const narrow = await begin('good-refund');
+  const found = async (session: string, token?: string) =>
+    (await say(session, { id: 2, method: 'ping' }, token)).status;
+  assert.equal(await found(narrow), 404);
+  assert.equal(await found(narrow, 'good-refund'), 200, 'control');
+  assert.equal(await found(oldest), 200, 'control');
+  for (let count = 0; count < 100; count++) await begin(`good-tool-${count}`);
+  assert.equal(await found(oldest), 404);
+});
+
 test('a request without a session, of an unknown revision or method, is told so under its own id', async () => {
   const alone = await door.post({ jsonrpc: '2.0', id: 'a', method: 'tools/list' }, GOOD);
   assert.equal(alone.status, 400);

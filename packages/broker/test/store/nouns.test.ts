@@ -73,7 +73,7 @@ test('a held call is found by its twin, counted, bound to its approval, and resu
   await store.write((tx) => calls.insertCall(tx, held));
   await store.write((tx) => calls.insertCall(tx, newCall('call_2')));
   const twin = (run: string, d = digest) =>
-    store.read(async (tx) => (await calls.findHeldTwin(tx, 'default', 'support', run, d))?.id);
+    store.read(async (tx) => (await calls.findHeldTwin(tx, 'default', 'support', run, d, null))?.id);
   assert.equal(await twin('run_1'), 'call_1');
   assert.equal(await twin('run_2'), undefined);
   assert.equal(await twin('run_1', 'sha256:other'), undefined);

@@ -177,7 +177,15 @@ test('where there are no quotas, admitting and settling ask and write nothing of
     store.write(async (tx) => {
       const said: string[] = [];
       const listened = listening(tx, said);
-      const admission = { run, tool: 'refund', now_ms: NOW_MS, approval: null, keys_since_ms: 0, labels: [] };
+      const admission = {
+        run,
+        hands: [],
+        tool: 'refund',
+        now_ms: NOW_MS,
+        approval: null,
+        keys_since_ms: 0,
+        labels: [],
+      };
       const seen = { labels_version: 0, revision: digest };
       const rest = {
         seen,

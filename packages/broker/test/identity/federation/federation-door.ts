@@ -25,7 +25,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 /** Entries of `issuers` as countersign.yaml would compile them; throws on a mistake. */
 export function issuers(...entries: readonly JsonObject[]): readonly TrustedIssuer[] {
-  return issuersOf(entries, { tenants: ['default'], context: ['user'] }, (pointer, message) => {
+  return issuersOf(entries, { tenants: ['default'], context: ['user'], verified: [] }, (pointer, message) => {
     throw new Error(`${pointer}: ${message}`);
   });
 }

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { calculateJwkThumbprint } from 'jose';
 import type { Person } from '../../../src/rules/principal.ts';
-import { getRun, taint } from '../../../src/store/runs.ts';
+import { getRun, insertRun, taint } from '../../../src/store/runs.ts';
 import { ISSUER, NOW_S, testKey } from '../token-door.ts';
 import {
   accessClaims,
@@ -261,6 +261,22 @@ test('the user of the grant is bound to the run: one run a user, with what the a
   );
   assert.deepEqual(opened[0]?.payload.bound, { user: 'U1' });
   assert.ok(!JSON.stringify(opened.map(({ facts }) => facts)).includes('U1'));
+});
+
+test('a grant never enters a run that an orchestrator opened, or that is bound to something else', async (t) => {
+  const { act, jag, door } = await openDesk(t, { user_context: 'user' });
+  const runOf = async () => accessClaims(await act(jag({ sub: 'U1' }))).run as string;
+  const first = await runOf();
+  assert.equal(await runOf(), first, 'control');
+  const { id: _, ...like } = (await door.store.read((tx) => getRun(tx, 'default', first)))!;
+  const others = [
+    { ...like, id: 'run_z1', opened_by: 'desk' },
+    { ...like, id: 'run_z2', bound: { account: 'U1' } },
+  ];
+  for (const run of others) {
+    await door.store.write((tx) => insertRun(tx, run));
+    assert.equal(await runOf(), first, run.id);
+  }
 });
 
 test('a user that does not fit the context key, or who left, is nobody to act for', async (t) => {
