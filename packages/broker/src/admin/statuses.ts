@@ -46,7 +46,7 @@ export async function setStatus(
     });
     return ok(row);
   });
-  return applied(world, subject, set);
+  return applied(world, subject, tenant, set);
 }
 
 const FINAL = 'only a reviewed change of its file takes that back (reinstates).';
@@ -70,7 +70,7 @@ export async function resumePrincipal(
     await record(tx, kind, row, 'principal.resumed', said);
     return ok(null);
   });
-  return applied(world, subject, resumed);
+  return applied(world, subject, person.tenant, resumed);
 }
 
 /**
@@ -91,22 +91,29 @@ export async function reinstate(tx: WriteTx, bundle: Bundle, by: string, at_ms: 
 async function applied(
   world: World,
   { name }: Subject,
+  tenant: string,
   done: Result<StoredStatus | null>,
 ): Promise<Result<StatusView>> {
   if (!done.ok) return done;
   await refreshHalts(world);
   // What was approved meanwhile goes on, or ends, now.
   world.signals.notify('approvals');
-  return ok(statusView(world.bundle().principals.get(name)!.status, done.value));
+  return ok(statusView(subjectOf(world, tenant, name)?.status ?? 'active', done.value));
 }
 
 /** Null when the person may. What is not there and what is of another tenant or kind look the same. */
 function refuse(world: World, person: Person, { kind, name }: Subject): Result<never> | null {
   const may = kind === 'person' ? hasRole(person, 'admin') : hasRole(person, 'operator', 'admin');
   if (!may) return fail('forbidden', 'Operators suspend agents and orchestrators, admins also people.');
-  const principal = world.bundle().principals.get(name);
+  const principal = subjectOf(world, person.tenant, name);
   if (principal?.tenant !== person.tenant || principal.kind !== kind) return notFound();
   return name === person.name ? fail('conflict', 'Nobody suspends themselves; ask another admin.') : null;
+}
+
+/** Of the bundle, or a person whom only the provider knows. */
+function subjectOf(world: World, tenant: string, name: string): Principal | undefined {
+  const now = world.clock.now();
+  return world.bundle().principals.get(name) ?? world.people.find(world.bundle(), tenant, name, now);
 }
 
 /** Names of people are personal data: they stay out of the entry. */
