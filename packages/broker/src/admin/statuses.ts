@@ -5,7 +5,8 @@ import type { Bundle } from '#bundle/bundle.ts';
 import { tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
-import { type Person, type Principal, stricterStatus } from '#rules/principal.ts';
+import type { Facts } from '#rules/ledger-entry.ts';
+import { type Person, type Principal, stricterStatus, underGlass } from '#rules/principal.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { clearStatus, getStatus, listStatuses, putStatus, type StoredStatus } from '#store/statuses.ts';
 import type { WriteTx } from '#store/tx.ts';
@@ -40,9 +41,8 @@ export async function setStatus(
     const row = { tenant, principal: name, id: newId('sts', at_ms, world.random), status, reason, by, at_ms };
     await putStatus(tx, row);
     await record(tx, kind, row, status === 'retired' ? 'principal.retired' : 'principal.suspended', {
-      by,
-      reason,
-      at_ms,
+      ...{ by, reason, at_ms },
+      more: underGlass(person),
     });
     return ok(row);
   });
@@ -66,7 +66,10 @@ export async function resumePrincipal(
     if (row === undefined) return fail('conflict', `Nobody has suspended "${name}" here; see its file.`);
     if (row.status === 'retired') return fail('conflict', `"${name}" is retired: ${FINAL}`);
     await clearStatus(tx, row.tenant, name, row.id);
-    const said = { by: person.name, reason: request.reason, at_ms: world.clock.now() };
+    const said = {
+      ...{ by: person.name, reason: request.reason, at_ms: world.clock.now() },
+      more: underGlass(person),
+    };
     await record(tx, kind, row, 'principal.resumed', said);
     return ok(null);
   });
@@ -122,14 +125,14 @@ async function record(
   kind: Principal['kind'],
   row: StoredStatus,
   entry: 'principal.suspended' | 'principal.retired' | 'principal.resumed',
-  said: { readonly by: string; readonly reason: string; readonly at_ms: number },
+  said: { readonly by: string; readonly reason: string; readonly at_ms: number; readonly more?: Facts },
 ): Promise<void> {
-  const { by, reason, at_ms } = said;
+  const { by, reason, at_ms, more = {} } = said;
   await appendEntry(tx, {
     log: tenantLog(row.tenant),
     at_ms,
     kind: entry,
-    facts: { status: row.id, of: kind, ...(kind === 'person' ? {} : { principal: row.principal }) },
+    facts: { status: row.id, of: kind, ...(kind === 'person' ? {} : { principal: row.principal }), ...more },
     payload: { by, reason, ...(kind === 'person' ? { principal: row.principal } : {}) },
   });
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
+import { UNDO_FILES } from '../call/undo-desk.ts';
 import { type PeopleDesk, startPeopleDesk } from '../people/people-desk.ts';
 import type { UserAgent } from '../people/user-agent.ts';
 
@@ -22,7 +23,12 @@ keys: ["file:keys/ana.pub.jwk"]`,
 
 let desk: PeopleDesk;
 before(async () => {
-  desk = await startPeopleDesk({ 'people/ana.yaml': ANA });
+  desk = await startPeopleDesk({ ...UNDO_FILES, 'people/ana.yaml': ANA });
+  desk.db.exec(`
+    pragma busy_timeout = 5000;
+    create table credits (call_id text primary key, account text, amount_minor integer, voided_by text);
+    create table voids (at integer primary key, call_id text unique, account text);
+  `);
 });
 after(() => desk.close());
 
@@ -199,5 +205,47 @@ describe('a person whom only the provider knows, suspended', () => {
     assert.equal(await approved(), 1, 'control');
     await desk.send('ben', 'POST', `/v1/people/${name}/suspend`, { reason: 'test' });
     assert.equal(await approved(), 0);
+  });
+});
+
+describe('whoever holds a role taken in an emergency', () => {
+  test('undoes, suspends, revokes tokens, sets secrets and rotates keys under the id of that emergency', async () => {
+    const { run_token } = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
+    const args = { account: 'AC-1', amount_minor: 5 };
+    const { call_id } = await desk.call('bot', 'credit', args, { runToken: run_token });
+    const undo = `/v1/calls/${call_id}/undo`;
+    assert.equal((await desk.send('cleo', 'POST', undo, {})).status, 403, 'control: cleo is no operator');
+    const begun: unknown[] = [];
+    for (const role of ['operator', 'admin']) {
+      const taken = await desk.send('cleo', 'POST', '/v1/break-glass', { reason: 'test', role });
+      assert.equal(taken.status, 201, JSON.stringify(taken.body));
+      begun.push(taken.body['break_glass_id']);
+    }
+    const undone = await desk.send('cleo', 'POST', undo, {});
+    assert.equal(undone.body['state'], 'undone', JSON.stringify(undone.body));
+    const reason = 'test';
+    const deeds: readonly [string, JsonObject, string][] = [
+      ['/v1/agents/other-bot/suspend', { reason }, 'principal.suspended'],
+      ['/v1/agents/other-bot/resume', { reason }, 'principal.resumed'],
+      ['/v1/agents/other-bot/revocation', { reason }, 'tokens.revoked'],
+      ['/v1/secrets/a-secret', { value: 'a value of the test' }, 'secret.set'],
+      ['/v1/keys/rotation', { reason }, 'keys.rotated'],
+    ];
+    for (const [path, body] of deeds) {
+      const sent = await desk.send('cleo', 'POST', path, body);
+      assert.ok(sent.status < 300, `${path} ${JSON.stringify(sent.body)}`);
+    }
+    const entries = await Promise.all(
+      ['tenant%2Facme', 'installation'].map(async (log) => {
+        const sent = await desk.send('ben', 'GET', `/v1/ledger/entries?limit=1000&log=${log}`);
+        const rows = sent.body['entries'] as unknown as { entry: string }[];
+        return rows.map(({ entry }) => JSON.parse(entry) as { kind: string; facts: JsonObject });
+      }),
+    );
+    const last = (kind: string) => entries.flat().findLast((each) => each.kind === kind)?.facts;
+    for (const [, , kind] of deeds) assert.ok(begun.includes(last(kind)?.['break_glass']), kind);
+    const of = entries.flat().filter(({ facts }) => facts['undo_of'] === call_id);
+    assert.deepEqual([...new Set(of.map(({ kind }) => kind))].sort(), ['call.admitted', 'call.settled']);
+    for (const { kind, facts } of of) assert.ok(begun.includes(facts['break_glass']), kind);
   });
 });
