@@ -176,7 +176,7 @@ export async function startBroker(
     uses: new UseBoard(),
     flow: new FlowBoard(clock, log),
     runs: new RunCache(),
-    people: new PeopleBoard(),
+    people: new PeopleBoard(statuses),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),

@@ -19,7 +19,7 @@ import {
   spendDeviceCode,
 } from '#store/device-codes.ts';
 import type { StoredSession } from '#store/sessions.ts';
-import { openSession } from './sessions.ts';
+import { identityOf, openSession } from './sessions.ts';
 
 /** The one client of this grant: the command line. It has no secret; what it gets is what a person confirms. */
 export const CLI_CLIENT = 'countersign-cli';
@@ -69,7 +69,11 @@ export async function decideOnDevice(
   code: string,
   status: 'confirmed' | 'denied',
 ): Promise<boolean> {
-  const decided = { status, tenant: person.tenant, person: person.name, via: session.via };
+  const { via, identity, authenticated_at_ms } = session;
+  const decided = {
+    ...{ status, tenant: person.tenant, person: person.name },
+    ...{ via, identity, authenticated_at_ms },
+  };
   return world.store.write((tx) => decideDevice(tx, secretDigest(code), decided, world.clock.now()));
 }
 
@@ -101,8 +105,13 @@ export async function redeemDevice(world: World, device_code: string): Promise<D
     await spendDeviceCode(tx, digest);
     if (row.status === 'denied') return { ok: false, error: 'access_denied' };
     const person = world.people.find(world.bundle(), row.tenant!, row.person!, now);
-    if (person === undefined || person.status !== 'active') return { ok: false, error: 'access_denied' };
-    const { secret, session } = await openSession(tx, world, 'cli', person, row.via!);
+    if (person?.status !== 'active' || identityOf(person) !== row.identity)
+      return { ok: false, error: 'access_denied' };
+    const { secret, session } = await openSession(tx, world, 'cli', person, {
+      via: row.via!,
+      // Else an old session would make itself a young one.
+      authenticated_at_ms: row.authenticated_at_ms,
+    });
     const expires_in = Math.floor((session.expires_at_ms - now) / 1000);
     return { ok: true, token: `${PERSON_TOKEN}${secret}`, expires_in };
   });

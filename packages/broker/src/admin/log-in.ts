@@ -2,6 +2,7 @@
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { LoginSettings, RoleRule } from '#bundle/login-settings.ts';
+import { personOf } from '#call/people-board.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import { groupsIn, type ProviderClaims } from '#identity/people/provider.ts';
@@ -37,7 +38,7 @@ export async function logIn(
     if (named !== undefined) {
       await leaveDirectory(tx, world, claims, []);
       if (named.status !== 'active') return refused(`${named.name} is ${named.status}`);
-      return { kind: 'in', opened: await openSession(tx, world, 'browser', named, 'provider') };
+      return { kind: 'in', opened: await openSession(tx, world, 'browser', named, { via: 'provider' }) };
     }
     const entries = entriesOf(bundle, login, claims, world.clock.now());
     if (typeof entries === 'string') {
@@ -58,7 +59,12 @@ export async function logIn(
     if (tenant === undefined) return { kind: 'choose', tenants };
     const entry = entries.find((each) => each.tenant === tenant);
     if (entry === undefined) return refused('no role in the tenant that was asked for');
-    return { kind: 'in', opened: await openSession(tx, world, 'browser', personOf(entry), 'provider') };
+    const status = world.statuses.of(tenant, entry.name);
+    if (status !== 'active') return refused(`${entry.name} is ${status}`);
+    return {
+      kind: 'in',
+      opened: await openSession(tx, world, 'browser', personOf(entry), { via: 'provider' }),
+    };
   });
   await refreshPeople(world);
   return done;
@@ -119,18 +125,4 @@ function entriesOf(
 
 function union<T>(rules: readonly RoleRule[], key: 'roles' | 'groups'): readonly T[] {
   return [...new Set(rules.flatMap((rule) => rule[key] as readonly T[]))].sort();
-}
-
-function personOf({ tenant, name, display_name, roles, groups }: DirectoryPerson): Person {
-  return {
-    kind: 'person',
-    name,
-    tenant,
-    status: 'active',
-    keys: [],
-    identities: [],
-    display_name,
-    roles,
-    groups,
-  };
 }

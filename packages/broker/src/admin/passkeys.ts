@@ -156,7 +156,8 @@ export async function endRegistration(
         public_key: credential.public_key,
       },
     });
-    const opened = invitation === null ? null : await openSession(tx, world, 'browser', person, 'passkey');
+    const opened =
+      invitation === null ? null : await openSession(tx, world, 'browser', person, { via: 'passkey' });
     return ok({ opened });
   });
 }
@@ -190,7 +191,7 @@ export async function endPasskeyLogin(
   if (counter === null || person === null) return REFUSED;
   return world.store.write(async (tx): Promise<Result<Opened>> => {
     if (!(await usePasskey(tx, key, counter, now))) return REFUSED;
-    return ok(await openSession(tx, world, 'browser', person, 'passkey'));
+    return ok(await openSession(tx, world, 'browser', person, { via: 'passkey' }));
   });
 }
 

@@ -8,7 +8,7 @@ import type { World } from '#call/world.ts';
 import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import { SecretText } from '#credentials/sealed/secret-text.ts';
 import type { EntryKind } from '#rules/ledger-entry.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { appendEntry } from '#store/ledger.ts';
 import type { ListedSecret } from '#store/secrets.ts';
 import type { WriteTx } from '#store/tx.ts';
@@ -117,7 +117,8 @@ async function record(
   person: Person,
 ): Promise<void> {
   await appendEntry(tx, {
-    ...{ log: INSTALLATION_LOG, at_ms: world.clock.now(), kind, facts },
+    ...{ log: INSTALLATION_LOG, at_ms: world.clock.now(), kind },
+    facts: { ...facts, ...underGlass(person) },
     payload: { by: person.name },
   });
 }

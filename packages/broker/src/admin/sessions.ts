@@ -5,6 +5,8 @@ import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import { newSecret, secretDigest } from '#identity/people/secrets.ts';
 import { type Person, underGlass } from '#rules/principal.ts';
+import { forgetCeremoniesOf } from '#store/ceremonies.ts';
+import { forgetCodesOf } from '#store/device-codes.ts';
 import { forgetPerson } from '#store/directory.ts';
 import { appendEntry } from '#store/ledger.ts';
 import {
@@ -28,13 +30,24 @@ export interface Opened {
   readonly secret: string;
 }
 
+/** How the person was authenticated; when, if not just now. */
+export interface LoggedInBy {
+  readonly via: LoginVia;
+  readonly authenticated_at_ms?: number;
+}
+
+/** Whose name it is: of the bundle, or of one identity at one provider. Names change hands, identities do not. */
+export function identityOf({ vouched }: Person): string {
+  return vouched ?? '';
+}
+
 /** Always under a new secret: whatever a browser brought along is worth nothing after a log-in. */
 export async function openSession(
   tx: WriteTx,
   world: World,
   kind: SessionKind,
   person: Person,
-  via: LoginVia,
+  { via, authenticated_at_ms }: LoggedInBy,
 ): Promise<Opened> {
   const now = world.clock.now();
   const { idle_ms, max_ms, cli_ms } = world.bundle().settings.people.sessions;
@@ -43,6 +56,8 @@ export async function openSession(
   const session: StoredSession = {
     id: newId('ses', now, world.random),
     ...{ kind, tenant: person.tenant, person: person.name, via },
+    identity: identityOf(person),
+    authenticated_at_ms: authenticated_at_ms ?? now,
     ...{ created_at_ms: now, last_used_at_ms: now },
     idle_ms: kind === 'cli' ? life_ms : idle_ms,
     expires_at_ms: now + life_ms,
@@ -69,7 +84,7 @@ export async function resumeSession(
   const session = await world.store.read((tx) => findSession(tx, kind, secretDigest(secret), now));
   if (session === undefined) return null;
   const person = world.people.find(world.bundle(), session.tenant, session.person, now);
-  if (person === undefined) return null;
+  if (person === undefined || identityOf(person) !== session.identity) return null;
   if (now - session.last_used_at_ms > Math.min(TOUCH_AFTER_MS, session.idle_ms / 4))
     await world.store.write((tx) => touchSession(tx, session.id, now));
   return { session, person };
@@ -139,6 +154,9 @@ export async function revokePerson(
   const sessions = await world.store.write(async (tx) => {
     const ended = await endSessionsOf(tx, person.tenant, whose, now);
     await forgetPerson(tx, person.tenant, whose);
+    // Somebody who had a session may have prepared the next one.
+    await forgetCeremoniesOf(tx, person.tenant, whose);
+    await forgetCodesOf(tx, person.tenant, whose);
     await appendEntry(tx, {
       log: tenantLog(person.tenant),
       at_ms: now,

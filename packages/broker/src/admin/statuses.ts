@@ -5,7 +5,8 @@ import type { Bundle } from '#bundle/bundle.ts';
 import { tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';
-import { type Person, type Principal, stricterStatus } from '#rules/principal.ts';
+import type { Facts } from '#rules/ledger-entry.ts';
+import { type Person, type Principal, stricterStatus, underGlass } from '#rules/principal.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { clearStatus, getStatus, listStatuses, putStatus, type StoredStatus } from '#store/statuses.ts';
 import type { WriteTx } from '#store/tx.ts';
@@ -40,13 +41,12 @@ export async function setStatus(
     const row = { tenant, principal: name, id: newId('sts', at_ms, world.random), status, reason, by, at_ms };
     await putStatus(tx, row);
     await record(tx, kind, row, status === 'retired' ? 'principal.retired' : 'principal.suspended', {
-      by,
-      reason,
-      at_ms,
+      ...{ by, reason, at_ms },
+      more: underGlass(person),
     });
     return ok(row);
   });
-  return applied(world, subject, set);
+  return applied(world, subject, tenant, set);
 }
 
 const FINAL = 'only a reviewed change of its file takes that back (reinstates).';
@@ -66,11 +66,14 @@ export async function resumePrincipal(
     if (row === undefined) return fail('conflict', `Nobody has suspended "${name}" here; see its file.`);
     if (row.status === 'retired') return fail('conflict', `"${name}" is retired: ${FINAL}`);
     await clearStatus(tx, row.tenant, name, row.id);
-    const said = { by: person.name, reason: request.reason, at_ms: world.clock.now() };
+    const said = {
+      ...{ by: person.name, reason: request.reason, at_ms: world.clock.now() },
+      more: underGlass(person),
+    };
     await record(tx, kind, row, 'principal.resumed', said);
     return ok(null);
   });
-  return applied(world, subject, resumed);
+  return applied(world, subject, person.tenant, resumed);
 }
 
 /**
@@ -91,22 +94,29 @@ export async function reinstate(tx: WriteTx, bundle: Bundle, by: string, at_ms: 
 async function applied(
   world: World,
   { name }: Subject,
+  tenant: string,
   done: Result<StoredStatus | null>,
 ): Promise<Result<StatusView>> {
   if (!done.ok) return done;
   await refreshHalts(world);
   // What was approved meanwhile goes on, or ends, now.
   world.signals.notify('approvals');
-  return ok(statusView(world.bundle().principals.get(name)!.status, done.value));
+  return ok(statusView(subjectOf(world, tenant, name)?.status ?? 'active', done.value));
 }
 
 /** Null when the person may. What is not there and what is of another tenant or kind look the same. */
 function refuse(world: World, person: Person, { kind, name }: Subject): Result<never> | null {
   const may = kind === 'person' ? hasRole(person, 'admin') : hasRole(person, 'operator', 'admin');
   if (!may) return fail('forbidden', 'Operators suspend agents and orchestrators, admins also people.');
-  const principal = world.bundle().principals.get(name);
+  const principal = subjectOf(world, person.tenant, name);
   if (principal?.tenant !== person.tenant || principal.kind !== kind) return notFound();
   return name === person.name ? fail('conflict', 'Nobody suspends themselves; ask another admin.') : null;
+}
+
+/** Of the bundle, or a person whom only the provider knows. */
+function subjectOf(world: World, tenant: string, name: string): Principal | undefined {
+  const now = world.clock.now();
+  return world.bundle().principals.get(name) ?? world.people.find(world.bundle(), tenant, name, now);
 }
 
 /** Names of people are personal data: they stay out of the entry. */
@@ -115,14 +125,14 @@ async function record(
   kind: Principal['kind'],
   row: StoredStatus,
   entry: 'principal.suspended' | 'principal.retired' | 'principal.resumed',
-  said: { readonly by: string; readonly reason: string; readonly at_ms: number },
+  said: { readonly by: string; readonly reason: string; readonly at_ms: number; readonly more?: Facts },
 ): Promise<void> {
-  const { by, reason, at_ms } = said;
+  const { by, reason, at_ms, more = {} } = said;
   await appendEntry(tx, {
     log: tenantLog(row.tenant),
     at_ms,
     kind: entry,
-    facts: { status: row.id, of: kind, ...(kind === 'person' ? {} : { principal: row.principal }) },
+    facts: { status: row.id, of: kind, ...(kind === 'person' ? {} : { principal: row.principal }), ...more },
     payload: { by, reason, ...(kind === 'person' ? { principal: row.principal } : {}) },
   });
 }

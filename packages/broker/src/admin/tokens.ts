@@ -5,7 +5,7 @@ import { type Rotated, rotateKeys as rotate } from '#call/rotate-keys.ts';
 import type { World } from '#call/world.ts';
 import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
 import type { OAuthFailure } from '#identity/oauth-error.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { revokePrincipal, revokeToken } from '#store/revocations.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
@@ -58,7 +58,7 @@ export async function revokeAgentTokens(
       log: tenantLog(agent.tenant),
       at_ms: until_ms,
       kind: 'tokens.revoked',
-      facts: { agent: name, until_ms },
+      facts: { agent: name, until_ms, ...underGlass(person) },
       payload: { by: person.name, reason },
     });
   });
@@ -74,5 +74,5 @@ export async function rotateKeys(
   { drop, reason }: { readonly drop: boolean; readonly reason: string },
 ): Promise<Result<Rotated>> {
   if (!hasRole(person, 'admin')) return fail('forbidden', 'Only an admin rotates keys.');
-  return ok(await rotate(world, tokens, { drop, by: { person: person.name, reason } }));
+  return ok(await rotate(world, tokens, { drop, by: { person, reason } }));
 }

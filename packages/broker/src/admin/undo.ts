@@ -5,7 +5,7 @@ import { type Compensation, compensationOf } from '#call/compensation.ts';
 import { askCall, type Performed, performCall } from '#call/perform-call.ts';
 import { UNDO_KEY } from '#call/undoing.ts';
 import type { World } from '#call/world.ts';
-import type { Person } from '#rules/principal.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { getCall, type StoredCall } from '#store/calls.ts';
 import { getRun } from '#store/runs.ts';
 import { undosOf, writesOf } from '#store/undos.ts';
@@ -107,7 +107,7 @@ function performUndo(
   { tool, args, kind }: Extract<Compensation, { tool: string }>,
   { dryRun, vain }: { readonly dryRun: boolean; readonly vain: number },
 ): Promise<Performed> {
-  const undoing = { of: row.id, kind, by: person.name };
+  const undoing = { of: row.id, kind, by: person.name, ...underGlass(person) };
   const asked = askCall(world, {
     door: 'undo',
     proof: { kind: 'undo', tenant: row.tenant, agent: row.agent, run_id: row.run, undoing },

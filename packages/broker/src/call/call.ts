@@ -22,6 +22,8 @@ export interface Undoing {
   readonly kind: 'tool' | 'soft';
   /** Name of the person who asked for it. */
   readonly by: string;
+  /** The emergency in which that person took the role to ask. */
+  readonly break_glass?: string;
 }
 
 /**

@@ -19,7 +19,7 @@ export async function enterUndo(
   world: World,
 ): Promise<Step<Authenticated>> {
   const bundle = world.bundle();
-  const person = bundle.people.get(by);
+  const person = world.people.find(bundle, tenant, by, world.clock.now());
   const may = person?.roles.some((role) => role === 'operator' || role === 'admin') === true;
   if (person?.status !== 'active' || person.tenant !== tenant || !may)
     return { stop: problem('forbidden', 'Only an active operator or admin undoes what an agent did.') };

@@ -3,10 +3,16 @@ import type { Bundle } from '#bundle/bundle.ts';
 import type { Person } from '#rules/principal.ts';
 import type { StoredGlass } from '#store/break-glass.ts';
 import type { DirectoryPerson } from '#store/directory.ts';
+import type { StatusBoard } from './status-board.ts';
 
 export class PeopleBoard {
   #directory: ReadonlyMap<string, DirectoryPerson> = new Map();
   #glass: readonly StoredGlass[] = [];
+  readonly #statuses: StatusBoard;
+
+  constructor(statuses: StatusBoard) {
+    this.#statuses = statuses;
+  }
 
   /** What the store holds; as of the last refresh. */
   replace(directory: readonly DirectoryPerson[], glass: readonly StoredGlass[]): void {
@@ -22,7 +28,8 @@ export class PeopleBoard {
     // Whatever the bundle names comes first: an entry of the directory never passes for it.
     if (entry === undefined || entry.valid_until_ms <= now_ms || bundle.principals.has(name))
       return undefined;
-    return this.withGlass(personOf(entry), now_ms);
+    const status = this.#statuses.of(tenant, name);
+    return this.withGlass({ ...personOf(entry), status }, now_ms);
   }
 
   /** Names of the members of a group, for votes in this tenant. */
@@ -66,7 +73,9 @@ function keyOf(tenant: string, name: string): string {
   return `${tenant}/${name}`;
 }
 
-function personOf({ tenant, name, display_name, roles, groups }: DirectoryPerson): Person {
+/** Somebody of the directory as a person like others. */
+export function personOf(entry: DirectoryPerson): Person {
+  const { tenant, name, display_name, roles, groups, issuer, subject } = entry;
   return {
     kind: 'person',
     name,
@@ -77,5 +86,6 @@ function personOf({ tenant, name, display_name, roles, groups }: DirectoryPerson
     display_name,
     roles,
     groups,
+    vouched: JSON.stringify([issuer, subject]),
   };
 }

@@ -1,5 +1,6 @@
 // Rotates the keys that sign tokens: on disk first, then in the ledger, then in force.
 import type { TokenKeeper } from '#identity/create-identity.ts';
+import { type Person, underGlass } from '#rules/principal.ts';
 import { appendEntry } from '#store/ledger.ts';
 import { INSTALLATION_LOG } from './logs.ts';
 import type { World } from './world.ts';
@@ -11,7 +12,7 @@ export interface RotationAsked {
   /** The keys before stop verifying at once: somebody else may have one. */
   readonly drop: boolean;
   /** Who asked for it and why; null: its age. */
-  readonly by: { readonly person: string; readonly reason: string } | null;
+  readonly by: { readonly person: Person; readonly reason: string } | null;
 }
 
 /** Ids of the key that signs from now on, and of those that verify no longer. */
@@ -35,8 +36,11 @@ export async function rotateKeys(
         log: INSTALLATION_LOG,
         at_ms: now_ms,
         kind: 'keys.rotated',
-        facts: { kid, retired, because: by === null ? 'age' : drop ? 'exposed' : 'asked' },
-        payload: by === null ? null : { by: by.person, reason: by.reason },
+        facts: {
+          ...{ kid, retired, because: by === null ? 'age' : drop ? 'exposed' : 'asked' },
+          ...(by === null ? {} : underGlass(by.person)),
+        },
+        payload: by === null ? null : { by: by.person.name, reason: by.reason },
       }),
     );
   } catch (error) {

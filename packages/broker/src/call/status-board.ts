@@ -22,6 +22,11 @@ export class StatusBoard {
     this.#over = null;
   }
 
+  /** What is set for a name of the tenant; active: nothing. For people whom the bundle does not name. */
+  of(tenant: string, name: string): Principal['status'] {
+    return this.#set.find((each) => each.tenant === tenant && each.principal === name)?.status ?? 'active';
+  }
+
   /** The bundle as it is where nothing is set; else one with those principals changed, and all else shared. */
   over(compiled: Bundle): Bundle {
     if (this.#over?.compiled === compiled) return this.#over.bundle;

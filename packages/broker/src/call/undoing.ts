@@ -17,20 +17,31 @@ export function undoingOf({ proof }: Pick<Asked, 'proof'>): Undoing | null {
 /** The same of a stored call. */
 export function undoingOfRow({ undo_of, undo_kind, deed }: StoredCall): Undoing | null {
   if (undo_of === null || undo_kind === null) return null;
-  const kept = JSON.parse(deed ?? '{}') as { readonly asked_by?: string };
-  return { of: undo_of, kind: undo_kind, by: kept.asked_by ?? '' };
+  const kept = JSON.parse(deed ?? '{}') as {
+    readonly asked_by?: string;
+    readonly break_glass?: string;
+  };
+  const { asked_by: by = '', break_glass } = kept;
+  return { of: undo_of, kind: undo_kind, by, ...(break_glass === undefined ? {} : { break_glass }) };
 }
 
 /** Facts of every entry about a call that undoes another. */
 export function undoFacts(call: Pick<Asked, 'proof'>): Facts {
   const undoing = undoingOf(call);
-  return undoing === null ? {} : { undo_of: undoing.of };
+  if (undoing === null) return {};
+  const { of, break_glass } = undoing;
+  return { undo_of: of, ...(break_glass === undefined ? {} : { break_glass }) };
 }
 
-/** Who asked for it, where that may be erased. */
-export function askedBy(call: Pick<Asked, 'proof'>): { readonly asked_by?: string } {
+/** Who asked for it, where that may be erased, and in which emergency. */
+export function askedBy(call: Pick<Asked, 'proof'>): {
+  readonly asked_by?: string;
+  readonly break_glass?: string;
+} {
   const undoing = undoingOf(call);
-  return undoing === null ? {} : { asked_by: undoing.by };
+  if (undoing === null) return {};
+  const { by, break_glass } = undoing;
+  return { asked_by: by, ...(break_glass === undefined ? {} : { break_glass }) };
 }
 
 /**

@@ -80,6 +80,8 @@ export interface Person extends PrincipalBase {
   readonly display_name: string;
   readonly roles: readonly PersonRole[];
   readonly groups: readonly string[];
+  /** Of people whom only a provider knows: which identity there. */
+  readonly vouched?: string;
   /** Id of the emergency in which one of the roles was taken, while that lasts. */
   readonly break_glass?: string;
 }

@@ -1,5 +1,5 @@
 // Ceremonies: what a browser has begun (a log-in, a passkey, an enrolment), taken once and for a short time.
-import type { JsonObject } from '@countersign/contract/json.ts';
+import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { Tx } from './tx.ts';
 
 export type CeremonyKind = 'provider' | 'passkey-login' | 'passkey-register' | 'enrolment';
@@ -9,12 +9,14 @@ export async function keepCeremony(
   tx: Tx,
   kind: CeremonyKind,
   digest: string,
-  data: JsonObject,
+  data: JsonObject & { readonly tenant?: Json; readonly person?: Json },
   expires_at_ms: number,
 ): Promise<void> {
+  const { tenant, person } = data;
+  const whose = typeof person === 'string' ? [tenant as string, person] : [null, null];
   await tx.run(
-    'insert into ceremonies (digest, kind, data, expires_at_ms) values (?, ?, ?, ?)',
-    ...[digest, kind, JSON.stringify(data), expires_at_ms],
+    'insert into ceremonies (digest, kind, data, expires_at_ms, tenant, person) values (?, ?, ?, ?, ?, ?)',
+    ...[digest, kind, JSON.stringify(data), expires_at_ms, ...whose],
   );
 }
 
@@ -44,6 +46,11 @@ export async function seeCeremony<Data extends object>(
     ...[digest, kind, now_ms],
   );
   return row === undefined ? undefined : (JSON.parse(row.data) as Data);
+}
+
+/** Forgets what was begun in a person's name: invitations, and registrations under way. */
+export async function forgetCeremoniesOf(tx: Tx, tenant: string, person: string): Promise<void> {
+  await tx.run('delete from ceremonies where tenant = ? and person = ?', tenant, person);
 }
 
 /** Forgets what nobody can end any more. */

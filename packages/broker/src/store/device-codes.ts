@@ -1,5 +1,5 @@
 // Device codes (RFC 8628): what a command line asked for, waiting for a person to confirm it in a browser.
-import type { LoginVia } from './sessions.ts';
+import type { LoginVia, StoredSession } from './sessions.ts';
 import type { Tx } from './tx.ts';
 
 export interface DeviceCode {
@@ -9,12 +9,16 @@ export interface DeviceCode {
   readonly tenant: string | null;
   readonly person: string | null;
   readonly via: LoginVia | null;
+  /** Of the session that confirmed it: see there. */
+  readonly identity: string;
+  readonly authenticated_at_ms: number;
   readonly created_at_ms: number;
   readonly expires_at_ms: number;
   readonly polled_at_ms: number | null;
 }
 
-const COLUMNS = 'status, asked_from, tenant, person, via, created_at_ms, expires_at_ms, polled_at_ms';
+const COLUMNS =
+  'status, asked_from, tenant, person, via, identity, authenticated_at_ms, created_at_ms, expires_at_ms, polled_at_ms';
 
 /** Keeps a new pair of codes, by their digests. False when the code for people is in use. */
 export async function insertDeviceCode(
@@ -56,15 +60,16 @@ export async function findPending(
 export async function decideDevice(
   tx: Tx,
   user_digest: string,
-  decided: { readonly status: 'confirmed' | 'denied'; readonly tenant: string; readonly person: string } & {
-    readonly via: LoginVia;
+  decided: Pick<StoredSession, 'tenant' | 'person' | 'via' | 'identity' | 'authenticated_at_ms'> & {
+    readonly status: 'confirmed' | 'denied';
   },
   now_ms: number,
 ): Promise<boolean> {
   const { changes } = await tx.run(
-    `update device_codes set status = ?, tenant = ?, person = ?, via = ?
+    `update device_codes set status = ?, tenant = ?, person = ?, via = ?, identity = ?, authenticated_at_ms = ?
      where user_digest = ? and status = 'pending' and expires_at_ms > ?`,
-    ...[decided.status, decided.tenant, decided.person, decided.via, user_digest, now_ms],
+    ...[decided.status, decided.tenant, decided.person, decided.via],
+    ...[decided.identity, decided.authenticated_at_ms, user_digest, now_ms],
   );
   return changes === 1;
 }
@@ -83,6 +88,11 @@ export async function notePoll(tx: Tx, device_digest: string, at_ms: number): Pr
 export async function spendDeviceCode(tx: Tx, device_digest: string): Promise<boolean> {
   const { changes } = await tx.run('delete from device_codes where device_digest = ?', device_digest);
   return changes === 1;
+}
+
+/** Forgets what a person has confirmed and no command line has fetched. */
+export async function forgetCodesOf(tx: Tx, tenant: string, person: string): Promise<void> {
+  await tx.run('delete from device_codes where tenant = ? and person = ?', tenant, person);
 }
 
 /** Forgets codes that have expired. */

@@ -12,6 +12,10 @@ export interface StoredSession {
   readonly tenant: string;
   readonly person: string;
   readonly via: LoginVia;
+  /** Whose the name was when it was opened: empty for people of the bundle. */
+  readonly identity: string;
+  /** When the person was authenticated; a command line's session rests on the log-in of a browser. */
+  readonly authenticated_at_ms: number;
   readonly created_at_ms: number;
   readonly last_used_at_ms: number;
   /** Ends when it was not used for so long. */
@@ -22,15 +26,16 @@ export interface StoredSession {
 }
 
 const COLUMNS =
-  'id, kind, tenant, person, via, created_at_ms, last_used_at_ms, idle_ms, expires_at_ms, ended_at_ms';
+  'id, kind, tenant, person, via, identity, authenticated_at_ms, created_at_ms, last_used_at_ms, idle_ms, expires_at_ms, ended_at_ms';
 
 /** Opens a session; `digest` is of its secret. */
 export async function insertSession(tx: Tx, session: StoredSession, digest: string): Promise<void> {
   const { id, kind, tenant, person, via } = session;
   await tx.run(
-    `insert into sessions (id, digest, kind, tenant, person, via, created_at_ms, last_used_at_ms, idle_ms,
-       expires_at_ms) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ...[id, digest, kind, tenant, person, via, session.created_at_ms, session.last_used_at_ms],
+    `insert into sessions (id, digest, kind, tenant, person, via, identity, authenticated_at_ms, created_at_ms,
+       last_used_at_ms, idle_ms, expires_at_ms) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[id, digest, kind, tenant, person, via, session.identity, session.authenticated_at_ms],
+    ...[session.created_at_ms, session.last_used_at_ms],
     ...[session.idle_ms, session.expires_at_ms],
   );
 }

@@ -135,7 +135,7 @@ test('a further passkey needs a session of the last ten minutes', async () => {
   await page.goto(`${desk.origin}/passkeys`);
   await page.getByRole('button', { name: 'Add a passkey' }).waitFor();
   await desk.broker.world.store.write((tx) =>
-    tx.run(`update sessions set created_at_ms = created_at_ms - 700000 where person = 'ana'`),
+    tx.run(`update sessions set authenticated_at_ms = authenticated_at_ms - 700000 where person = 'ana'`),
   );
   const refused = await page.evaluate(`(async () => {
     const { csrf } = document.querySelector('button[data-csrf]').dataset;

@@ -311,7 +311,7 @@ export async function startHttpBroker(setup: BrokerSetup = {}): Promise<HttpBrok
     uses: new UseBoard(),
     flow: new FlowBoard(systemClock, { info: say, warn: say, error: say }),
     runs: new RunCache(),
-    people: new PeopleBoard(),
+    people: new PeopleBoard(statuses),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),

@@ -466,7 +466,7 @@ async function exhibitPaul({ world }: HttpBroker) {
       ...{ id: glass, tenant: paul.tenant, person: paul.name, role: 'admin', reason: 'test' },
       ...{ begun_at_ms: now, ends_at_ms: now + 60_000 },
     });
-    return openSession(tx, world, 'cli', paul, 'passkey');
+    return openSession(tx, world, 'cli', paul, { via: 'passkey' });
   });
   return { session: session.id, passkey, glass };
 }

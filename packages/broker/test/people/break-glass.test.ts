@@ -111,7 +111,7 @@ test('the role of an admin is taken right after a log-in only, or by a private k
   const { world } = desk.broker;
   const ask = { reason: 'test', role: 'admin', for_ms: 60_000 };
   await world.store.write((tx) =>
-    tx.run(`update sessions set created_at_ms = created_at_ms - 700000 where person = 'fay'`),
+    tx.run(`update sessions set authenticated_at_ms = authenticated_at_ms - 700000 where person = 'fay'`),
   );
   assert.equal((await desk.api(agent, 'POST', '/v1/break-glass', ask)).status, 403);
   const anew = await desk.browser('fay');

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PeopleBoard } from '#call/people-board.ts';
+import { StatusBoard } from '#call/status-board.ts';
 import { Allowance } from '#http/people/allowance.ts';
 import { cookiePlace, readCookie, setCookie } from '#http/people/cookies.ts';
 import { html, pageOf } from '#http/people/html.ts';
@@ -86,7 +87,7 @@ test('tries are counted for each, and come back with time', () => {
 
 test('the board: an entry holds for its time, in its tenant, and never under a name of the bundle', () => {
   const bundle = smallBundle(principals);
-  const board = new PeopleBoard();
+  const board = new PeopleBoard(new StatusBoard());
   const entry = (name: string, tenant = 'default') => ({
     ...{ tenant, name, issuer: 'https://idp.example', subject: name, display_name: name },
     ...{

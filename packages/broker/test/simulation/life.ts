@@ -111,7 +111,7 @@ export async function begin(
     uses: new UseBoard(),
     flow: new FlowBoard(clock, told),
     runs: new RunCache(),
-    people: new PeopleBoard(),
+    people: new PeopleBoard(statuses),
     loops: new LoopWatch(),
     leases: new LeaseBook(),
     stranded: new Map(),

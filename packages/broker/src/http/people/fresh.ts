@@ -3,6 +3,9 @@ import type { StoredSession } from '#store/sessions.ts';
 
 const FRESH_MS = 600_000;
 
-export function isFresh({ created_at_ms }: Pick<StoredSession, 'created_at_ms'>, now_ms: number): boolean {
-  return now_ms - created_at_ms <= FRESH_MS;
+export function isFresh(
+  { authenticated_at_ms }: Pick<StoredSession, 'authenticated_at_ms'>,
+  now_ms: number,
+): boolean {
+  return now_ms - authenticated_at_ms <= FRESH_MS;
 }
