@@ -53,6 +53,9 @@ export async function invite(
 ): Promise<Result<{ readonly secret: string; readonly expires_at_ms: number }>> {
   if (whose !== person.name && !hasRole(person, 'admin'))
     return fail('forbidden', 'Only admins invite others to register a passkey.');
+  // What it opens would outlive the emergency, and could vote.
+  if (whose !== person.name && person.break_glass !== undefined)
+    return fail('forbidden', 'Nobody invites others under a role taken in an emergency.');
   const invited = world.bundle().people.get(whose);
   if (invited === undefined || invited.tenant !== person.tenant) return notFound();
   const now = world.clock.now();

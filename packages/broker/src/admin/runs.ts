@@ -18,6 +18,7 @@ import {
   type StoredRun,
   taint,
 } from '#store/runs.ts';
+import { ownRun, type Viewer } from './calls.ts';
 import { fail, hasRole, notFound, ok, type Result } from './result.ts';
 import { verifyContext } from './verify-context.ts';
 
@@ -99,18 +100,27 @@ export async function openRun(
   return ok({ ...viewOf(opened.value), run_token: token.token, expires_at_ms: token.expires_at_ms });
 }
 
-/** A run of the principal's own, or any of the tenant for people with a role. */
-export async function showRun(world: World, principal: Principal, id: string): Promise<Result<RunView>> {
+/** The run that an agent is in, those of an orchestrator's agents, or any of the tenant for people with a role. */
+export async function showRun(world: World, viewer: Viewer, id: string): Promise<Result<RunView>> {
+  const { principal, run_id } = viewer;
+  // What one run is bound to is not for another run of the agent, which has read other things.
+  if (principal.kind === 'agent' && id !== (await ownRun(world, principal, run_id))) return notFound();
   const run = await world.store.read((tx) => getRun(tx, principal.tenant, id));
   return run !== undefined && maySee(principal, run) ? ok(viewOf(run)) : notFound();
 }
 
-/** Newest first. */
+/** Newest first; an agent's is the one that it is in. */
 export async function listRuns(
   world: World,
-  principal: Principal,
+  viewer: Viewer,
   filter: { readonly limit: number },
 ): Promise<Result<RunView[]>> {
+  const { principal, run_id } = viewer;
+  if (principal.kind === 'agent') {
+    const own = await ownRun(world, principal, run_id);
+    const shown = own === undefined ? null : await showRun(world, viewer, own);
+    return ok(shown?.ok === true ? [shown.value] : []);
+  }
   const runs = await world.store.read((tx) =>
     listRows(tx, { tenant: principal.tenant, limit: filter.limit }),
   );

@@ -9,6 +9,7 @@ import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import { SecretText } from '#credentials/sealed/secret-text.ts';
 import type { EntryKind } from '#rules/ledger-entry.ts';
 import { type Person, underGlass } from '#rules/principal.ts';
+import { SHORTEST_SECRET } from '#rules/redact-secrets.ts';
 import { appendEntry } from '#store/ledger.ts';
 import type { ListedSecret } from '#store/secrets.ts';
 import type { WriteTx } from '#store/tx.ts';
@@ -38,6 +39,11 @@ export async function setSecret(
   if (refused !== null) return refused;
   if (!SECRET_NAME.test(name))
     return fail('invalid_arguments', `A secret's name is of the form ${SECRET_NAME.source}.`);
+  if (value.length < SHORTEST_SECRET)
+    return fail(
+      'invalid_arguments',
+      `Expected at least ${SHORTEST_SECRET} characters: a shorter secret could not be kept out of what upstreams say.`,
+    );
   const version = await sealed.set(name, new SecretText(value), person.name, (tx, set) =>
     record(world, tx, 'secret.set', { secret: name, version: set.version }, person),
   );

@@ -39,7 +39,8 @@ const runRoutes: readonly Route[] = [
     async handle(asking) {
       const { deeds, world } = asking.reach;
       const filter = { limit: Number(asking.query.limit ?? 50) };
-      return answer(await deeds.listRuns(world, principalOf(asking), filter), (runs) => ({ runs }));
+      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
+      return answer(await deeds.listRuns(world, viewer, filter), (runs) => ({ runs }));
     },
   },
   {
@@ -52,7 +53,8 @@ const runRoutes: readonly Route[] = [
     problems: ['not_found'],
     async handle(asking) {
       const { deeds, world } = asking.reach;
-      return answer(await deeds.showRun(world, principalOf(asking), asking.params.id!));
+      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
+      return answer(await deeds.showRun(world, viewer, asking.params.id!));
     },
   },
   {

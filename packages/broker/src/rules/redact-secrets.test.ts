@@ -40,3 +40,13 @@ test('without secrets everything stays as it is', () => {
   assert.equal(createRedactor([]).json(value), value);
   assert.equal(createRedactor(['abc']).text('abcdef'), 'abcdef', 'too short to be told from chance');
 });
+
+test('a line of a secret of several lines does not come back alone, in text or in JSON; its frame may', () => {
+  const key =
+    '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49\nAwEHBG0wawIBAQQg\n-----END PRIVATE KEY-----\n';
+  for (const secret of [key, JSON.stringify({ type: 'service_account', private_key: key })]) {
+    const { text } = createRedactor([secret]);
+    assert.equal(text('it is MIGHAgEAMBMGByqGSM49AgEGCCqGSM49!'), `it is ${REDACTED}!`);
+    assert.equal(text('-----BEGIN PRIVATE KEY-----'), '-----BEGIN PRIVATE KEY-----');
+  }
+});

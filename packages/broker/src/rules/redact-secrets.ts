@@ -4,7 +4,9 @@ import type { Json } from '@countersign/contract/json.ts';
 export const REDACTED = '[redacted]';
 
 /** Shorter values occur by chance everywhere; replacing them would destroy answers and hide nothing. */
-const SHORTEST_SECRET = 4;
+export const SHORTEST_SECRET = 4;
+/** A line of a secret of several lines that is told alone; shorter ones occur by chance. */
+const SHORTEST_LINE = 16;
 /** A base64 fragment shorter than this occurs by chance. */
 const SHORTEST_FRAGMENT = 8;
 
@@ -36,10 +38,17 @@ function redactJson(value: Json, text: (value: string) => string): Json {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [text(key), redactJson(item, text)]));
 }
 
+/** Keys in PEM and in JSON come back line by line where a program prints a part; their frame is no secret. */
+function withLines(secret: string): string[] {
+  const lines = secret.split(/\r?\n|\\n/);
+  if (lines.length === 1) return [secret];
+  return [secret, ...lines.filter((line) => line.length >= SHORTEST_LINE && !line.startsWith('-----'))];
+}
+
 /** All spellings, longest first, so that a longer one is not left half replaced. */
 function needlesOf(secrets: readonly string[]): string[] {
   const all = new Set<string>();
-  for (const secret of secrets) {
+  for (const secret of secrets.flatMap(withLines)) {
     if (secret.length < SHORTEST_SECRET) continue;
     const hex = Buffer.from(secret, 'utf8').toString('hex');
     const quoted = JSON.stringify(secret).slice(1, -1);

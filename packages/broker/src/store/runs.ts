@@ -139,7 +139,8 @@ export async function openTriggeredRun(
     return { run: fromRow(live), opened: false };
   }
   const run = { ...fresh, labels: await labelsOfLiveRuns(tx, fresh, times.usable_ms) };
-  for (const idle of await tx.all<RunRow>(OF_TRIGGER, tenant, agent, trigger, bound)) await endRun(tx, idle.id, now);
+  for (const idle of await tx.all<RunRow>(OF_TRIGGER, tenant, agent, trigger, bound))
+    await endRun(tx, idle.id, now);
   await insertRun(tx, run);
   return { run, opened: true };
 }

@@ -199,56 +199,6 @@ identities:
     },
   ],
   [
-    'a verifier of context that names a tool which does not exist',
-    {
-      'countersign.yaml': [
-        [
-          'user: {type: string, maxLength: 64}',
-          'user: {type: string, maxLength: 64, verify: {tool: read_tickets, as: [watch-agent], args: {}, expect: [response.open]}}',
-        ],
-      ],
-    },
-  ],
-  [
-    'a verifier of context that is not a read, of an agent that does not exist',
-    {
-      'countersign.yaml': [
-        [
-          'user: {type: string, maxLength: 64}',
-          'user: {type: string, maxLength: 64, verify: {tool: send_reply, as: [watch-agnt], args: {}, expect: [response.open]}}',
-        ],
-      ],
-    },
-  ],
-  [
-    'a verifier of context whose arguments do not fit, and whose expectation reads too much',
-    {
-      'countersign.yaml': [
-        [
-          'user: {type: string, maxLength: 64}',
-          'user: {type: string, maxLength: 64, verify: {tool: read_invoice, as: [watch-agent], args: {invoices: =bound.usr, invoice: 7}, expect: [args.open, "response.("]}}',
-        ],
-      ],
-    },
-  ],
-  [
-    'two verifiers for one tenant',
-    {
-      'countersign.yaml': [
-        [
-          'user: {type: string, maxLength: 64}',
-          'user: {type: string, maxLength: 64, verify: {tool: read_invoice, as: [watch-agent, refund-agent], args: {invoice: INV-1}, expect: ["true"]}}',
-        ],
-      ],
-    },
-  ],
-  [
-    'an argument that must be equal to context which nobody declares',
-    {
-      'tools/read_ticket.yaml': [['effect: read', 'effect: read\ncontext: {equals: {tickets: args.tickt}}']],
-    },
-  ],
-  [
     'a webhook whose secret is written down',
     {
       'countersign.yaml': [

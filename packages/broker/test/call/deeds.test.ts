@@ -108,6 +108,20 @@ test('a tool that is not granted looks exactly like one that does not exist', as
   assert.equal(words(unknown.problem?.detail).replace('nothing_here', ''), words(none.problem?.detail));
 });
 
+test('an agent sees the run that it is in, and none of its others', async () => {
+  const runs = [1, 2].map((n) => desk.openRun('desk', 'bot', { ticket: `ZD-${n}` }));
+  const [one, two] = await Promise.all(runs);
+  const authorization = `Bearer ${await desk.token('bot', { runToken: one!.run_token })}`;
+  const see = (path: string) => desk.send(null, 'GET', path, undefined, { authorization });
+  assert.equal((await see(`/v1/runs/${one!.run_id}`)).status, 200, 'control');
+  assert.equal((await see(`/v1/runs/${two!.run_id}`)).status, 404);
+  const listed = (await see('/v1/runs')).body['runs'] as JsonObject[];
+  assert.deepEqual(
+    listed.map((each) => each['run_id']),
+    [one!.run_id],
+  );
+});
+
 test('reading what outsiders wrote labels the run, before and for good', async () => {
   const run = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
   const note = await desk.call('bot', 'read_note', { note: 'N-1' }, { runToken: run.run_token });

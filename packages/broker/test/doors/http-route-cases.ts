@@ -151,7 +151,7 @@ export const routeCases: readonly RouteCase[] = [
     method: 'GET',
     path: ({ run }) => `/v1/runs/${run}`,
     status: 200,
-    who: ['desk-agent', 'desk-orchestrator', ...EVERY_ROLE],
+    who: ['desk-orchestrator', ...EVERY_ROLE],
     absent: () => `/v1/runs/run_${NOBODY}`,
   },
   {

@@ -209,6 +209,14 @@ describe('a person whom only the provider knows, suspended', () => {
 });
 
 describe('whoever holds a role taken in an emergency', () => {
+  test('invites nobody else to a passkey, which would outlive it; an admin does', async () => {
+    const begun = await desk.send('cleo', 'POST', '/v1/break-glass', { reason: 'test', role: 'admin' });
+    assert.equal(begun.status, 201, JSON.stringify(begun.body));
+    assert.equal((await desk.send('cleo', 'POST', '/v1/people/ana/passkeys')).status, 403);
+    assert.equal((await desk.send('ben', 'POST', '/v1/people/ana/passkeys')).status, 201, 'control');
+    await desk.send('cleo', 'DELETE', `/v1/break-glass/${String(begun.body['break_glass_id'])}`);
+  });
+
   test('undoes, suspends, revokes tokens, sets secrets and rotates keys under the id of that emergency', async () => {
     const { run_token } = await desk.openRun('desk', 'bot', { ticket: 'ZD-1' });
     const args = { account: 'AC-1', amount_minor: 5 };
@@ -221,6 +229,8 @@ describe('whoever holds a role taken in an emergency', () => {
       assert.equal(taken.status, 201, JSON.stringify(taken.body));
       begun.push(taken.body['break_glass_id']);
     }
+    const short = await desk.send('cleo', 'POST', '/v1/secrets/a-secret', { value: '123' });
+    assert.equal(short.status, 422, JSON.stringify(short.body));
     const undone = await desk.send('cleo', 'POST', undo, {});
     assert.equal(undone.body['state'], 'undone', JSON.stringify(undone.body));
     const reason = 'test';
