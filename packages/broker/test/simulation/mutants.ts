@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
     `the owner's vote counts where the rule excludes it`,
     edit(
       'rules/approval.ts',
-      `return !(ask.excluding.includes('owner') && [electorate.owner, electorate.asker].includes(person));`,
+      `return !(ask.excluding.includes('owner') && [owner, asker, ...hand_owners].includes(person));`,
       'return true;',
     ),
   ),
