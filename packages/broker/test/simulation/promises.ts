@@ -242,12 +242,21 @@ export class Promises {
     if (doubt === undefined) throw new Broken(`${tool} ${id} is in doubt, and nobody looks for it`);
     const { next_at_ms, tries, resends, why } = doubt;
     const sent_often = resends >= RESENDS;
+    if (next_at_ms === null && (LEFT_TO_PEOPLE.includes(tool) || sent_often)) return;
+    // Nothing is sent again for an agent that the bundle suspends: the deed waits, as under a halt.
     const agent = this.#requests.get(id)?.agent ?? '';
-    const suspended = variants.some(({ rules }) => rules.suspended.includes(agent));
-    if (next_at_ms === null && (LEFT_TO_PEOPLE.includes(tool) || sent_often || suspended)) return;
+    if (next_at_ms !== null && this.#inForce()?.rules.suspended.includes(agent) === true) return;
     // A refusal tells nothing of an earlier attempt: it is sent again until a person is asked.
     if (this.#outside().refuses(id)) return;
     throw new Broken(`${tool} ${id} is in doubt after ${tries} tries, with every system well: ${why}`);
+  }
+
+  /** The variant that was activated last. */
+  #inForce(): (typeof variants)[number] | undefined {
+    const activated = this.#record()
+      .entries()
+      .findLast(({ kind }) => kind === 'bundle.activated');
+    return variants.find(({ bundle }) => bundle.revision === activated?.facts['bundle']);
   }
 
   /** What was reserved is posted or given back, as the call ended; the counters are the sums of that. */
