@@ -86,7 +86,12 @@ export async function openSimulated(
     thread.serve(writer);
     const store = SqliteStore.start(thread as unknown as Worker, reader, { release: () => undefined }, file);
     thread.emit('message', { ready: true } satisfies Reply);
-    return { store: overtaken(await store, around), kill: () => close(db, reader) };
+    const kill = (): void => {
+      db.close();
+      // What a dead process was reading goes nowhere, and must not fail in the middle of this turn of the loop either.
+      setImmediate(() => reader.close());
+    };
+    return { store: overtaken(await store, around), kill };
   } catch (error) {
     close(db, reader);
     throw error;
