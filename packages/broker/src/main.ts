@@ -42,7 +42,8 @@ import { HeldSecrets } from '#credentials/held-secrets.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { createFileVault } from '#credentials/oauth/vault.ts';
 import type { ProviderWorld } from '#credentials/provider.ts';
-import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
+import { createHandleSeal } from '#credentials/seal-handle.ts';
+import { KEY_BYTES } from '#credentials/sealed/seal.ts';
 import { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import { createSealedVault } from '#credentials/sealed/sealed-vault.ts';
 import { mountBare } from '#http/bare-door.ts';
@@ -148,7 +149,7 @@ export async function startBroker(
   });
   const providers: ProviderWorld = {
     ...{ readSecret, clock, random, sealed, oauth },
-    seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), SEAL_KEY_BYTES)),
+    seal: createHandleSeal(openSecretKey(join(keys, 'leases.key'), KEY_BYTES)),
     network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
   };
   const identity = createIdentity({

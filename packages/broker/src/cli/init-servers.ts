@@ -8,7 +8,8 @@ import { ConnectorRefused } from '#connectors/connector-deps.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { listUpstreamTools } from '#connectors/mcp/list-upstream-tools.ts';
 import { createCredentials } from '#credentials/create-credentials.ts';
-import { createHandleSeal, SEAL_KEY_BYTES } from '#credentials/seal-handle.ts';
+import { createHandleSeal } from '#credentials/seal-handle.ts';
+import { KEY_BYTES } from '#credentials/sealed/seal.ts';
 import { CliFailure, EXIT } from './exit.ts';
 import { countOf } from './mistakes.ts';
 import { printable } from './printable.ts';
@@ -100,7 +101,7 @@ async function listTools(
   try {
     const credentials = createCredentials(new Map([[spec.name, spec]]), {
       ...{ readSecret, clock, random: randomBytes, oauth: null, sealed: null },
-      seal: createHandleSeal(randomBytes(SEAL_KEY_BYTES)),
+      seal: createHandleSeal(randomBytes(KEY_BYTES)),
       network: ({ allow_private, ca }) => createDiscoveredNetwork(allow_private, ca),
     });
     const listed = await listUpstreamTools(spec, {

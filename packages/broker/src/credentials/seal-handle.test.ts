@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { createHandleSeal, SEAL_KEY_BYTES } from './seal-handle.ts';
+import { createHandleSeal } from './seal-handle.ts';
+import { KEY_BYTES } from './sealed/seal.ts';
 
-const key = randomBytes(SEAL_KEY_BYTES);
+const key = randomBytes(KEY_BYTES);
 const seal = createHandleSeal(key);
 const handle = { token: 'ghs_secret' };
 
@@ -21,7 +22,7 @@ test('equal handles are sealed differently', () => {
 
 test('another key, another credential or one changed bit opens nothing', () => {
   const sealed = seal.seal('a', handle);
-  assert.equal(createHandleSeal(randomBytes(SEAL_KEY_BYTES)).open('a', sealed), undefined);
+  assert.equal(createHandleSeal(randomBytes(KEY_BYTES)).open('a', sealed), undefined);
   assert.equal(seal.open('b', sealed), undefined);
   const bytes = Buffer.from(sealed, 'base64url');
   for (const at of [0, 12, bytes.length - 1]) {

@@ -2,11 +2,16 @@
 import { MintRefused } from './mint-refused.ts';
 import type { ReadSecret } from './provider.ts';
 
-/** The text without the line break that ends most files. */
+/** The text without the line break that ends most files. Rejects as the reader does. */
+export async function textBehind(reference: string, readSecret: ReadSecret): Promise<string> {
+  return (await readSecret(reference)).replace(/\r?\n$/, '');
+}
+
+/** Of a provider that cannot do without it. Throws `MintRefused`. */
 export async function secretOf(reference: string, readSecret: ReadSecret): Promise<string> {
   let text: string;
   try {
-    text = (await readSecret(reference)).replace(/\r?\n$/, '');
+    text = await textBehind(reference, readSecret);
   } catch {
     throw new MintRefused(`the secret behind ${reference} cannot be read`);
   }

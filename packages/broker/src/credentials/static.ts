@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '@countersign/contract/
 import type { Credential, CredentialProvider, Minted, MintRequest } from '#rules/credential.ts';
 import { type Injection, inject, mayBeHeader, mayBeVariable } from './injection.ts';
 import type { ProviderKind, ReadSecret } from './provider.ts';
+import { textBehind } from './secret-of.ts';
 
 export const staticKind: ProviderKind = {
   grade: () => ({
@@ -66,8 +67,7 @@ export function createStaticProvider(
   const load = async (): Promise<Omit<Credential, 'scope'> | string> => {
     let secret: string;
     try {
-      // A file usually ends with a line break that is not part of the secret.
-      secret = (await readSecret(value)).replace(/\r?\n$/, '');
+      secret = await textBehind(value, readSecret);
     } catch {
       return `the secret behind ${value} cannot be read`;
     }

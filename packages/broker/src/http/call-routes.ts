@@ -17,9 +17,9 @@ import {
   answer,
   personOf,
   presentedOf,
-  principalOf,
   type Reach,
   type Route,
+  viewerOf,
 } from './route.ts';
 
 const WAIT_S_MAX = 60;
@@ -234,10 +234,6 @@ async function waitForCall(reach: Reach, viewer: Viewer, id: string, wait_ms: nu
   } finally {
     closing.removeEventListener('abort', stop);
   }
-}
-
-function viewerOf(asking: Asking): Viewer {
-  return { principal: principalOf(asking), run_id: asking.run_id };
 }
 
 function waitOf({ query }: Asking): number {

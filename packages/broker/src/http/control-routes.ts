@@ -7,7 +7,7 @@ import type {
   UndoRequest,
   VoteRequest,
 } from '@countersign/contract/wire.ts';
-import { answer, orchestratorOf, personOf, principalOf, type Route } from './route.ts';
+import { answer, orchestratorOf, personOf, principalOf, type Route, viewerOf } from './route.ts';
 
 const EVERYBODY_WITH_A_ROLE = ['approver', 'operator', 'auditor', 'admin'] as const;
 const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const;
@@ -39,8 +39,7 @@ const runRoutes: readonly Route[] = [
     async handle(asking) {
       const { deeds, world } = asking.reach;
       const filter = { limit: Number(asking.query.limit ?? 50) };
-      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
-      return answer(await deeds.listRuns(world, viewer, filter), (runs) => ({ runs }));
+      return answer(await deeds.listRuns(world, viewerOf(asking), filter), (runs) => ({ runs }));
     },
   },
   {
@@ -53,8 +52,7 @@ const runRoutes: readonly Route[] = [
     problems: ['not_found'],
     async handle(asking) {
       const { deeds, world } = asking.reach;
-      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
-      return answer(await deeds.showRun(world, viewer, asking.params.id!));
+      return answer(await deeds.showRun(world, viewerOf(asking), asking.params.id!));
     },
   },
   {
@@ -118,8 +116,7 @@ const approvalRoutes: readonly Route[] = [
     problems: ['not_found'],
     async handle(asking) {
       const { deeds, world } = asking.reach;
-      const viewer = { principal: principalOf(asking), run_id: asking.run_id };
-      return answer(await deeds.showApproval(world, viewer, asking.params.id!));
+      return answer(await deeds.showApproval(world, viewerOf(asking), asking.params.id!));
     },
   },
   {

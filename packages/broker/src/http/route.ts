@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, type ProblemCode, problem } from '@countersign/contract/problem.ts';
 import type { Activation } from '#admin/bundle.ts';
+import type { Viewer } from '#admin/calls.ts';
 import type { Result } from '#admin/result.ts';
 import type { World } from '#call/world.ts';
 import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
@@ -151,4 +152,8 @@ export function principalOf({ principal }: Asking): Principal {
 export function presentedOf({ presented }: Asking): Presented {
   if (presented === null) throw new Error('a guarded route ran without a token');
   return presented;
+}
+
+export function viewerOf(asking: Asking): Viewer {
+  return { principal: principalOf(asking), run_id: asking.run_id };
 }

@@ -9,13 +9,11 @@ import { useAssertion } from '#store/assertions.ts';
 import type { Store } from '#store/store.ts';
 import { noteToken } from '#store/uses.ts';
 import { type Algorithm, importRegisteredKey, isAlgorithm, type RegisteredKey } from './jwk.ts';
-import { decodeJws } from './jws.ts';
+import { decodeJws, refusedMember } from './jws.ts';
 
 const LIFETIME_MAX_MS = 300_000;
 const CLOCK_SKEW_MS = 60_000;
 const JTI_LENGTH_MAX = 255;
-/** Header members that name or carry a key, or change how the token reads: a registered key needs none. */
-const HEADERS_REFUSED = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'];
 
 export interface AssertionContext {
   /** Audiences that name us: the issuer and the token endpoint. */
@@ -76,10 +74,7 @@ function checkHeader(header: JsonObject): string | null {
   // RFC 7519 §5.1: typ is a media type, compared without case; other types are other kinds of token.
   if (typ !== undefined && !(typeof typ === 'string' && typ.toLowerCase() === 'jwt')) return 'typ is not JWT';
   if (kid !== undefined && typeof kid !== 'string') return 'kid is not a string';
-  for (const name of HEADERS_REFUSED) {
-    if (Object.hasOwn(header, name)) return `header ${name} is refused`;
-  }
-  return null;
+  return refusedMember(header);
 }
 
 /** RFC 7523 §3, with the one audience that rfc7523bis asks for, and a short life. */

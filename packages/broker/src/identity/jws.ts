@@ -6,6 +6,15 @@ import { isJsonObject, type JsonObject } from '@countersign/contract/json.ts';
 export const TOKEN_LENGTH_MAX = 8_192;
 const DEPTH_MAX = 4;
 
+/** Header members that name or carry a key, or change how the token reads: whoever verifies one has the only keys. */
+const HEADERS_REFUSED = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'];
+
+/** What in a header is not accepted of any token that was signed elsewhere, for the log; or null. */
+export function refusedMember(header: JsonObject): string | null {
+  const refused = HEADERS_REFUSED.find((name) => Object.hasOwn(header, name));
+  return refused === undefined ? null : `header ${refused} is refused`;
+}
+
 export interface DecodedJws {
   readonly header: JsonObject;
   readonly claims: JsonObject;

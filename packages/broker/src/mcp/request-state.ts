@@ -1,15 +1,14 @@
 // Seals the state that an upstream wants back with the answers to its demand: an agent can neither read nor bend it.
-import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { World } from '#call/world.ts';
+import { KEY_BYTES, NONCE_BYTES, open, SealBroken, seal } from '#credentials/sealed/seal.ts';
 import type { Agent } from '#rules/principal.ts';
 
 const TTL_MS = 900_000;
 /** Demands remembered; beyond this all are forgotten, and their upstreams ask again. */
 const DEMANDS_MAX = 10_000;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const TIME_BYTES = 8;
 
 /** What a state belongs to: it opens for the same agent, tool and arguments only. */
@@ -27,7 +26,7 @@ export class RequestStates {
 
   constructor(world: World) {
     this.#world = world;
-    this.#key = world.random(32);
+    this.#key = world.random(KEY_BYTES);
   }
 
   /** Notes what an upstream asked this agent for, so that nothing else is ever answered. */
@@ -46,32 +45,25 @@ export class RequestStates {
   }
 
   seal(state: string, bound: Bound): string {
-    const nonce = this.#world.random(NONCE_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(digest(bound));
     const expires = Buffer.alloc(TIME_BYTES);
     expires.writeBigInt64BE(BigInt(this.#world.clock.now() + TTL_MS));
-    const sealed = Buffer.concat([cipher.update(expires), cipher.update(state, 'utf8'), cipher.final()]);
-    return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
+    const text = Buffer.concat([expires, Buffer.from(state, 'utf8')]);
+    const sealed = seal(text, this.#key, this.#world.random(NONCE_BYTES), digest(bound));
+    return Buffer.from(sealed).toString('base64url');
   }
 
   /** Null for what was not sealed here, for this, or not lately. */
   open(sealed: string, bound: Bound): string | null {
     const bytes = Buffer.from(sealed, 'base64url');
-    if (bytes.length < NONCE_BYTES + TAG_BYTES + TIME_BYTES || bytes.toString('base64url') !== sealed)
-      return null;
-    const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, NONCE_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(digest(bound)).setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+    if (bytes.toString('base64url') !== sealed) return null;
     try {
-      const open = Buffer.concat([
-        decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)),
-        decipher.final(),
-      ]);
-      if (open.readBigInt64BE(0) < BigInt(this.#world.clock.now())) return null;
-      return open.subarray(TIME_BYTES).toString('utf8');
-    } catch {
-      return null;
+      const text = open(bytes, this.#key, digest(bound));
+      return text.readBigInt64BE(0) < BigInt(this.#world.clock.now())
+        ? null
+        : text.subarray(TIME_BYTES).toString('utf8');
+    } catch (error) {
+      if (error instanceof SealBroken) return null;
+      throw error;
     }
   }
 }

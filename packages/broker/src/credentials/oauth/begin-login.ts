@@ -5,6 +5,7 @@ import {
   generateRandomState,
   validateAuthResponse,
 } from 'oauth4webapi';
+import type { ReadSecret } from '../provider.ts';
 import { type Challenge, readChallenge } from './challenge.ts';
 import { authenticationOf, chooseClient } from './client.ts';
 import { discover } from './discover.ts';
@@ -13,7 +14,6 @@ import type { OauthNetwork } from './network.ts';
 import type { OauthOptions } from './options.ts';
 import { openProofKey } from './proof-key.ts';
 import { readTokens } from './read-tokens.ts';
-import type { ReadSecret } from './referred-secret.ts';
 import { asRefusal, OauthRefused, step } from './refusal.ts';
 import { tokensByCode } from './request-tokens.ts';
 import { chooseScopes, scopeList } from './scopes.ts';

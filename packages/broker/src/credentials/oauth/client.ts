@@ -10,10 +10,11 @@ import {
   PrivateKeyJwt,
   processDynamicClientRegistrationResponse,
 } from 'oauth4webapi';
+import type { ReadSecret } from '../provider.ts';
 import type { AuthMethod } from './auth-method.ts';
 import type { OauthNetwork } from './network.ts';
 import type { GivenClient } from './options.ts';
-import { type ReadSecret, secretAt, signingKey } from './referred-secret.ts';
+import { secretAt, signingKey } from './referred-secret.ts';
 import { OauthRefused, step } from './refusal.ts';
 
 /** A client as a grant remembers it. It belongs to the issuer that gave it and is shown to no other (SEP-2352). */

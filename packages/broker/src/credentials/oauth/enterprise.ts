@@ -1,11 +1,12 @@
 // Enterprise-managed authorization: the identity provider vouches for the broker at one authorization server (ID-JAG).
 import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose';
 import { genericTokenEndpointRequest, processGenericTokenEndpointResponse } from 'oauth4webapi';
+import type { ReadSecret } from '../provider.ts';
 import { authenticationOf, chooseClient, through } from './client.ts';
 import { findAuthorizationServer } from './discover.ts';
 import type { OauthNetwork } from './network.ts';
 import type { EnterpriseOptions, OauthOptions } from './options.ts';
-import { type ReadSecret, secretAt } from './referred-secret.ts';
+import { secretAt } from './referred-secret.ts';
 import { OauthRefused, step } from './refusal.ts';
 import type { TokenRequest } from './request-tokens.ts';
 

@@ -2,12 +2,12 @@
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
 import type { Credential, CredentialProvider, Refusal } from '#rules/credential.ts';
+import type { ReadSecret } from '../provider.ts';
 import { readChallenge } from './challenge.ts';
 import { asRecord, type Grant, readGrant, type Tokens } from './grant.ts';
 import type { OauthNetwork } from './network.ts';
 import { actsForItself, type OauthOptions, oauthOptions } from './options.ts';
 import type { ProofKey } from './proof-key.ts';
-import type { ReadSecret } from './referred-secret.ts';
 import type { Renewal, Renewed } from './renew-tokens.ts';
 import { seededGrant } from './seeded-grant.ts';
 import type { Vault } from './vault.ts';

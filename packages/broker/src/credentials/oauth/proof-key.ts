@@ -3,8 +3,9 @@ import { createHash, createPrivateKey, createPublicKey, randomUUID, type webcryp
 import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
 import { DPoP, type DPoPHandle } from 'oauth4webapi';
 import type { RequestProof } from '#rules/credential.ts';
+import type { ReadSecret } from '../provider.ts';
 import { readChallenge } from './challenge.ts';
-import { type ReadSecret, secretAt } from './referred-secret.ts';
+import { secretAt } from './referred-secret.ts';
 import { OauthRefused } from './refusal.ts';
 
 /** INVARIANT: the private key leaves the process by no way: it cannot be exported, and nothing here writes. */

@@ -1,13 +1,13 @@
 // Reads what a connector's file refers to, `env:NAME` or `file:/path`: secrets, tokens and private keys, anew each time.
 import { createPrivateKey, type webcrypto } from 'node:crypto';
+import type { ReadSecret } from '../provider.ts';
+import { textBehind } from '../secret-of.ts';
 import { OauthRefused } from './refusal.ts';
-
-export type ReadSecret = (reference: string) => Promise<string>;
 
 /** Throws `OauthRefused`, which names the reference and never what is behind it. */
 export async function secretAt(reference: string, readSecret: ReadSecret): Promise<string> {
   try {
-    return (await readSecret(reference)).replace(/\r?\n$/, '');
+    return await textBehind(reference, readSecret);
   } catch {
     throw new OauthRefused(`the secret behind ${reference} cannot be read`);
   }

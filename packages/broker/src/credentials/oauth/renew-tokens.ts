@@ -1,5 +1,6 @@
 // Fresh tokens without a person: by the refresh token of a grant, or by what the broker holds itself.
 import type { TokenEndpointResponse } from 'oauth4webapi';
+import type { ReadSecret } from '../provider.ts';
 import { NO_CHALLENGE } from './challenge.ts';
 import { authenticationOf, chooseClient } from './client.ts';
 import { discover } from './discover.ts';
@@ -9,7 +10,6 @@ import type { OauthNetwork } from './network.ts';
 import type { OauthGrant, OauthOptions } from './options.ts';
 import { openProofKey, type ProofKey } from './proof-key.ts';
 import { readTokens } from './read-tokens.ts';
-import type { ReadSecret } from './referred-secret.ts';
 import { asRefusal, OauthRefused } from './refusal.ts';
 import {
   type TokenRequest,

@@ -1,6 +1,7 @@
 // A grant that begins with a refresh token which somebody obtained otherwise and put behind a reference.
 import { createHash } from 'node:crypto';
 import type { ReadSecret } from '../provider.ts';
+import { textBehind } from '../secret-of.ts';
 import type { Grant } from './grant.ts';
 import type { OauthOptions } from './options.ts';
 
@@ -16,7 +17,7 @@ export async function seededGrant(
   const { refresh_token: reference, token_endpoint, issuer, method } = seed!;
   let first: string;
   try {
-    first = (await readSecret(reference)).replace(/\r?\n$/, '');
+    first = await textBehind(reference, readSecret);
   } catch {
     return kept ?? `the secret behind ${reference} cannot be read`;
   }

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, SignJWT } from 'jose';
 import type { ClientAuth } from 'oauth4webapi';
+import type { ReadSecret } from '../provider.ts';
 import type { OauthClient } from './client.ts';
 import type { OauthOptions, WorkloadOptions } from './options.ts';
-import { type ReadSecret, secretAt, signingKey } from './referred-secret.ts';
+import { secretAt, signingKey } from './referred-secret.ts';
 import { OauthRefused } from './refusal.ts';
 
 export interface WorkloadFacts {

@@ -2,11 +2,9 @@
 import type { Json, JsonObject } from '@countersign/contract/json.ts';
 import type { TrustedIssuer } from '#rules/federation.ts';
 import { issuerPresets } from '#rules/issuer-presets.ts';
-import type { DecodedJws } from '../jws.ts';
+import { type DecodedJws, refusedMember } from '../jws.ts';
 import { KID_LENGTH_MAX } from './issuer-keys.ts';
 
-/** Header members that name or carry a key, or change how the token reads: the issuer's own set has the only keys. */
-const HEADERS_REFUSED = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'enc'];
 const TEXT_LENGTH_MAX = 255;
 /** Seconds; the year 33658. What is later is no date. */
 const NUMERIC_DATE_MAX = 1e12;
@@ -49,8 +47,7 @@ function headerMistake({ alg, typ, kid, ...more }: JsonObject, issuer: TrustedIs
   if (kind === undefined || !issuerPresets[issuer.preset].typ.includes(kind))
     return 'typ is not that of its tokens';
   if (kid !== undefined && !isText(kid, KID_LENGTH_MAX)) return 'kid is no short text';
-  const refused = HEADERS_REFUSED.find((name) => Object.hasOwn(more, name));
-  return refused === undefined ? null : `header ${refused} is refused`;
+  return refusedMember(more);
 }
 
 function namesMistake(
