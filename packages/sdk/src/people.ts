@@ -1,36 +1,40 @@
 // The client for people (and what acts for them): approvals, halts, and looking at what happened.
 import type {
-  AgentList,
-  AgentView,
-  AlertState,
-  AlertView,
   ApprovalStatus,
   ApprovalView,
-  BreakGlassRequest,
-  BreakGlassView,
   CallAnswer,
   CallStatus,
-  ConnectorView,
   Erasure,
-  HaltRequest,
-  HaltView,
-  PasskeyInvitation,
-  PasskeyView,
-  PersonView,
-  QuotaView,
   Receipt,
   ResolutionRequest,
   RunView,
-  SealingKeyRotation,
-  SecretView,
-  SessionView,
-  StatusView,
   ToolView,
   UndoPlan,
   UndoRequest,
   UndoStep,
-  WhoAmI,
 } from '@countersign/contract/wire.ts';
+import type {
+  AlertState,
+  AlertView,
+  ConnectorView,
+  HaltRequest,
+  HaltView,
+  QuotaView,
+  SealingKeyRotation,
+  SecretView,
+} from '@countersign/contract/wire-operations.ts';
+import type {
+  AgentList,
+  AgentView,
+  BreakGlassRequest,
+  BreakGlassView,
+  PasskeyInvitation,
+  PasskeyView,
+  PersonView,
+  SessionView,
+  StatusView,
+  WhoAmI,
+} from '@countersign/contract/wire-principals.ts';
 import type { KeySource } from './key.ts';
 import { Session } from './session.ts';
 

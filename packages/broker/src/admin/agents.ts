@@ -1,5 +1,5 @@
 // Agents and orchestrators as their keepers see them: who answers for each, how it stands, and what of it is stale.
-import type { AgentList, AgentView, StaleFinding } from '@countersign/contract/wire.ts';
+import type { AgentList, AgentView, StaleFinding } from '@countersign/contract/wire-principals.ts';
 import type { Bundle, Settings } from '#bundle/bundle.ts';
 import { visibleTools } from '#call/visible.ts';
 import type { World } from '#call/world.ts';

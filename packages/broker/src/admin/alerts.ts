@@ -1,5 +1,5 @@
 // Alerts as operators see them, and the word that somebody has seen one.
-import type { AlertState, AlertView } from '@countersign/contract/wire.ts';
+import type { AlertState, AlertView } from '@countersign/contract/wire-operations.ts';
 import { tenantLog } from '#call/logs.ts';
 import type { World } from '#call/world.ts';
 import { linkOf } from '#rules/alert.ts';

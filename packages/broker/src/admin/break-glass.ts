@@ -1,9 +1,10 @@
 // Break-glass: a role taken in an emergency, for a short time, loudly, and on record from its begin to its end.
 import { newId } from '@countersign/contract/ids.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import { tenantLog } from '#call/logs.ts';
 import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
-import type { Person, PersonRole } from '#rules/principal.ts';
+import type { Person } from '#rules/principal.ts';
 import { raiseGlass } from '#store/alerts.ts';
 import { endGlass, insertGlass, listOpenGlass, type StoredGlass } from '#store/break-glass.ts';
 import { appendEntry } from '#store/ledger.ts';

@@ -1,5 +1,5 @@
 // Connectors as people see them: how much of each is in use now, and what is left alone because it keeps failing.
-import type { ConnectorView } from '@countersign/contract/wire.ts';
+import type { ConnectorView } from '@countersign/contract/wire-operations.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { fail, hasRole, ok, type Result } from './result.ts';

@@ -1,6 +1,6 @@
 // Halts: the kill switch of an agent, a tool, a connector, a run, a tenant or everything.
 import { newId } from '@countersign/contract/ids.ts';
-import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wire.ts';
+import type { HaltRequest, HaltScope, HaltView } from '@countersign/contract/wire-operations.ts';
 import { INSTALLATION_LOG, tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';
 import type { World } from '#call/world.ts';

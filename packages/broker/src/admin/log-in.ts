@@ -1,5 +1,6 @@
 // What a provider's claims mean here: a person of the bundle, or one of the directory with roles by groups.
 import type { JsonObject } from '@countersign/contract/json.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import type { LoginSettings, RoleRule } from '#bundle/login-settings.ts';
 import { personOf } from '#call/people-board.ts';
@@ -7,7 +8,7 @@ import { refreshPeople } from '#call/refresh-people.ts';
 import type { World } from '#call/world.ts';
 import { groupsIn, type ProviderClaims } from '#identity/people/provider.ts';
 import { claimsMatch } from '#rules/federation.ts';
-import type { Person, PersonRole } from '#rules/principal.ts';
+import type { Person } from '#rules/principal.ts';
 import { type DirectoryPerson, forgetIdentity, keepPerson } from '#store/directory.ts';
 import { endSessionsOf } from '#store/sessions.ts';
 import type { WriteTx } from '#store/tx.ts';

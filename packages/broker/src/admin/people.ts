@@ -1,5 +1,5 @@
 // Who is asking, and who there is: people of the bundle, and those whom the provider vouches for now.
-import type { PersonView } from '@countersign/contract/wire.ts';
+import type { PersonView } from '@countersign/contract/wire-principals.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { fail, hasRole, ok, type Result } from './result.ts';

@@ -1,5 +1,5 @@
 // How far quotas are used up: what operators see of the counters of their tenant.
-import type { QuotaView } from '@countersign/contract/wire.ts';
+import type { QuotaView } from '@countersign/contract/wire-operations.ts';
 import type { World } from '#call/world.ts';
 import type { Person } from '#rules/principal.ts';
 import { holderIn, type Quota } from '#rules/quota.ts';

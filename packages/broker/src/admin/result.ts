@@ -5,7 +5,8 @@ import {
   type ProblemExtras,
   problem,
 } from '@countersign/contract/problem.ts';
-import type { Person, PersonRole, Principal } from '#rules/principal.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
+import type { Person, Principal } from '#rules/principal.ts';
 
 export type Result<T> =
   | { readonly ok: true; readonly value: T }

@@ -1,6 +1,6 @@
 // The sealed store as admins see it: set, list, remove, change the wrapping key; each recorded, none with a value.
 import type { Json } from '@countersign/contract/json.ts';
-import type { SealingKeyRotation, SecretView } from '@countersign/contract/wire.ts';
+import type { SealingKeyRotation, SecretView } from '@countersign/contract/wire-operations.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { SECRET_NAME } from '#bundle/connector-credential.ts';
 import { INSTALLATION_LOG } from '#call/logs.ts';

@@ -1,6 +1,6 @@
 // Statuses at runtime: an operator suspends, resumes or retires a principal at once, whatever the bundle says.
 import { newId } from '@countersign/contract/ids.ts';
-import type { StatusView } from '@countersign/contract/wire.ts';
+import type { StatusView } from '@countersign/contract/wire-principals.ts';
 import type { Bundle } from '#bundle/bundle.ts';
 import { tenantLog } from '#call/logs.ts';
 import { refreshHalts } from '#call/refresh-halts.ts';

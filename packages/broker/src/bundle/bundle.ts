@@ -1,7 +1,7 @@
 // The compiled bundle: everything the broker may do, immutable, named by its digest.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import type { Issue } from '@countersign/contract/problem.ts';
-import type { AlertKind } from '@countersign/contract/wire.ts';
+import type { AlertKind } from '@countersign/contract/wire-operations.ts';
 import type { PolicySet } from '#rules/decision.ts';
 import type { Expression, Template } from '#rules/expression.ts';
 import type { FactBase } from '#rules/facts.ts';

@@ -1,5 +1,5 @@
 // How people log in, how long they stay, and who may take a role in an emergency: as the settings say.
-import type { PersonRole } from '#rules/principal.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 
 /** The identity provider with which people log in. */
 export interface LoginSettings {

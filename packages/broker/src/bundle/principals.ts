@@ -1,7 +1,8 @@
 // Compiles agents, orchestrators and people: names unique across all of them, owners and tenants that exist.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { isJsonObject } from '@countersign/contract/json.ts';
-import type { Agent, Orchestrator, Person, Principal, PrincipalStatus } from '#rules/principal.ts';
+import type { PrincipalStatus } from '@countersign/contract/wire-principals.ts';
+import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { Settings } from './bundle.ts';
 import { checkOf } from './check-shape.ts';
 import { checkApart, identitiesOf, type PlacedIdentity } from './identities.ts';

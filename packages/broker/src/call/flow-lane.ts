@@ -1,6 +1,6 @@
 // What goes to one connector: a breaker for each operation, so many attempts at once and a second, first come, first served.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { BreakerView } from '@countersign/contract/wire.ts';
+import type { BreakerView } from '@countersign/contract/wire-operations.ts';
 import type { Reply, StopSignal } from '#connectors/connector.ts';
 import { askBreaker, type Breaker, CLOSED, type Told, tellBreaker } from '#rules/breaker.ts';
 import type { FlowRule } from '#rules/flow-rule.ts';

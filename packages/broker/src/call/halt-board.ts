@@ -1,5 +1,5 @@
 // The halts in force and the agents that are not active, in memory: asked before every attempt; admit asks the store.
-import type { HaltScope } from '@countersign/contract/wire.ts';
+import type { HaltScope } from '@countersign/contract/wire-operations.ts';
 import type { StopListener, StopSignal } from '#connectors/connector.ts';
 import type { Agent } from '#rules/principal.ts';
 

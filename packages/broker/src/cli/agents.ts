@@ -1,5 +1,5 @@
 // `countersign agents`: who acts here, who answers for it, how it stands, and what of it is stale.
-import type { AgentList, AgentView, StaleFinding } from '@countersign/contract/wire.ts';
+import type { AgentList, AgentView, StaleFinding } from '@countersign/contract/wire-principals.ts';
 import type { Command } from 'commander';
 import { agentFileCommands } from './agent-files.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';

@@ -1,5 +1,5 @@
 // `countersign alerts`: what went severely wrong, who was told of it, and the word that somebody has seen it.
-import type { AlertState, AlertView } from '@countersign/contract/wire.ts';
+import type { AlertState, AlertView } from '@countersign/contract/wire-operations.ts';
 import { type Command, Option } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { printableJson, printableTable, printableTime } from './printable.ts';

@@ -1,5 +1,5 @@
 // `countersign break-glass`: takes a role in an emergency, says which last, gives one back.
-import type { BreakGlassView } from '@countersign/contract/wire.ts';
+import type { BreakGlassView } from '@countersign/contract/wire-principals.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '#bundle/duration.ts';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';

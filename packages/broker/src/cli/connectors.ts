@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ConnectorView } from '@countersign/contract/wire.ts';
+import type { ConnectorView } from '@countersign/contract/wire-operations.ts';
 import type { Command } from 'commander';
 import type { Bundle, ConnectorSpec } from '#bundle/bundle.ts';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';

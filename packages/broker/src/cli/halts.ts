@@ -1,5 +1,10 @@
 // `countersign halt`, `halts`, `lift`: the kill switch.
-import { HALT_SCOPES, type HaltRequest, type HaltScope, type HaltView } from '@countersign/contract/wire.ts';
+import {
+  HALT_SCOPES,
+  type HaltRequest,
+  type HaltScope,
+  type HaltView,
+} from '@countersign/contract/wire-operations.ts';
 import { Argument, type Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';

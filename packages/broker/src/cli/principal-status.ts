@@ -1,5 +1,5 @@
 // `suspend`, `resume` and `retire` of agents, orchestrators and people: at once, whatever the bundle says.
-import type { StatusView } from '@countersign/contract/wire.ts';
+import type { StatusView } from '@countersign/contract/wire-principals.ts';
 import type { StatusKind, StatusVerb } from '@countersign/sdk/people';
 import type { Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';

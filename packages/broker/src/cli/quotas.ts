@@ -1,5 +1,5 @@
 // `countersign quotas`: how far quotas are used up.
-import type { QuotaView } from '@countersign/contract/wire.ts';
+import type { QuotaView } from '@countersign/contract/wire-operations.ts';
 import type { Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { printableJson, printableTable, printableTime } from './printable.ts';

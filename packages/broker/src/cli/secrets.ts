@@ -1,5 +1,5 @@
 // `countersign secrets`: sets, lists and removes secrets of the sealed store; a value comes by standard input only.
-import type { SecretView } from '@countersign/contract/wire.ts';
+import type { SecretView } from '@countersign/contract/wire-operations.ts';
 import type { Command } from 'commander';
 import { type CliWorld, type ConnectionOptions, connect, withConnection } from './connection.ts';
 import { CliFailure, EXIT } from './exit.ts';

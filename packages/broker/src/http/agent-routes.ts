@@ -1,5 +1,5 @@
 // Routes of agents, and of how every principal stands: listed for its keepers, suspended and retired at once.
-import type { StatusRequest } from '@countersign/contract/wire.ts';
+import type { StatusRequest } from '@countersign/contract/wire-principals.ts';
 import type { Principal } from '#rules/principal.ts';
 import { answer, type Grantee, personOf, type Route } from './route.ts';
 

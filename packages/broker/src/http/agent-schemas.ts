@@ -1,6 +1,6 @@
 // JSON Schemas (2020-12) of what the HTTP door answers about agents, and about how a principal stands.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { STALE_KINDS } from '@countersign/contract/wire.ts';
+import { STALE_KINDS } from '@countersign/contract/wire-principals.ts';
 import { anything, closed, names, ref, time } from './schema-parts.ts';
 
 const lastUsed: JsonObject = { type: ['integer', 'null'], description: 'Milliseconds since the epoch.' };

@@ -1,6 +1,6 @@
 // JSON Schemas (2020-12) of what the HTTP door answers about alerts.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { ALERT_KINDS } from '#rules/alert.ts';
+import { ALERT_KINDS } from '@countersign/contract/wire-operations.ts';
 import { closed, listOf, ref, time } from './schema-parts.ts';
 
 export const alertAnswers = {

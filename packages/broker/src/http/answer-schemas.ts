@@ -1,7 +1,8 @@
 // JSON Schemas (2020-12) of what the HTTP door answers: OpenAPI publishes them.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { problems } from '@countersign/contract/problem.ts';
-import { CALL_STATUSES, HALT_SCOPES } from '@countersign/contract/wire.ts';
+import { CALL_STATUSES } from '@countersign/contract/wire.ts';
+import { HALT_SCOPES } from '@countersign/contract/wire-operations.ts';
 import { agentSchemas } from './agent-schemas.ts';
 import { alertAnswers } from './alert-answers.ts';
 import { connectorSchemas, credentialGrade } from './connector-schemas.ts';

@@ -1,12 +1,6 @@
 // Routes of runs, approvals, halts, quotas, alerts and undoing: what orchestrators and people do.
-import type {
-  AlertState,
-  ApprovalStatus,
-  HaltRequest,
-  RunRequest,
-  UndoRequest,
-  VoteRequest,
-} from '@countersign/contract/wire.ts';
+import type { ApprovalStatus, RunRequest, UndoRequest, VoteRequest } from '@countersign/contract/wire.ts';
+import type { AlertState, HaltRequest } from '@countersign/contract/wire-operations.ts';
 import { answer, orchestratorOf, personOf, principalOf, type Route, viewerOf } from './route.ts';
 
 const EVERYBODY_WITH_A_ROLE = ['approver', 'operator', 'auditor', 'admin'] as const;

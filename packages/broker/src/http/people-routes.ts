@@ -7,7 +7,7 @@ import type {
   PasskeyView,
   SessionView,
   WhoAmI,
-} from '@countersign/contract/wire.ts';
+} from '@countersign/contract/wire-principals.ts';
 import { beginBreakGlass, endBreakGlass, listBreakGlass } from '#admin/break-glass.ts';
 import { askDevice, CLI_CLIENT } from '#admin/device-login.ts';
 import { invite, listPasskeys, removePasskey } from '#admin/passkeys.ts';

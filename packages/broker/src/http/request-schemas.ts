@@ -1,6 +1,7 @@
 // JSON Schemas (2020-12) of what callers send to the HTTP door: requests are checked by them.
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { CALL_TIMEOUT_MAX_MS, HALT_SCOPES, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
+import { CALL_TIMEOUT_MAX_MS, STEP_LENGTH_MAX } from '@countersign/contract/wire.ts';
+import { HALT_SCOPES } from '@countersign/contract/wire-operations.ts';
 import { anything, closed, text } from './schema-parts.ts';
 
 /** A private key or a certificate chain; what is longer is no secret of a connector. */

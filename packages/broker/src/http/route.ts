@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, type ProblemCode, problem } from '@countersign/contract/problem.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import type { Activation } from '#admin/bundle.ts';
 import type { Viewer } from '#admin/calls.ts';
 import type { Result } from '#admin/result.ts';
@@ -11,7 +12,7 @@ import type { SealedStore } from '#credentials/sealed/sealed-store.ts';
 import type { TokenIssuer, TokenKeeper } from '#identity/create-identity.ts';
 import type { Presented } from '#identity/identity.ts';
 import type { Provider } from '#identity/people/provider.ts';
-import type { Agent, Orchestrator, Person, PersonRole, Principal } from '#rules/principal.ts';
+import type { Agent, Orchestrator, Person, Principal } from '#rules/principal.ts';
 import type { AnswerSchema } from './answer-schemas.ts';
 import type { Deeds } from './deeds.ts';
 import type { ShownSession } from './people/identify.ts';

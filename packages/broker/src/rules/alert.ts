@@ -1,17 +1,8 @@
 // Which outcomes people are told of at once, what such an alert says, and when a failed delivery is tried again.
 import { canonicalize } from '@countersign/contract/canonical.ts';
-import type { AlertKind, CallStatus } from '@countersign/contract/wire.ts';
+import type { CallStatus } from '@countersign/contract/wire.ts';
+import type { AlertKind } from '@countersign/contract/wire-operations.ts';
 import { backoff_ms } from './retry.ts';
-
-export const ALERT_KINDS = [
-  'in_doubt',
-  'unverified',
-  'upstream_failed',
-  'undo_failed',
-  'needs_person',
-  'not_revoked',
-  'break_glass',
-] as const satisfies readonly AlertKind[];
 
 /** An alert about one call, or about a role taken in an emergency: ids, names and codes only, fit for any receiver. */
 export interface Alert {

@@ -1,12 +1,12 @@
 // The principals of a bundle: agents, orchestrators and people, each with public keys or foreign identities only.
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { type Problem, problem } from '@countersign/contract/problem.ts';
+import type { PersonRole, PrincipalStatus } from '@countersign/contract/wire-principals.ts';
 import type { FederatedIdentity } from './federation.ts';
 import type { Narrowing } from './narrowing.ts';
 
 /** `observe` = reads only, `suggest` = every write is held, `act` = policy decides. */
 export type AgentMode = 'observe' | 'suggest' | 'act';
-export type PrincipalStatus = 'active' | 'suspended' | 'retired';
 /** From the loosest to the strictest. */
 const STRICTNESS: readonly PrincipalStatus[] = ['active', 'suspended', 'retired'];
 
@@ -19,8 +19,6 @@ export function stricterStatus(one: PrincipalStatus, other: PrincipalStatus): Pr
 export function inactiveProblem({ name, status }: Pick<Principal, 'name' | 'status'>): Problem {
   return problem('agent_suspended', `"${name}" is ${status}; ask its owner.`);
 }
-
-export type PersonRole = 'approver' | 'operator' | 'auditor' | 'admin';
 
 interface PrincipalBase {
   /** Unique in the bundle; also the OAuth `client_id`. */

@@ -1,7 +1,7 @@
 // Alerts: raised in the transaction that records what they are about, and kept until somebody has seen them.
 import { createHash } from 'node:crypto';
 import { newId } from '@countersign/contract/ids.ts';
-import type { AlertKind, AlertState } from '@countersign/contract/wire.ts';
+import type { AlertKind, AlertState } from '@countersign/contract/wire-operations.ts';
 import type { Alert } from '#rules/alert.ts';
 import type { SqlValue, Tx } from './tx.ts';
 

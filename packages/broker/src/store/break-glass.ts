@@ -1,5 +1,5 @@
 // Roles that people have taken in an emergency: who, which, why and until when.
-import type { PersonRole } from '#rules/principal.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import type { Tx } from './tx.ts';
 
 export interface StoredGlass {

@@ -1,5 +1,5 @@
 // The directory: people whom only the identity provider knows, as their last log-in said, for a bounded time.
-import type { PersonRole } from '#rules/principal.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import type { Tx } from './tx.ts';
 
 export interface DirectoryPerson {

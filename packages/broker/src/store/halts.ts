@@ -1,5 +1,5 @@
 // Halts: what an operator has stopped, and whether that covers a call.
-import type { HaltScope } from '@countersign/contract/wire.ts';
+import type { HaltScope } from '@countersign/contract/wire-operations.ts';
 import type { Tx } from './tx.ts';
 
 export interface StoredHalt {

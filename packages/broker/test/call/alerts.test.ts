@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { AlertView } from '@countersign/contract/wire.ts';
+import type { AlertView } from '@countersign/contract/wire-operations.ts';
 import type { Connector, Reply } from '#connectors/connector.ts';
 import { type Desk, FILES, startDesk } from './desk.ts';
 import { SECRET, WebhookReceiver } from './webhook-receiver.ts';

@@ -1,7 +1,8 @@
 // A connector's bulkhead and breaker in the walk: nothing is sent that they hold back, and nothing is lost by it.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import type { CallAnswer, ConnectorView, HaltScope, RunOpened } from '@countersign/contract/wire.ts';
+import type { CallAnswer, RunOpened } from '@countersign/contract/wire.ts';
+import type { ConnectorView, HaltScope } from '@countersign/contract/wire-operations.ts';
 import { FlowBoard } from '#call/flow-board.ts';
 import { type Desk, FILES, REFUND_TOOL, startDesk } from './desk.ts';
 import { LOST, NOT_SENT, type Tampering, tamper } from './tamper.ts';

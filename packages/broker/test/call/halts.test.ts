@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, type TestContext, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { HaltScope, RunOpened } from '@countersign/contract/wire.ts';
+import type { RunOpened } from '@countersign/contract/wire.ts';
+import type { HaltScope } from '@countersign/contract/wire-operations.ts';
 import type { Attempt, Connector, Reply } from '#connectors/connector.ts';
 import { type Desk, startDesk } from './desk.ts';
 

@@ -1,7 +1,8 @@
 // Quotas under real calls: never overshot, never leaked, and told in words that say when it opens again.
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import type { CallAnswer, QuotaView } from '@countersign/contract/wire.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { QuotaView } from '@countersign/contract/wire-operations.ts';
 import type { Clock } from '#call/clock.ts';
 import type { Connector, Reply } from '#connectors/connector.ts';
 import type { BundleFiles } from '../harness.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import type { AgentView, RunOpened, StatusView } from '@countersign/contract/wire.ts';
+import type { RunOpened } from '@countersign/contract/wire.ts';
+import type { AgentView, StatusView } from '@countersign/contract/wire-principals.ts';
 import { putStatus } from '#store/statuses.ts';
 import { assertion } from '../harness.ts';
 import { atMcp } from './at-mcp.ts';

@@ -4,7 +4,7 @@ import { createPrivateKey } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { AgentList, AgentView } from '@countersign/contract/wire.ts';
+import type { AgentList, AgentView } from '@countersign/contract/wire-principals.ts';
 import { type Desk, startDesk } from '../call/desk.ts';
 import { assertion } from '../harness.ts';
 import { run } from './fixture.ts';

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
 import { noteSigner } from '@countersign/contract/note.ts';
+import type { PersonRole } from '@countersign/contract/wire-principals.ts';
 import type { FastifyInstance } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { systemClock } from '#call/clock.ts';
@@ -34,7 +35,7 @@ import { type SigningKey, signingKey } from '../../src/identity/signing-key.ts';
 import type { DecisionRequest } from '../../src/rules/decision.ts';
 import type { FactBase } from '../../src/rules/facts.ts';
 import { DEFAULT_FLOW } from '../../src/rules/flow-rule.ts';
-import type { Agent, Orchestrator, Person, PersonRole, Principal } from '../../src/rules/principal.ts';
+import type { Agent, Orchestrator, Person, Principal } from '../../src/rules/principal.ts';
 import type { Tool } from '../../src/rules/tool.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 

@@ -1,6 +1,6 @@
 // People: they vote, entitled or not, stop and let go, and put other bundles in force.
 
-import type { HaltScope } from '@countersign/contract/wire.ts';
+import type { HaltScope } from '@countersign/contract/wire-operations.ts';
 import { listAgents } from '#admin/agents.ts';
 import { listApprovals, vote } from '#admin/approvals.ts';
 import { activateBundle } from '#admin/bundle.ts';

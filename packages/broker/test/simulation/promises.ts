@@ -1,7 +1,8 @@
 // The promises of the product, each held against what was told, what is on record and what was really done.
 import { canonicalize } from '@countersign/contract/canonical.ts';
 import type { Json } from '@countersign/contract/json.ts';
-import type { CallAnswer, HaltScope } from '@countersign/contract/wire.ts';
+import type { CallAnswer } from '@countersign/contract/wire.ts';
+import type { HaltScope } from '@countersign/contract/wire-operations.ts';
 import type { Attempt, Reply } from '#connectors/connector.ts';
 import { LEADS, LEFT_TO_PEOPLE, OWNER, PAYMENTS_A_DAY, type Variant, variants } from './bundle.ts';
 import { type Execution, type Outside, SECRET } from './outside.ts';
