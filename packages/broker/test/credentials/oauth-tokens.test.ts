@@ -11,9 +11,10 @@ import { asRecord, type Grant, readGrant } from '#credentials/oauth/grant.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
-import { type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
+import type { CredentialProvider } from '#rules/credential.ts';
 import { openProtectedServer, type ProtectedServer } from './authorization-server.ts';
 import { logIn } from './log-in.ts';
+import { mint, whyNot } from './mint.ts';
 
 const NAME = 'desk';
 const HOUR_MS = 3_600_000;
@@ -52,18 +53,6 @@ function providerOf(options = optionsOf()): CredentialProvider {
 
 function login(options = optionsOf()): Promise<Grant> {
   return logIn(NAME, options, { vault, readSecret, clock });
-}
-
-async function mint(provider: CredentialProvider) {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(minted.ok, minted.ok ? '' : minted.reason);
-  return minted.credential;
-}
-
-async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(!minted.ok, 'there is a credential');
-  return minted.reason;
 }
 
 /** What the server says to a request with this `Authorization`. */

@@ -13,9 +13,10 @@ import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import { oauthOptions } from '#credentials/oauth/options.ts';
 import { openProofKey } from '#credentials/oauth/proof-key.ts';
 import { createFileVault, type Vault } from '#credentials/oauth/vault.ts';
-import { type Credential, type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
+import type { Credential, CredentialProvider } from '#rules/credential.ts';
 import { openProtectedServer, type ProtectedServer } from './authorization-server.ts';
 import { logIn } from './log-in.ts';
+import { mint, whyNot } from './mint.ts';
 
 const NAME = 'desk';
 const HOUR_MS = 3_600_000;
@@ -64,18 +65,6 @@ function providerOf(options = optionsOf()): CredentialProvider {
 }
 
 const login = (options = optionsOf()) => logIn(NAME, options, { vault, readSecret, clock });
-
-async function mint(provider: CredentialProvider): Promise<Credential> {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(minted.ok, minted.ok ? '' : minted.reason);
-  return minted.credential;
-}
-
-async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(!minted.ok, 'there is a credential');
-  return minted.reason;
-}
 
 function authorizationOf({ inject }: Credential): string {
   return inject.headers!['authorization']!;

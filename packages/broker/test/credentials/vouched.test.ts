@@ -6,7 +6,8 @@ import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose';
 import { createDiscoveredNetwork } from '#connectors/discovered-network.ts';
 import { OauthTokens } from '#credentials/oauth/oauth-tokens.ts';
 import type { Vault } from '#credentials/oauth/vault.ts';
-import { type Credential, type CredentialProvider, FOR_CONNECTION } from '#rules/credential.ts';
+import type { Credential, CredentialProvider } from '#rules/credential.ts';
+import { mint, whyNot as whyNoneIs } from './mint.ts';
 import { CLIENT, IDP_CLIENT, openTrust, type Trust } from './trusting-servers.ts';
 
 const NAME = 'desk';
@@ -68,17 +69,11 @@ function workload(more: JsonObject = {}, options: JsonObject = {}): CredentialPr
   });
 }
 
-async function mint(provider: CredentialProvider): Promise<Credential> {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(minted.ok, minted.ok ? '' : minted.reason);
-  return minted.credential;
-}
-
+/** Heard like a line of the log: it is searched for secrets too. */
 async function whyNot(provider: CredentialProvider): Promise<string> {
-  const minted = await provider.mint(FOR_CONNECTION);
-  assert.ok(!minted.ok, 'there is a credential');
-  said.push(minted.reason);
-  return minted.reason;
+  const why = await whyNoneIs(provider);
+  said.push(why);
+  return why;
 }
 
 async function opens({ inject, proof }: Credential): Promise<boolean> {

@@ -1,7 +1,7 @@
 // Runs moto's server, an imitation of AWS that checks signatures and IAM as botocore computes them, on loopback.
-import { spawn } from 'node:child_process';
-import { freePort, listening } from './free-port.ts';
+import { freePort } from './free-port.ts';
 import { installPython } from './python-package.ts';
+import { startProgram } from './start-program.ts';
 
 export interface Moto {
   readonly url: string;
@@ -16,29 +16,12 @@ export async function startMoto(open_actions: number): Promise<Moto | { readonly
   const installed = await installPython(REQUIREMENT);
   if ('why' in installed) return installed;
   const port = await freePort();
-  const child = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], {
-    env: {
-      PATH: process.env.PATH,
-      PYTHONPATH: installed.folder,
-      INITIAL_NO_AUTH_ACTION_COUNT: String(open_actions),
-    },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + String(chunk)).slice(-2_000);
-  });
-  const ended = new Promise<string>((resolve) => child.once('exit', () => resolve(said)));
-  await listening(port, ended);
-  return {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    async stop() {
-      process.off('exit', end);
-      child.kill('SIGKILL');
-      await ended;
-    },
+  const env = {
+    PATH: process.env.PATH,
+    PYTHONPATH: installed.folder,
+    INITIAL_NO_AUTH_ACTION_COUNT: String(open_actions),
   };
+  const command = ['python3', '-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)] as const;
+  const stop = await startProgram(command, port, env, 'SIGKILL');
+  return { url: `http://127.0.0.1:${port}`, port, stop };
 }

@@ -1,10 +1,10 @@
 // Runs a real OpenBao server (which speaks Vault's API) in memory on loopback, from its package on PyPI.
-import { spawn } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JsonObject } from '@countersign/contract/json.ts';
-import { freePort, listening } from './free-port.ts';
+import { freePort } from './free-port.ts';
 import { installPython } from './python-package.ts';
+import { startProgram } from './start-program.ts';
 
 export interface OpenBao {
   readonly url: string;
@@ -29,19 +29,10 @@ export async function startOpenBao(): Promise<OpenBao | { readonly why: string }
   chmodSync(program, 0o755);
   const root = 'root-token-of-the-test';
   const port = await freePort();
-  const args = ['server', '-dev', `-dev-root-token-id=${root}`, `-dev-listen-address=127.0.0.1:${port}`];
-  const child = spawn(program, [...args, '-dev-no-store-token', '-log-level=error'], {
-    env: { HOME: '/nonexistent', PATH: '/usr/bin:/bin' },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + String(chunk)).slice(-2_000);
-  });
-  const ended = new Promise<string>((resolve) => child.once('exit', () => resolve(said)));
-  await listening(port, ended);
+  const listen = [`-dev-root-token-id=${root}`, `-dev-listen-address=127.0.0.1:${port}`];
+  const command = [program, 'server', '-dev', ...listen, '-dev-no-store-token', '-log-level=error'] as const;
+  const env = { HOME: '/nonexistent', PATH: '/usr/bin:/bin' };
+  const stop = await startProgram(command, port, env, 'SIGTERM');
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
@@ -59,10 +50,6 @@ export async function startOpenBao(): Promise<OpenBao | { readonly why: string }
       if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
       return JSON.parse(text === '' ? '{}' : text) as JsonObject;
     },
-    async stop() {
-      process.off('exit', end);
-      child.kill('SIGTERM');
-      await ended;
-    },
+    stop,
   };
 }
